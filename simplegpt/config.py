@@ -1,0 +1,338 @@
+"""The whole schema of a run.
+
+A field here (type, bounds, default, docstring) is at once the TOML key, the ``--section.key``
+override, the help text, and the workbench's form input with its tooltip and its error.
+An optional field or table is switched off with ``false``, since TOML has no null.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+
+T = TypeVar("T")
+Off = Annotated[T | None, BeforeValidator(lambda value: None if value is False else value)]
+
+
+class Section(BaseModel):
+    """A table of the config file: frozen, no unknown keys, docstrings become descriptions."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
+    )
+
+
+class ModelConfig(Section):
+    """The network's shape. The defaults are GPT-2 124M."""
+
+    n_vocab: int = Field(50_257, ge=2)
+    """Vocabulary size. Rounding GPT-2's 50,257 up to 50,304 (a multiple of 128) is faster on a
+    GPU; the ids in between are never sampled."""
+    n_ctx: int = Field(1024, ge=1)
+    """Context: the most tokens the model can look at, and its number of learned positions."""
+    n_embd: int = Field(768, ge=1)
+    """Width of the residual stream. Must be divisible by n_head."""
+    n_head: int = Field(12, ge=1)
+    """Attention heads in each layer."""
+    n_layer: int = Field(12, ge=1)
+    """Layers (transformer blocks)."""
+    bias: bool = True
+    """Biases in the linear layers and layer norms, as GPT-2 has them."""
+    activation: Literal["gelu_tanh", "gelu"] = "gelu_tanh"
+    """gelu_tanh is GPT-2's; gelu (exact) is what nanoGPT and the original simpleGPT trained."""
+
+
+class DataConfig(Section):
+    """Token files and how they are cut into batches."""
+
+    train_fpath: Path = Path("data/train.bin")
+    """Token file to train on: one file, a folder of shards, or a glob."""
+    val_fpath: Path = Path("data/val.bin")
+    """Token file to validate on: one file, a folder of shards, or a glob."""
+    seq_len: int = Field(1024, ge=1)
+    """Tokens a training window predicts. At most n_ctx."""
+    train_batch_size: int = Field(12, ge=1)
+    """Windows in a training batch, on each device."""
+    val_batch_size: int = Field(12, ge=1)
+    """Windows in a validation batch, on each device."""
+    num_workers: int = Field(0, ge=0)
+    """Processes that read batches ahead. Token files are memory mapped, so 0 is mostly enough."""
+
+
+class OptimizationConfig(Section):
+    """The optimizer and the learning rate. Weight decay is applied to matrices only."""
+
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon orthogonalises the updates of the block matrices and leaves the rest to AdamW."""
+    schedule: Literal["cosine", "warmup_stable_decay"] = "cosine"
+    """cosine: warm-up, then a cosine from peak_lr to end_lr over decay_steps, then end_lr.
+    warmup_stable_decay: warm-up, peak_lr, then a line down to end_lr over the last decay_steps
+    of max_steps."""
+    start_lr: float = Field(0.0, ge=0)
+    """Learning rate at step 0, where the warm-up starts."""
+    peak_lr: float = Field(1e-3, gt=0)
+    """Learning rate at the end of the warm-up."""
+    end_lr: float = Field(1e-4, ge=0)
+    """Learning rate at the end of the decay, and after it."""
+    warmup_steps: int = Field(100, ge=0)
+    """Steps from start_lr to peak_lr."""
+    decay_steps: int = Field(5_000, ge=0)
+    """Steps from peak_lr to end_lr: with cosine from the warm-up's end, with
+    warmup_stable_decay the last ones of the run."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.9,
+        0.95,
+    )
+    """AdamW's decay rates of the first and second moment."""
+    weight_decay: float = Field(0.1, ge=0)
+    """Decoupled weight decay, on matrices and embeddings only."""
+    dropout_p: float = Field(0.0, ge=0, lt=1)
+    """Dropout probability while training: embeddings, attention and residual branches."""
+    muon_lr: float = Field(0.02, gt=0)
+    """Muon's peak learning rate for the block matrices; it follows the same schedule."""
+    muon_momentum: float = Field(0.95, ge=0, lt=1)
+    """Muon's Nesterov momentum."""
+
+
+class CheckpointingConfig(Section):
+    """Which checkpoints are kept in the run's ckpts folder."""
+
+    monitor: Literal["val_loss", "train_loss"] = "val_loss"
+    """The figure by which checkpoints are ranked, at each validation."""
+    save_top_k: int = Field(1, ge=-1)
+    """Best checkpoints to keep: 0 keeps none, -1 all."""
+    mode: Literal["min", "max"] = "min"
+    """Whether the least or the greatest figure is best."""
+    save_last: bool = True
+    """Keep last.ckpt, written at every validation, at a stop and at the end."""
+    every_n_steps: Off[Annotated[int, Field(ge=1)]] = None
+    """Write last.ckpt every n optimizer steps too; false: only at validations."""
+
+
+class EarlyStoppingConfig(Section):
+    """Stop when validation no longer improves."""
+
+    patience: int = Field(5, ge=1)
+    """Validations in a row without improvement after which the run ends."""
+    min_delta: float = Field(0.0, ge=0)
+    """The least change of the validation loss that counts as an improvement."""
+
+
+class SamplingConfig(Section):
+    """How the next token is chosen from the logits."""
+
+    temperature: float = Field(0.25, ge=0)
+    """Divides the logits: 0 always takes the likeliest token, 1 samples from the model as it is."""
+    top_k: int = Field(0, ge=0)
+    """Keep only the k likeliest tokens; 0 keeps all."""
+    top_p: float = Field(1.0, gt=0, le=1)
+    """Keep the fewest tokens whose probabilities reach p (nucleus sampling); 1 keeps all."""
+    min_p: float = Field(0.0, ge=0, le=1)
+    """Keep tokens at least this many times as likely as the likeliest; 0 keeps all."""
+    repetition_penalty: float = Field(1.0, gt=0)
+    """Divides positive and multiplies negative logits of tokens already seen; 1 is off."""
+    presence_penalty: float = 0.0
+    """Subtracted once from the logits of tokens already generated; 0 is off."""
+    frequency_penalty: float = 0.0
+    """Subtracted from a token's logit for each time it was generated; 0 is off."""
+    stop: list[Annotated[str, Field(min_length=1)]] = []
+    """Texts at which generation ends; they are not part of the result."""
+    seed: int = Field(1234, ge=0, lt=2**63)
+    """Seed of the random draws. Result i of a batch has a generator of its own."""
+
+
+class SamplesConfig(SamplingConfig):
+    """Text generated while training, so that one sees it improve."""
+
+    prompts: list[Annotated[str, Field(min_length=1)]] = Field(["\n"], min_length=1)
+    """Prompts to continue."""
+    every_n_steps: int = Field(500, ge=1)
+    """Optimizer steps between samples."""
+    n_tokens_to_generate: int = Field(100, ge=1)
+    """Tokens of each sample."""
+    temperature: float = Field(0.8, ge=0)
+    """Divides the logits: 0 always takes the likeliest token, 1 samples from the model as it is."""
+
+
+class TrainerConfig(Section):
+    """Handed to Lightning's Trainer, under Lightning's own names."""
+
+    max_steps: int = Field(5_000, ge=1)
+    """Optimizer steps, and so the end of the run."""
+    max_time: Off[Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$")]] = None
+    """Ends the run after DD:HH:MM:SS; false: no limit."""
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
+    """Where to train; auto takes the best there is."""
+    devices: Literal["auto"] | Annotated[int, Field(ge=-1)] | list[int] = "auto"
+    """How many devices, or which; -1 is all of them."""
+    num_nodes: int = Field(1, ge=1)
+    """Machines, when started by torchrun or a cluster's scheduler."""
+    strategy: str = "auto"
+    """How devices share the work: auto, ddp, fsdp, …"""
+    precision: Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"] = "32-true"
+    """Number format. bf16-mixed keeps fp32 weights and computes in bf16."""
+    accumulate_grad_batches: int = Field(1, ge=1)
+    """Batches whose gradients are added up for one optimizer step."""
+    gradient_clip_val: Off[Annotated[float, Field(gt=0)]] = 1.0
+    """Largest norm (or value) of the gradients; false: no clipping."""
+    gradient_clip_algorithm: Literal["norm", "value"] = "norm"
+    """Clip the norm of all gradients, or each value."""
+    val_check_interval: int = Field(250, ge=1)
+    """Training batches between validations."""
+    limit_val_batches: Off[Annotated[int, Field(ge=1)]] = None
+    """Batches of a validation; false: the whole validation file."""
+    log_every_n_steps: int = Field(10, ge=1)
+    """Optimizer steps between two train_step events; the loss is averaged over them."""
+    num_sanity_val_steps: int = Field(0, ge=0)
+    """Validation batches tried before the training starts."""
+    deterministic: StrictBool | Literal["warn"] = False
+    """Only deterministic algorithms: slower, and the same bits on every run of one machine."""
+    benchmark: Off[bool] = None
+    """Let cuDNN time its algorithms and take the fastest."""
+    detect_anomaly: bool = False
+    """Find the operation that made a NaN; slow."""
+    profiler: Off[Literal["simple", "advanced"]] = None
+    """Lightning's profiler, printed at the end."""
+
+
+class WandbConfig(Section):
+    """Weights & Biases, the extra simplegpt[wandb]."""
+
+    project: str = "simplegpt"
+    """Project the run is filed under."""
+    name: Off[str] = None
+    """Name of the run; false: made up by the service."""
+    entity: Off[str] = None
+    """Team or user; false: the default one."""
+    group: Off[str] = None
+    """Group of runs it belongs to."""
+    tags: list[str] = []
+    """Tags to find it by."""
+    notes: Off[str] = None
+    """A longer description."""
+    offline: bool = False
+    """Write to the run's directory and send nothing."""
+
+
+class Config(Section):
+    """A run: what is trained, on what, how, and where it is kept."""
+
+    include: Off[str] = None
+    """Another TOML file whose values this one refines, relative to this file."""
+    seed: int = Field(1337, ge=0, lt=2**32)
+    """Seed of the weights, the data order and the dropout: same seed, same run."""
+    output_dir: Path = Path("models/run")
+    """The run's directory: config, events, log and checkpoints."""
+    torch_compile: StrictBool | Literal["auto"] = "auto"
+    """Compile the network; auto compiles where it pays (a CUDA GPU and a run long enough)."""
+    tokenizer_name: str = Field("gpt2", min_length=1)
+    """char, byte, gpt2 or another tiktoken name: the one that made the token files."""
+    init_from: Off[Annotated[str, Field(min_length=1)]] = None
+    """Start from these weights: a checkpoint, a folder or name of a GPT-2; false: from scratch."""
+    model: ModelConfig = ModelConfig()
+    data: DataConfig = DataConfig()
+    optimization: OptimizationConfig = OptimizationConfig()
+    checkpointing: CheckpointingConfig = CheckpointingConfig()
+    early_stopping: Off[EarlyStoppingConfig] = None
+    samples: Off[SamplesConfig] = None
+    trainer: TrainerConfig = TrainerConfig()
+    tensorboard: bool = False
+    """Write TensorBoard logs into the run's directory (the extra simplegpt[tensorboard])."""
+    wandb: Off[WandbConfig] = None
+
+    @model_validator(mode="after")
+    def _rules_hold(self) -> "Config":
+        for problem in broken_rules(self.model_dump()):
+            raise ValueError(problem.message)
+        return self
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule over several fields, named by their dotted keys."""
+
+    keys: tuple[str, ...]
+    holds: Callable[..., bool]
+    message: str
+    """What is allowed; ``{0}``, ``{1}`` … are the fields' values."""
+
+
+@dataclass(frozen=True)
+class BrokenRule:
+    keys: tuple[str, ...]
+    message: str
+
+
+RULES = (
+    Rule(
+        ("model.n_embd", "model.n_head"),
+        lambda n_embd, n_head: n_embd % n_head == 0,
+        "n_embd ({0}) must be divisible by n_head ({1})",
+    ),
+    Rule(
+        ("data.seq_len", "model.n_ctx"),
+        lambda seq_len, n_ctx: seq_len <= n_ctx,
+        "seq_len ({0}) must be at most n_ctx ({1})",
+    ),
+    Rule(
+        ("optimization.schedule", "optimization.warmup_steps", "optimization.decay_steps")
+        + ("trainer.max_steps",),
+        lambda schedule, warmup, decay, end: schedule == "cosine" or warmup + decay <= end,
+        "with warmup_stable_decay, warmup_steps ({1}) + decay_steps ({2}) must be at most "
+        "max_steps ({3})",
+    ),
+    Rule(
+        ("checkpointing.monitor", "checkpointing.mode"),
+        lambda monitor, mode: mode == "min",
+        "{0} is a loss, which is best at its least: mode must be 'min', not {1!r}",
+    ),
+)
+
+
+def broken_rules(
+    values: Mapping[str, Any], invalid: frozenset[str] = frozenset()
+) -> Iterator[BrokenRule]:
+    """The rules that nested `values` break; a rule over a key in `invalid` is not judged."""
+    for rule in RULES:
+        if not invalid.isdisjoint(rule.keys):
+            continue
+        arguments = [lookup(values, key) for key in rule.keys]
+        if not rule.holds(*arguments):
+            yield BrokenRule(rule.keys, rule.message.format(*arguments))
+
+
+def lookup(values: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted `key` of nested tables."""
+    for part in key.split("."):
+        values = values[part]
+    return values
+
+
+# Keys of Lightning's Trainer that are ours to set, and what to use in their place.
+OWNED_TRAINER_KEYS: dict[str, str] = {
+    "logger": "set tensorboard or [wandb]",
+    "callbacks": "set [checkpointing], [early_stopping] or [samples]",
+    "default_root_dir": "set output_dir",
+    "enable_checkpointing": "set [checkpointing]",
+    "enable_progress_bar": "the live line is always there on a terminal",
+    "enable_model_summary": "use --plan",
+    "enable_autolog_hparams": "the config is kept in the run's directory",
+    "max_epochs": "set max_steps; --plan tells how many epochs that is",
+    "min_epochs": "set max_steps",
+    "min_steps": "set max_steps, or the patience of [early_stopping]",
+    "fast_dev_run": "set max_steps to a few",
+    "limit_train_batches": "set max_steps",
+    "limit_test_batches": "use python -m simplegpt.evaluate",
+    "limit_predict_batches": "use python -m simplegpt.inference",
+    "overfit_batches": "train on a smaller token file",
+    "check_val_every_n_epoch": "set val_check_interval",
+    "use_distributed_sampler": "each rank takes its own share of the windows",
+    "reload_dataloaders_every_n_epochs": "the data is a function of the seed and the step",
+    "inference_mode": "validation always runs in inference mode",
+    "sync_batchnorm": "a GPT has no batch norm",
+    "plugins": "not supported",
+    "barebones": "not supported",
+    "model_registry": "not supported",
+}
