@@ -277,8 +277,12 @@ RULES = (
         "seq_len ({0}) must be at most n_ctx ({1})",
     ),
     Rule(
-        ("optimization.schedule", "optimization.warmup_steps", "optimization.decay_steps")
-        + ("trainer.max_steps",),
+        (
+            "optimization.schedule",
+            "optimization.warmup_steps",
+            "optimization.decay_steps",
+            "trainer.max_steps",
+        ),
         lambda schedule, warmup, decay, end: schedule == "cosine" or warmup + decay <= end,
         "with warmup_stable_decay, warmup_steps ({1}) + decay_steps ({2}) must be at most "
         "max_steps ({3})",

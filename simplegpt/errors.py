@@ -34,6 +34,6 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # or the interpreter flushes it again at exit
+        sys.stdout = None  # or the interpreter flushes it again at exit
         code = DONE
     sys.exit(code)
