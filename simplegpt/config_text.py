@@ -1,0 +1,155 @@
+"""A config file as text: where its keys stand, what a literal means, edits that keep the rest.
+
+tomllib reads values but not where they stand; tomlkit keeps comments and order. A value is
+always written as the literal that a person typed, so that ``5_000`` stays ``5_000``.
+"""
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from simplegpt.schema import Setting
+
+_KEY = r"(?:[A-Za-z0-9_-]+|\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*')"
+_DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)+")
+_HEADER = re.compile(rf"\[\[?[ \t]*({_DOTTED})[ \t]*\]\]?")
+_ASSIGNMENT = re.compile(rf"({_DOTTED})[ \t]*=")
+_VALUE_PART = re.compile(
+    r'"""(?:\\.|[^\\])*?"""+'  # strings first, so that brackets and # inside them do not count
+    r"|'''.*?'''+"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*|[\[{]|[\]}]|\n|[^\"'#\[\]{}\n]+",
+    re.DOTALL,
+)
+
+
+def key_lines(text: str) -> dict[tuple[str, ...], int]:
+    """The line (from 1) of every table and key of a TOML text that tomllib has accepted.
+
+    Keys inside an inline table or an array are not entered: they stand where their parent does.
+    """
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    at, line = 0, 1
+    while at < len(text):
+        if match := _BLANK.match(text, at):
+            end = match.end()
+        elif match := _HEADER.match(text, at):
+            table = split_key(match[1])
+            lines.setdefault(table, line)
+            end = match.end()
+        elif match := _ASSIGNMENT.match(text, at):
+            lines.setdefault(table + split_key(match[1]), line)
+            end = _value_end(text, match.end())
+        else:
+            end = at + 1
+        line += text.count("\n", at, end)
+        at = end
+    return lines
+
+
+def split_key(dotted: str) -> tuple[str, ...]:
+    """The parts of a key as TOML spells it: ``a."b.c"`` is ("a", "b.c")."""
+    if "'" not in dotted and '"' not in dotted:
+        return tuple(part.strip() for part in dotted.split("."))
+    parts = []
+    value: Any = tomllib.loads(f"{dotted} = 0")
+    while isinstance(value, dict):
+        (part, value), *_ = value.items()
+        parts.append(part)
+    return tuple(parts)
+
+
+def _value_end(text: str, start: int) -> int:
+    depth, at = 0, start
+    while at < len(text) and (match := _VALUE_PART.match(text, at)):
+        part = match[0]
+        if part == "\n" and depth == 0:
+            break
+        depth += (part in "[{") - (part in "]}")
+        at = match.end()
+    return max(at, start + 1)
+
+
+def literal(value: Any) -> str:
+    """`value` as TOML writes it; None, which TOML does not have, as ``false``."""
+    if value is None:
+        return "false"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {literal(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(literal(item) for item in value) + "]"
+    if isinstance(value, Path):
+        value = str(value)
+    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
+
+
+def parse_literal(text: str) -> Any:
+    """The value of a TOML literal. Raises `ValueError` where it is none."""
+    try:
+        parsed = tomllib.loads(f"x = {text.strip()}")
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(str(error)) from error
+    if set(parsed) != {"x"}:
+        raise ValueError("more than one value")
+    return parsed["x"]
+
+
+def typed_value(setting: Setting | None, text: str) -> Any:
+    """What `text`, typed on a command line or in a form, means for `setting`.
+
+    A text setting takes it as it stands, quotes not needed (``123`` is a text there). Others take
+    a TOML literal, a list also without its brackets. What is neither stays text, for the
+    validation to judge.
+    """
+    plain = text.strip()
+    if setting is not None and setting.kind in ("text", "path"):
+        if plain == "false" and setting.optional:
+            return False
+        quoted = plain[:1] in ("'", '"')
+        value = _try_literal(plain) if quoted else text
+        return value if isinstance(value, str) else text
+    value = _try_literal(plain)
+    if setting is not None and setting.item_kind is not None:
+        is_one_item = setting.kind == "list" and not isinstance(value, list | bool)
+        if value is None or is_one_item:
+            value = _try_literal(f"[{plain}]")
+        if value is None and setting.item_kind == "text":
+            return [text]
+    return text if value is None else value
+
+
+def _try_literal(text: str) -> Any:
+    try:
+        return parse_literal(text)
+    except ValueError:
+        return None
+
+
+def literal_for(setting: Setting | None, text: str) -> str:
+    """The TOML literal to write for `text` as typed: digits such as ``5_000`` stay as they are."""
+    value = typed_value(setting, text)
+    try:
+        if parse_literal(text) == value and type(parse_literal(text)) is type(value):
+            return text.strip()
+    except ValueError:
+        pass
+    return literal(value)
+
+
+def nested(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as nested tables."""
+    values: dict[str, Any] = {}
+    for key, value in flat.items():
+        *parents, name = key.split(".")
+        table = values
+        for parent in parents:
+            table = table.setdefault(parent, {})
+        table[name] = value
+    return values
