@@ -1,0 +1,184 @@
+"""The model is exactly GPT-2, with a cache or without, and its dropout is what it says."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from simplegpt import model as model_module
+from simplegpt.config import ModelConfig
+from simplegpt.model import GPT, Cache, Dropout
+
+SHAPE = ModelConfig(n_vocab=61, n_ctx=24, n_embd=20, n_head=5, n_layer=3)
+
+
+@pytest.fixture
+def gpt() -> GPT:
+    torch.manual_seed(0)
+    gpt = GPT(SHAPE).eval()
+    for parameter in gpt.parameters():  # biases and norms too, or errors in them stay unseen
+        torch.nn.init.normal_(parameter, std=0.3)
+    return gpt
+
+
+def random_ids(*shape: int) -> torch.Tensor:
+    return torch.randint(SHAPE.n_vocab, shape)
+
+
+def test_logits_have_a_row_for_each_token(gpt: GPT) -> None:
+    assert gpt(random_ids(3, 7)).shape == (3, 7, 61)
+
+
+def test_a_token_sees_only_what_is_before_it(gpt: GPT) -> None:
+    ids = random_ids(1, 10)
+    changed = ids.clone()
+    changed[0, 6] = (changed[0, 6] + 1) % SHAPE.n_vocab
+    before, after = gpt(ids), gpt(changed)
+    assert torch.equal(before[:, :6], after[:, :6])
+    assert not torch.allclose(before[:, 6:], after[:, 6:])
+
+
+def test_loss_is_the_mean_cross_entropy_of_the_next_tokens(gpt: GPT) -> None:
+    ids = random_ids(3, 9)
+    logits = gpt(ids[:, :-1])
+    expected = F.cross_entropy(logits.reshape(-1, 61), ids[:, 1:].reshape(-1))
+    torch.testing.assert_close(gpt.loss(ids), expected)
+
+
+def test_chunked_loss_has_the_same_value_and_gradients(
+    gpt: GPT, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = random_ids(3, 9)
+    losses, gradients = [], []
+    for most in (2**28, 5 * 61):  # whole, and 5 positions at a time
+        monkeypatch.setattr(model_module, "MOST_LOGITS", most)
+        gpt.zero_grad()
+        loss = gpt.loss(ids)
+        loss.backward()
+        losses.append(loss.detach())
+        gradients.append({name: p.grad.clone() for name, p in gpt.named_parameters()})
+    torch.testing.assert_close(losses[0], losses[1])
+    for name, gradient in gradients[0].items():
+        torch.testing.assert_close(gradient, gradients[1][name], msg=name)
+
+
+def test_initial_weights_are_gpt2s() -> None:
+    torch.manual_seed(0)
+    gpt = GPT(ModelConfig(n_vocab=200, n_ctx=50, n_embd=128, n_head=2, n_layer=8))
+    for name, parameter in gpt.named_parameters():
+        if name.endswith("bias"):
+            assert not parameter.any(), name
+        elif parameter.dim() == 1:
+            assert torch.equal(parameter, torch.ones_like(parameter)), name
+        else:
+            expected = 0.02 / 4 if name.endswith("c_proj.weight") else 0.02
+            assert parameter.std().item() == pytest.approx(expected, rel=0.05), name
+    # A model that knows nothing gives every token the same chance.
+    loss = gpt.loss(torch.randint(200, (4, 51))).item()
+    assert loss == pytest.approx(math.log(200), abs=0.1)
+
+
+def test_bias_false_leaves_only_weights() -> None:
+    names = list(GPT(SHAPE.model_copy(update={"bias": False})).state_dict())
+    assert names
+    assert all(name.endswith("weight") for name in names)
+
+
+def test_activation_is_the_one_asked_for(gpt: GPT) -> None:
+    exact = GPT(SHAPE.model_copy(update={"activation": "gelu"})).eval()
+    exact.load_state_dict(gpt.state_dict())
+    ids = random_ids(1, 5)
+    assert not torch.allclose(gpt(ids), exact(ids), atol=1e-6)
+    x = torch.randn(4, SHAPE.n_embd)
+    mlp = exact.h[0].mlp
+    torch.testing.assert_close(mlp(x), mlp.c_proj(F.gelu(mlp.c_fc(x))))
+
+
+@pytest.mark.parametrize("cuts", [[1] * 24, [10, 1, 1, 12], [24]])
+@torch.no_grad()
+def test_cached_reading_equals_reading_at_once(gpt: GPT, cuts: list[int]) -> None:
+    ids = random_ids(2, 24)
+    cache = Cache(SHAPE, batch_size=2)
+    parts = [gpt(part, cache=cache) for part in ids.split(cuts, dim=1)]
+    torch.testing.assert_close(torch.cat(parts, dim=1), gpt(ids), atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_rows_of_different_lengths_share_a_batch(gpt: GPT) -> None:
+    texts = [random_ids(1, n) for n in (3, 11, 1)]
+    cache = Cache(SHAPE, batch_size=3)
+    for row, text in enumerate(texts):
+        gpt(text, cache=cache.row(row))
+        cache.lengths[row] = text.shape[1]
+    for _ in range(5):
+        new = random_ids(3, 2)
+        logits = gpt(new, cache=cache)
+        texts = [torch.cat([text, new[row : row + 1]], 1) for row, text in enumerate(texts)]
+        for row, text in enumerate(texts):
+            torch.testing.assert_close(logits[row], gpt(text)[0, -2:], atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_copied_and_kept_rows_go_on_as_their_sources(gpt: GPT) -> None:
+    a, b = random_ids(1, 4), random_ids(1, 6)
+    cache = Cache(SHAPE, batch_size=3)
+    for row, text in enumerate((a, b)):
+        gpt(text, cache=cache.row(row))
+        cache.lengths[row] = text.shape[1]
+    cache.copy_row(0, 2)
+    cache.keep([2, 1])
+    new = random_ids(2, 1)
+    logits = gpt(new, cache=cache)[:, -1]
+    for row, text in enumerate((a, b)):
+        alone = gpt(torch.cat([text, new[row : row + 1]], 1))[0, -1]
+        torch.testing.assert_close(logits[row], alone, atol=1e-5, rtol=1e-5)
+
+
+@torch.no_grad()
+def test_a_full_cache_is_refused(gpt: GPT) -> None:
+    cache = Cache(SHAPE, size=4)
+    gpt(random_ids(1, 4), cache=cache)
+    with pytest.raises(ValueError, match="5 tokens do not fit a cache of 4"):
+        gpt(random_ids(1, 1), cache=cache)
+
+
+@pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 0.9])
+def test_dropout_keeps_the_expectation(p: float) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(1000, 1001)  # not a multiple of 8
+    y = Dropout(p).train()(x)
+    assert (y == 0).double().mean().item() == pytest.approx(round(p * 256) / 256, abs=2e-3)
+    assert y.double().mean().item() == pytest.approx(1.0, abs=1e-2)
+    kept = y[y != 0]
+    assert torch.equal(kept, kept[:1].expand_as(kept))
+    columns = (y == 0).double().mean(0)  # every byte of a drawn word is as random as the others
+    assert columns.std().item() == pytest.approx(math.sqrt(p * (1 - p) / 1000), rel=0.1)
+
+
+def test_dropout_repeats_with_the_seed_and_sleeps_in_eval_mode() -> None:
+    x = torch.randn(9, 9)
+    dropout = Dropout(0.3)
+    torch.manual_seed(1)
+    first = dropout(x)
+    assert not torch.equal(first, dropout(x))
+    torch.manual_seed(1)
+    assert torch.equal(first, dropout(x))
+    assert dropout.eval()(x) is x
+
+
+def test_attention_dropout_averages_to_attention_without_it() -> None:
+    torch.manual_seed(0)
+    attention = model_module.Attention(SHAPE, dropout_p=0.2).train()
+    q, k, v = torch.randn(3, 400, 5, 8, 4)[:, :1].expand(3, 4000, 5, 8, 4)
+    dropped = attention._with_dropout(q, k, v).mean(0)
+    exact = F.scaled_dot_product_attention(q[:1], k[:1], v[:1], is_causal=True)[0]
+    torch.testing.assert_close(dropped, exact, atol=0.08, rtol=0)
+
+
+def test_training_with_dropout_reaches_every_parameter() -> None:
+    gpt = GPT(SHAPE, dropout_p=0.1).train()
+    gpt.loss(random_ids(2, 10)).backward()
+    for name, parameter in gpt.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
