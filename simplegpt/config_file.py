@@ -332,7 +332,8 @@ def _field_problem(key: str, kind: str, merged: _Merged) -> Problem:
     near = ""
     if isinstance(value, str) and setting.choices:
         near = nearest(value, [str(choice) for choice in setting.choices])
-    return Problem((key,), f"must be {setting.allowed}{near}", value, origin)
+    quotes = ", in quotes" if setting.kind in ("text", "path") and origin.path is not None else ""
+    return Problem((key,), f"must be {setting.allowed}{quotes}{near}", value, origin)
 
 
 def unknown_key(key: str, is_table: bool = False) -> str:

@@ -116,12 +116,14 @@ def typed_value(setting: Setting | None, text: str) -> Any:
         value = _try_literal(plain) if quoted else text
         return value if isinstance(value, str) else text
     value = _try_literal(plain)
+    if setting is not None and setting.item_kind == "text":
+        if value is None and plain[:1] in ("'", '"'):
+            value = _try_literal(f"[{plain}]")
+        return value if isinstance(value, list) else [value if isinstance(value, str) else text]
     if setting is not None and setting.item_kind is not None:
         is_one_item = setting.kind == "list" and not isinstance(value, list | bool)
         if value is None or is_one_item:
             value = _try_literal(f"[{plain}]")
-        if value is None and setting.item_kind == "text":
-            return [text]
     return text if value is None else value
 
 

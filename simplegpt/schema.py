@@ -187,7 +187,7 @@ def _words(annotation: Any, metadata: list[Any]) -> str:
         "switch": "true or false",
         "integer": "a whole number",
         "number": "a number",
-        "path": "a path in quotes",
+        "path": "a path",
         "text": "a text",
     }
     return names[kind] + _bounds(kind, metadata)

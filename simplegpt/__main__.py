@@ -1,0 +1,59 @@
+"""``simplegpt COMMAND …``, the same as ``python -m simplegpt.COMMAND …``."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from simplegpt import __version__
+from simplegpt.errors import UserError, nearest, run_command
+
+COMMANDS = {
+    "data": "turn text into token files",
+    "train": "train a GPT on them",
+    "inference": "let a trained GPT continue a text",
+    "evaluate": "measure a GPT on a token file",
+}
+
+
+def main(words: Sequence[str] | None = None) -> int | None:
+    """Run the command that the first word names; it is imported only then."""
+    name, *rest = list(sys.argv[1:] if words is None else words) or ["--help"]
+    if name in ("-h", "--help"):
+        print(_help())
+        return 0
+    if name == "--version":
+        print(f"simplegpt {__version__}")
+        return 0
+    if name not in COMMANDS:
+        raise UserError(
+            f"there is no command {name}{nearest(name, COMMANDS)}\n"
+            f"  commands: {', '.join(COMMANDS)}"
+        )
+    sys.argv = [f"simplegpt {name}", *rest]  # so that its help shows how it was called
+    module = importlib.import_module(f"simplegpt.{name}")
+    code: int | None = module.main(rest)
+    return code
+
+
+def _help() -> str:
+    lines = [f"  {name:10} {purpose}" for name, purpose in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: simplegpt COMMAND …",
+            "",
+            "Train small GPTs from a text file and a TOML file, and talk to them.",
+            "",
+            *lines,
+            "",
+            "simplegpt COMMAND --help tells each one's options. The workbench is simplegpt-tui.",
+        ]
+    )
+
+
+def command() -> None:
+    """The installed ``simplegpt``."""
+    run_command(main)
+
+
+if __name__ == "__main__":
+    command()
