@@ -1,0 +1,56 @@
+"""A person's own files and the working directory, made anew for each test of the workbench."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.app import App
+from textual.pilot import Pilot
+from textual.widgets import Input, TextArea
+
+SMALL, LARGE = (80, 24), (140, 45)
+SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "140x45"])
+
+
+@pytest.fixture(autouse=True)
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory; settings, conversations and HOME lie in temporary folders."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("SIMPLEGPT_TUI_HOME", str(tmp_path / "settings"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("textual.constants.TEXTUAL_ANIMATIONS", "none")
+    return folder
+
+
+async def settle(pilot: Pilot[Any]) -> None:
+    """Wait until the workers are done and what they posted is on the screen; stop the blinking."""
+    await pilot.app.workers.wait_for_complete()
+    await pilot.pause()
+    await pilot.app.workers.wait_for_complete()
+    for field in pilot.app.screen.query(Input):
+        field.cursor_blink = False
+    for area in pilot.app.screen.query(TextArea):
+        area.cursor_blink = False
+    await pilot.pause()
+
+
+Steps = Callable[[Pilot[Any]], Awaitable[None]]
+
+
+@pytest.fixture
+def snap(snap_compare: Callable[..., bool]) -> Callable[..., bool]:
+    """``assert snap(app, SMALL, steps)``: the app's picture, settled, after `steps` of a pilot."""
+
+    def compare(app: App[Any], size: tuple[int, int], steps: Steps | None = None) -> bool:
+        async def before(pilot: Pilot[Any]) -> None:
+            await settle(pilot)
+            if steps is not None:
+                await steps(pilot)
+                await settle(pilot)
+
+        return snap_compare(app, terminal_size=size, run_before=before)
+
+    return compare

@@ -1,0 +1,98 @@
+"""`simplegpt-tui [PATH]`: opens the workbench.
+
+Paths are looked at before anything of the interface is imported, so that a mistake is told at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from simplegpt import __version__
+from simplegpt.errors import UserError, nearest, run_command
+from simplegpt.run import RunDirectory
+
+if TYPE_CHECKING:
+    from tui.app import Start
+
+PRETRAINED = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
+
+
+def command() -> None:
+    """The command `simplegpt-tui`."""
+    run_command(main)
+
+
+def main(arguments: Sequence[str] | None = None) -> int | None:
+    options = make_parser().parse_args(arguments)
+    kind = kind_of(options.path)
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UserError(
+            "the workbench needs a terminal; without one, use simplegpt train and its kin"
+        )
+    from tui.app import Workbench
+
+    app = Workbench(start_for(kind, options.path))
+    app.run()
+    return app.return_code
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="simplegpt-tui",
+        description="Edit a config, train and watch, talk to what was trained, in the terminal.",
+    )
+    parser.add_argument(
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help="a config (opens in the editor), a run's directory (in the dashboard), "
+        "a checkpoint or a name such as gpt2 (in the chat)",
+    )
+    parser.add_argument("--version", action="version", version=f"simplegpt {__version__}")
+    return parser
+
+
+def kind_of(path: str | None) -> str:
+    """What `path` names: nothing, config, run or model. Raises UserError if none of these."""
+    if path is None:
+        return "nothing"
+    place = Path(path)
+    if place.is_dir():
+        if RunDirectory(place).exists():
+            return "run"
+        if (place / "config.json").exists() or any(place.glob("*.safetensors")):
+            return "model"
+        raise UserError(f"{path}: a folder without a run (no status.json, events or config.toml)")
+    if place.is_file():
+        if place.suffix == ".toml":
+            return "config"
+        if place.suffix == ".ckpt":
+            return "model"
+        raise UserError(f"{path}: neither a config (.toml) nor a checkpoint (.ckpt)")
+    if path in PRETRAINED:
+        return "model"
+    siblings = [p.name for p in place.parent.iterdir()] if place.parent.is_dir() else []
+    hint = nearest(place.name, [*siblings, *PRETRAINED])
+    raise UserError(
+        f"{path}: no such file; expected a config (.toml), a run's directory, a checkpoint (.ckpt) "
+        f"or one of {', '.join(PRETRAINED)}{hint}"
+    )
+
+
+def start_for(kind: str, path: str | None) -> "Start":
+    """The message that opens `path`."""
+    from tui import messages
+
+    if path is None:
+        return None
+    if kind == "config":
+        return messages.OpenConfig(Path(path).absolute())
+    if kind == "run":
+        return messages.OpenRun(Path(path).absolute())
+    return messages.OpenChat(path if path in PRETRAINED else str(Path(path).absolute()))
+
+
+if __name__ == "__main__":
+    command()

@@ -1,0 +1,1 @@
+"""The trainer and the engine, as child processes."""
