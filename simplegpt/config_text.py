@@ -7,6 +7,7 @@ always written as the literal that a person typed, so that ``5_000`` stays ``5_0
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +30,62 @@ _VALUE_PART = re.compile(
 )
 
 
-def key_lines(text: str) -> dict[tuple[str, ...], int]:
-    """The line (from 1) of every table and key of a TOML text that tomllib has accepted.
+@dataclass(frozen=True)
+class Statement:
+    """One ``[table]`` header or one ``key = value`` of a text; offsets are into that text."""
+
+    keys: tuple[str, ...]
+    """The whole path, the header's part included."""
+    table: tuple[str, ...]
+    """The header that it stands under."""
+    line: int
+    start: int
+    """Where its first line begins."""
+    value: tuple[int, int] | None
+    """Begin and end of the value, without a comment behind it; None for a header."""
+    end: int
+    """Where the line after it begins."""
+
+    @property
+    def is_header(self) -> bool:
+        return self.value is None
+
+
+def statements(text: str) -> list[Statement]:
+    """Headers and assignments of a TOML text that tomllib has accepted, in its order.
 
     Keys inside an inline table or an array are not entered: they stand where their parent does.
     """
-    lines: dict[tuple[str, ...], int] = {}
+    found: list[Statement] = []
     table: tuple[str, ...] = ()
-    at, line = 0, 1
+    at = 0
     while at < len(text):
         if match := _BLANK.match(text, at):
-            end = match.end()
-        elif match := _HEADER.match(text, at):
-            table = split_key(match[1])
-            lines.setdefault(table, line)
-            end = match.end()
-        elif match := _ASSIGNMENT.match(text, at):
-            lines.setdefault(table + split_key(match[1]), line)
-            end = _value_end(text, match.end())
-        else:
-            end = at + 1
-        line += text.count("\n", at, end)
+            at = match.end()
+            continue
+        header, assignment = _HEADER.match(text, at), _ASSIGNMENT.match(text, at)
+        value: tuple[int, int] | None = None
+        if header:
+            table = keys = split_key(header[1])
+            end = header.end()
+        elif assignment:
+            keys = table + split_key(assignment[1])
+            value, end = _value_span(text, assignment.end())
+        else:  # not TOML; the parser says so in its own words
+            break
+        newline = text.find("\n", end)
+        after = len(text) if newline < 0 else newline + 1
+        start = text.rfind("\n", 0, at) + 1
+        found.append(Statement(keys, table, text.count("\n", 0, at) + 1, start, value, after))
         at = end
+    return found
+
+
+def key_lines(text: str) -> dict[tuple[str, ...], int]:
+    """The line (from 1) of every table and key of a TOML text that tomllib has accepted."""
+    lines: dict[tuple[str, ...], int] = {}
+    for statement in statements(text):
+        lines.setdefault(statement.keys, statement.line)
     return lines
 
 
@@ -66,15 +101,19 @@ def split_key(dotted: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def _value_end(text: str, start: int) -> int:
-    depth, at = 0, start
+def _value_span(text: str, start: int) -> tuple[tuple[int, int], int]:
+    """Begin and end of the value after an ``=``, and the end of its line's content."""
+    depth, at, last = 0, start, start
     while at < len(text) and (match := _VALUE_PART.match(text, at)):
         part = match[0]
         if part == "\n" and depth == 0:
             break
         depth += (part in "[{") - (part in "]}")
         at = match.end()
-    return max(at, start + 1)
+        if part.strip() and not part.startswith("#"):
+            last = match.start() + len(part.rstrip())
+    begin = start + len(text[start:last]) - len(text[start:last].lstrip())
+    return (begin, last), at
 
 
 def literal(value: Any) -> str:
