@@ -1,11 +1,8 @@
-"""Figures in few characters: bytes, spans of time, losses, counts."""
+"""Figures in few characters, and names in one line (bytes: `simplegpt.progress.quantity`)."""
 
 import math
 
-
-def bytes_in_words(count: float) -> str:
-    """``"61 kB"``, ``"1.1 MB"``: decimal units, as disks are sold and `du --si` counts."""
-    return _scaled(count, ("B", "kB", "MB", "GB", "TB"), " ")
+from tui.widgets.text_flow import NEWLINE, printable
 
 
 def count_in_words(count: float) -> str:
@@ -34,10 +31,6 @@ def loss_in_words(loss: float | None) -> str:
     return "–" if loss is None or not math.isfinite(loss) else f"{loss:.3f}"
 
 
-def _scaled(count: float, units: tuple[str, ...], space: str) -> str:
-    for unit in units:
-        if count < 999.5 or unit == units[-1]:
-            figure = f"{count:.1f}" if count < 9.95 and unit != units[0] else f"{count:.0f}"
-            return f"{figure}{space}{unit}"
-        count /= 1000
-    raise AssertionError("the last unit takes any count")
+def in_one_line(text: str) -> str:
+    """A name or a message from a file, safe to show in one line."""
+    return printable(text).replace(NEWLINE, " ")

@@ -8,9 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-import tomlkit
-from tomlkit.exceptions import TOMLKitError
-
+from simplegpt.config_edit import edit
+from simplegpt.config_text import literal
 from simplegpt.run import RunDirectory, write_atomically
 
 # What every file system that a run may be copied to can name.
@@ -97,9 +96,7 @@ def open_command(path: Path) -> list[str]:
 def _set_output_dir(run: RunDirectory) -> None:
     """Write the run's new path into its config; one that cannot be read stays as it is."""
     try:
-        document = tomlkit.parse(run.config.read_text(encoding="utf-8"))
-        if "output_dir" in document:
-            document["output_dir"] = str(run.path)
-            write_atomically(run.config, tomlkit.dumps(document))
-    except (OSError, UnicodeDecodeError, TOMLKitError):
+        text = run.config.read_text(encoding="utf-8")
+        write_atomically(run.config, edit(text, {"output_dir": literal(str(run.path))}))
+    except (OSError, ValueError):  # which a TOML error and a UnicodeDecodeError are
         return

@@ -1,21 +1,11 @@
-"""Small things that many screens show: figures, curves, and text made safe."""
+"""Small things that many screens show: figures, curves and names."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.figures import bytes_in_words, count_in_words, loss_in_words, span_in_words
-from tui.printable import printable
+from tui.figures import count_in_words, in_one_line, loss_in_words, span_in_words
 from tui.widgets.small_curve import block_curve, dot_curve, spread
-
-
-@pytest.mark.parametrize(
-    ("count", "words"),
-    [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (9_960, "10 kB"), (1_115_394, "1.1 MB"),
-     (999_600, "1.0 MB"), (3.2e15, "3200 TB")],
-)  # fmt: skip
-def test_bytes(count: float, words: str) -> None:
-    assert bytes_in_words(count) == words
 
 
 @pytest.mark.parametrize(
@@ -42,15 +32,8 @@ def test_counts_and_losses() -> None:
     ]
 
 
-def test_control_characters_are_seen_and_not_obeyed() -> None:
-    assert printable("a\x1b[31mb\x00\x7f\x9b\u202e\u00a0é\n\t") == "a␛[31mb␀␡��\x20é␊␉"
-    assert printable("a\nb\x07", keep="\n") == "a\nb␇"
-
-
-@given(st.text())
-def test_what_was_made_printable_is(text: str) -> None:
-    assert printable(text).isprintable()
-    assert len(printable(text)) == len(text)
+def test_names_cannot_command_the_terminal_nor_break_a_row() -> None:
+    assert in_one_line("a\x1b[31mb\nc\u202e") == "a␛[31mb c\ufffd"
 
 
 def test_blocks_go_from_the_highest_to_the_least() -> None:
