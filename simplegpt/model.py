@@ -6,6 +6,7 @@ the letters b (batch), s (sequence), e (n_embd), h (heads), d (width of a head),
 """
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -79,7 +80,7 @@ class GPT(nn.Module):
         rows = max(1, MOST_LOGITS // self.config.n_vocab)
         chunks = zip(torch.split(x, rows), torch.split(targets, rows), strict=True)
         totals = [checkpoint(total, *chunk, use_reentrant=False) for chunk in chunks]
-        return torch.stack(totals).sum() / targets.numel()
+        return torch.stack(totals).sum() / (targets >= 0).sum()
 
     @torch.no_grad()
     def initialise(self) -> None:
@@ -100,6 +101,28 @@ class GPT(nn.Module):
     def n_parameters(self) -> int:
         """Parameters; the tied output layer is counted once."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    @classmethod
+    def from_state_dict(cls, config: ModelConfig, state: Mapping[str, Tensor]) -> "GPT":
+        """A GPT with the tensors of `state` as its weights, taken as they are and in eval mode.
+
+        Raises ValueError that says which names and shapes are not those of `config`.
+        """
+        with torch.device("meta"):  # neither memory nor time for weights that are thrown away
+            gpt = cls(config)
+        expected = gpt.state_dict()
+        problems = [f"{name} is missing" for name in expected if name not in state]
+        problems += [f"{name} is unknown" for name in state if name not in expected]
+        problems += [
+            f"{name} is {list(state[name].shape)} and should be {list(tensor.shape)}"
+            for name, tensor in expected.items()
+            if name in state and state[name].shape != tensor.shape
+        ]
+        if problems:
+            more = f", and {len(problems) - 3} more" if len(problems) > 3 else ""
+            raise ValueError(", ".join(problems[:3]) + more)
+        gpt.load_state_dict(dict(state), assign=True)
+        return gpt.requires_grad_().eval()
 
     @classmethod
     def from_pretrained(cls, name_or_path: str) -> "GPT":

@@ -1,0 +1,179 @@
+"""Checkpoints are read without lightning, run no code, and wrong ones are one sentence."""
+
+import os
+import pathlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from simplegpt.checkpoint import find_model, load_model
+from simplegpt.config import ModelConfig
+from simplegpt.errors import UserError
+from simplegpt.model import GPT
+
+SHAPE = ModelConfig(n_vocab=256, n_ctx=8, n_embd=8, n_head=2, n_layer=2)
+
+
+def checkpoint_of(gpt: GPT, prefix: str = "gpt.", **changes: Any) -> dict[str, Any]:
+    return {
+        "state_dict": {prefix + name: tensor for name, tensor in gpt.state_dict().items()},
+        "hyper_parameters": {"model": gpt.config.model_dump(), "tokenizer_name": "char"},
+        "global_step": 12,
+        "optimizer_states": [{"state": {}}],
+        "simplegpt": {"version": 1, "val_loss": 1.5},
+    } | changes
+
+
+@pytest.fixture
+def gpt() -> GPT:
+    torch.manual_seed(0)
+    return GPT(SHAPE).eval()
+
+
+@pytest.fixture
+def run(gpt: GPT, tmp_path: Path) -> Path:
+    (tmp_path / "run" / "ckpts").mkdir(parents=True)
+    torch.save(checkpoint_of(gpt), tmp_path / "run" / "ckpts" / "last.ckpt")
+    return tmp_path / "run"
+
+
+@pytest.mark.parametrize("place", ["", "ckpts", "ckpts/last.ckpt"])
+def test_a_run_its_folder_and_its_file_are_the_same_model(run: Path, gpt: GPT, place: str) -> None:
+    loaded = load_model(str(run / place))
+    assert loaded.source == run / "ckpts" / "last.ckpt"
+    assert (loaded.config, loaded.tokenizer_name) == (SHAPE, "char")
+    assert (loaded.step, loaded.val_loss) == (12, 1.5)
+    assert not loaded.gpt.training
+    ids = torch.randint(256, (2, 8))
+    assert torch.equal(loaded.gpt(ids), gpt(ids))
+
+
+def test_without_a_last_checkpoint_the_newest_is_taken(run: Path, gpt: GPT) -> None:
+    (run / "ckpts" / "last.ckpt").unlink()
+    for time, name in ((100, "b.ckpt"), (200, "a.ckpt")):
+        torch.save(checkpoint_of(gpt), run / "ckpts" / name)
+        os.utime(run / "ckpts" / name, (time, time))
+    assert find_model(str(run)).name == "a.ckpt"
+
+
+def test_weights_are_cast_to_the_precision_asked_for(run: Path) -> None:
+    loaded = load_model(str(run), dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in loaded.gpt.parameters()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("prefix", ["gpt.", "gpt._orig_mod.", "_orig_mod.gpt."])
+def test_a_compiled_networks_names_are_understood(gpt: GPT, tmp_path: Path, prefix: str) -> None:
+    torch.save(checkpoint_of(gpt, prefix), tmp_path / "a.ckpt")
+    load_model(str(tmp_path / "a.ckpt"))
+
+
+def test_the_originals_checkpoint_means_exact_gelu_and_may_hold_paths(
+    gpt: GPT, tmp_path: Path
+) -> None:
+    names = ("n_vocab", "n_ctx", "n_embd", "n_head", "n_layer")
+    values = checkpoint_of(gpt)
+    del values["simplegpt"]
+    values["hyper_parameters"] = {
+        "model": {name: getattr(SHAPE, name) for name in names},
+        "tokenizer_name": "char",
+        "data": {"train_fpath": pathlib.PosixPath("data/train.bin")},
+    }
+    torch.save(values, tmp_path / "last.ckpt")
+    loaded = load_model(str(tmp_path / "last.ckpt"))
+    assert (loaded.config.activation, loaded.config.bias) == ("gelu", True)
+    assert loaded.val_loss is None
+
+
+def test_loaded_weights_do_not_depend_on_the_file_any_more(run: Path) -> None:
+    loaded = load_model(str(run))
+    before = loaded.gpt.wte.weight.sum().item()
+    path = run / "ckpts" / "last.ckpt"
+    path.write_bytes(b"\xff" * path.stat().st_size)  # in place, as no writer of ours does
+    assert loaded.gpt.wte.weight.sum().item() == before
+
+
+class Evil:
+    """Would make a file when unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return (Path.touch, (self.path,))
+
+
+def test_a_file_that_would_run_code_is_refused(gpt: GPT, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    torch.save(checkpoint_of(gpt, extra=Evil(mark)), tmp_path / "evil.ckpt")
+    with pytest.raises(UserError, match="could run code"):
+        load_model(str(tmp_path / "evil.ckpt"))
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_a_file_cut_short_is_one_message(run: Path, share: float) -> None:
+    path = run / "ckpts" / "last.ckpt"
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint"):
+        load_model(str(path))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1, 2], "no checkpoint of a run"),
+        ({"state_dict": {}}, "no checkpoint of a run"),
+        ({"state_dict": {}, "hyper_parameters": {"model": {"n_layer": 0}}}, "n_layer"),
+        ({"state_dict": {}, "hyper_parameters": {}}, "wte.weight is missing"),
+    ],
+)
+def test_a_file_of_something_else_is_one_message(
+    tmp_path: Path, values: object, message: str
+) -> None:
+    torch.save(values, tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=message):
+        load_model(str(tmp_path / "x.ckpt"))
+
+
+def test_weights_of_another_shape_are_one_message(gpt: GPT, tmp_path: Path) -> None:
+    model = SHAPE.model_dump() | {"n_ctx": 9, "n_layer": 1}
+    hyper_parameters = {"model": model, "tokenizer_name": "char"}
+    torch.save(checkpoint_of(gpt, hyper_parameters=hyper_parameters), tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=r"h\.1\.ln_1\.weight is unknown.* and \d+ more"):
+        load_model(str(tmp_path / "x.ckpt"))
+
+
+def test_text_is_no_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("To be, or not to be.\n" * 100)
+    with pytest.raises(UserError, match="is no checkpoint"):
+        load_model(str(tmp_path / "notes.txt"))
+
+
+def test_missing_paths_name_what_is_nearest(run: Path) -> None:
+    with pytest.raises(UserError, match=r"did you mean '.*last\.ckpt'"):
+        load_model(str(run / "ckpts" / "lst.ckpt"))
+    with pytest.raises(UserError, match=rf"did you mean '{run}'"):
+        load_model(str(run.parent / "runn" / "ckpts" / "last.ckpt"))
+    with pytest.raises(UserError, match="did you mean 'gpt2-medium'"):
+        load_model("gpt2-medum")
+
+
+def test_a_folder_without_a_model_says_so(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="there is no model in"):
+        load_model(str(tmp_path / "empty"))
+    with pytest.raises(UserError, match="there are runs in it: run"):
+        load_model(str(run.parent))
+
+
+def test_reading_imports_no_lightning(run: Path) -> None:
+    script = (
+        "import sys; from simplegpt.checkpoint import load_model; load_model(sys.argv[1]);"
+        "sys.exit(any(name in sys.modules for name in ('lightning', 'transformers')))"
+    )
+    assert subprocess.run([sys.executable, "-c", script, str(run)], check=False).returncode == 0

@@ -1,0 +1,209 @@
+"""Parity with Hugging Face's GPT-2, at odd shapes and random weights: no download."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import GPT2Config, GPT2LMHeadModel
+
+from simplegpt.config import ModelConfig
+from simplegpt.errors import UserError
+from simplegpt.gpt2 import (
+    TRANSPOSED,
+    export_folder,
+    find_folder,
+    load_folder,
+    main,
+    ours_from_theirs,
+)
+from simplegpt.model import GPT, Cache
+
+SHAPES = [  # n_vocab, n_ctx, n_embd, n_head, n_layer, activation
+    (97, 23, 15, 5, 3, "gelu_new"),
+    (131, 40, 28, 7, 2, "gelu_new"),
+    (53, 11, 9, 1, 5, "gelu_new"),
+    (61, 17, 22, 11, 2, "gelu"),
+]
+
+
+@pytest.fixture(params=SHAPES, ids=lambda shape: "-".join(map(str, shape)))
+def theirs(request: pytest.FixtureRequest) -> GPT2LMHeadModel:
+    n_vocab, n_ctx, n_embd, n_head, n_layer, activation = request.param
+    config = GPT2Config(
+        vocab_size=n_vocab,
+        n_positions=n_ctx,
+        n_embd=n_embd,
+        n_head=n_head,
+        n_layer=n_layer,
+        activation_function=activation,
+        attn_pdrop=0.0,
+        embd_pdrop=0.0,
+        resid_pdrop=0.0,
+        bos_token_id=None,
+        eos_token_id=None,
+    )
+    torch.manual_seed(0)
+    model = GPT2LMHeadModel(config).eval()
+    for parameter in model.parameters():  # biases and norms too, or errors in them stay unseen
+        torch.nn.init.normal_(parameter, std=0.2)
+    return model
+
+
+@pytest.fixture
+def folder(theirs: GPT2LMHeadModel, tmp_path: Path) -> Path:
+    theirs.save_pretrained(tmp_path / "theirs")
+    return tmp_path / "theirs"
+
+
+@pytest.fixture
+def ours(folder: Path) -> GPT:
+    return GPT.from_pretrained(str(folder))
+
+
+def some_ids(ours: GPT, rows: int = 3) -> torch.Tensor:
+    return torch.randint(ours.config.n_vocab, (rows, ours.config.n_ctx))
+
+
+def test_logits_agree(theirs: GPT2LMHeadModel, ours: GPT) -> None:
+    ids = some_ids(ours)
+    torch.testing.assert_close(ours(ids), theirs(ids).logits, atol=1e-4, rtol=0)
+
+
+def test_loss_and_every_gradient_agree(theirs: GPT2LMHeadModel, ours: GPT) -> None:
+    ids = some_ids(ours)
+    loss, expected = ours.loss(ids), theirs(ids, labels=ids).loss
+    torch.testing.assert_close(loss, expected, atol=1e-5, rtol=1e-5)
+    loss.backward()
+    expected.backward()
+    gradients = {name: parameter.grad for name, parameter in theirs.named_parameters()}
+    for name, parameter in ours.named_parameters():
+        gradient = gradients.pop(f"transformer.{name}")
+        gradient = gradient.T if name.endswith(TRANSPOSED) else gradient
+        torch.testing.assert_close(parameter.grad, gradient, atol=1e-4, rtol=1e-4, msg=name)
+    assert not gradients
+
+
+@torch.no_grad()
+def test_greedy_text_agrees_token_for_token(theirs: GPT2LMHeadModel, ours: GPT) -> None:
+    n_prompt = 4
+    prompt = some_ids(ours, rows=1)[:, :n_prompt]
+    n_new = ours.config.n_ctx - n_prompt
+    expected = theirs.generate(prompt, max_new_tokens=n_new, do_sample=False)[0, n_prompt:]
+    cache, ids, text = Cache(ours.config), prompt, []
+    for _ in range(n_new):
+        ids = ours(ids, cache=cache)[:, -1:].argmax(-1)
+        text.append(ids.item())
+    assert text == expected.tolist()
+
+
+def test_export_is_read_by_transformers_with_the_same_logits(ours: GPT, tmp_path: Path) -> None:
+    export_folder(ours, tmp_path / "export", tokenizer_name=None)
+    back = GPT2LMHeadModel.from_pretrained(tmp_path / "export", dtype=torch.float32).eval()
+    ids = some_ids(ours)
+    torch.testing.assert_close(back(ids).logits, ours(ids), atol=1e-4, rtol=0)
+
+
+@torch.no_grad()
+def test_a_model_without_biases_exports_zeros_for_them(tmp_path: Path) -> None:
+    config = ModelConfig(n_vocab=31, n_ctx=9, n_embd=12, n_head=3, n_layer=2, bias=False)
+    ours = GPT(config).eval()
+    export_folder(ours, tmp_path / "export", tokenizer_name="char")
+    ids = some_ids(ours)
+    for back in (
+        GPT2LMHeadModel.from_pretrained(tmp_path / "export", dtype=torch.float32)
+        .eval()(ids)
+        .logits,
+        load_folder(tmp_path / "export").gpt(ids),
+    ):
+        torch.testing.assert_close(back, ours(ids), atol=1e-4, rtol=0)
+    assert load_folder(tmp_path / "export").tokenizer_name == "char"
+
+
+TINY = GPT2Config(vocab_size=50_257, n_positions=4, n_embd=2, n_head=1, n_layer=1)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Path:
+    GPT2LMHeadModel(TINY).save_pretrained(tmp_path / "tiny")
+    return tmp_path / "tiny"
+
+
+def edit_config(folder: Path, **changes: object) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def test_a_folder_without_tokenizer_speaks_gpt2_where_its_size_fits(tiny: Path) -> None:
+    assert load_folder(tiny).tokenizer_name == "gpt2"
+
+
+def test_a_folder_of_another_vocabulary_is_a_bare_model(
+    folder: Path, tiny: Path, tmp_path: Path
+) -> None:
+    assert load_folder(folder).tokenizer_name is None
+    (tiny / "vocab.json").write_text(json.dumps({f"wort{i}": i for i in range(50_257)}))
+    assert load_folder(tiny).tokenizer_name is None
+
+
+def test_bin_weights_are_read_as_plain_tensors(tiny: Path) -> None:
+    expected = GPT.from_pretrained(str(tiny)).state_dict()
+    model = GPT2LMHeadModel.from_pretrained(tiny, dtype=torch.float32)
+    (tiny / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tiny / "pytorch_model.bin")
+    read = GPT.from_pretrained(str(tiny)).state_dict()
+    assert read.keys() == expected.keys()
+    assert all(torch.equal(read[name], expected[name]) for name in read)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model_type": "llama"}, "a model of type 'llama'; only 'gpt2'"),
+        ({"n_inner": 5}, "n_inner is 5"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True"),
+        ({"activation_function": "relu"}, "activation_function is 'relu'"),
+        ({"n_layer": 2}, "h.1.ln_1.weight is missing"),
+        ({"n_layer": "x"}, "n_layer"),
+        ({"n_positions": 5}, r"wpe.weight is \[4, 2\] and should be \[5, 2\]"),
+    ],
+)
+def test_a_folder_that_is_no_gpt2_is_one_message(
+    tiny: Path, changes: dict[str, object], message: str
+) -> None:
+    edit_config(tiny, **changes)
+    with pytest.raises(UserError, match=message):
+        load_folder(tiny)
+
+
+def test_damaged_or_missing_weights_are_one_message(tiny: Path) -> None:
+    weights = tiny / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(UserError, match="damaged"):
+        load_folder(tiny)
+    weights.unlink()
+    with pytest.raises(UserError, match="has no weights"):
+        load_folder(tiny)
+    (tiny / "config.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_folder(tiny)
+
+
+def test_an_untied_output_layer_is_refused(tiny: Path) -> None:
+    state = GPT2LMHeadModel(TINY).state_dict()
+    state["lm_head.weight"] = state["lm_head.weight"] + 1
+    with pytest.raises(ValueError, match="lm_head"):
+        ours_from_theirs(state)
+
+
+def test_a_hub_that_cannot_be_reached_is_one_message() -> None:
+    with pytest.raises(UserError, match="not on this machine"):
+        find_folder("somebody/some-gpt-that-is-not-cached")
+
+
+def test_export_command_writes_a_new_folder_only(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "new"
+    assert main(["export", str(folder), str(target)]) == 0
+    assert sorted(path.name for path in target.iterdir()) == ["config.json", "model.safetensors"]
+    with pytest.raises(UserError, match="exists already"):
+        main(["export", str(folder), str(target)])
