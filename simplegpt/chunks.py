@@ -245,14 +245,16 @@ def _place(text: str, tokenizer: Tokenizer, size: int, slack: int) -> tuple[int,
         return size, False  # one character is encoded like another
     if not _knows(tokenizer):
         return 0, False
-    if found := _BETWEEN_PIECES.search(text, size - 1):
+    can_cut_inside = tokenizer.name in _ONE_CLASS_PIECES
+    end = size + slack if can_cut_inside else len(text)
+    if found := _BETWEEN_PIECES.search(text, size - 1, end):
         return found.end(), False
-    for cut in range(size, len(text)):
+    for cut in range(size, end):
         if _is_between_pieces(text[cut - 1], text[cut], tokenizer):
             return cut, False
-    if tokenizer.name in _ONE_CLASS_PIECES:
-        return _inside_piece(text, tokenizer, slack // 2), True
-    return 0, False
+    return (
+        (_inside_piece(text[:end], tokenizer, slack // 2), True) if can_cut_inside else (0, False)
+    )
 
 
 def _is_between_pieces(before: str, after: str, tokenizer: BytePairTokenizer) -> bool:

@@ -28,7 +28,7 @@ from simplegpt.chunks import Source, split_by_line
 from simplegpt.command_line import CommandParser
 from simplegpt.encoding import encode_files
 from simplegpt.errors import TERMINATED, UserError, nearest, run_command
-from simplegpt.progress import JsonProgress, Progress, Reporter
+from simplegpt.progress import JsonProgress, Progress
 from simplegpt.tokenizer import Tokenizer, load_tokenizer, tokenizer_names
 from simplegpt.tokens import TokenWriter, check_output
 
