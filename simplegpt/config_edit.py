@@ -29,7 +29,8 @@ def edit(text: str, changes: Mapping[str, str | None]) -> str:
         else:
             wanted = parse_literal(value)
             text = _set(text, path, value.strip())
-            if _value_at(text, path) != wanted and wanted == wanted:  # NaN is not equal to itself
+            found = _value_at(text, path)
+            if literal(found) != literal(wanted) and (found is None or wanted != {}):
                 raise ValueError(f"{key} cannot be set to {value} in this file")
     tomllib.loads(text)
     return text

@@ -135,7 +135,8 @@ def parse_literal(text: str) -> Any:
         parsed = tomllib.loads(f"x = {text.strip()}")
     except tomllib.TOMLDecodeError as error:
         raise ValueError(str(error)) from error
-    if set(parsed) != {"x"}:
+    (begin, end), _ = _value_span(text, 0)
+    if set(parsed) != {"x"} or text[begin:end] != text.strip():
         raise ValueError("more than one value")
     return parsed["x"]
 
