@@ -1,0 +1,136 @@
+"""Options made from the schema, and what is said of a slip."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from simplegpt.__main__ import main
+from simplegpt.command_line import (
+    CommandParser,
+    add_config_options,
+    add_section_options,
+    parse_section,
+)
+from simplegpt.config import SamplingConfig
+from simplegpt.config_file import load
+from simplegpt.errors import UserError
+from simplegpt.schema import settings, tables
+
+
+def config_parser() -> CommandParser:
+    parser = CommandParser(prog="train")
+    parser.add_argument("config")
+    parser.add_argument("--plan", action="store_true")
+    add_config_options(parser)
+    return parser
+
+
+def sampling_parser() -> CommandParser:
+    parser = CommandParser(prog="inference")
+    parser.add_argument("prompts", nargs="*")
+    parser.add_argument("--n_tokens_to_generate", type=int, default=30)
+    add_section_options(parser, SamplingConfig, "sampling", "sampling")
+    return parser
+
+
+@pytest.mark.parametrize("words", [["--top_k", "3"], ["--top-k", "3"], ["--top-k=3"]])
+def test_both_spellings_of_an_option_are_understood(words: list[str]) -> None:
+    arguments = sampling_parser().parse_args(["a prompt", *words])
+    assert parse_section(SamplingConfig, arguments.sampling).top_k == 3
+
+
+def test_a_prompt_is_taken_as_it_stands() -> None:
+    parser = sampling_parser()
+    assert parser.parse_args(["123", "- a list", "--top_k=1"]).prompts == ["123", "- a list"]
+    assert parser.parse_args(["--", "--top-k", "a-b"]).prompts == ["--top-k", "a-b"]
+
+
+def test_overrides_come_in_their_order_and_load(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("")
+    words = ["--model.n-embd", "96", "--wandb=true", "--optimization.end_lr", "1e-5", "--seed=7"]
+    arguments = config_parser().parse_args([str(path), *words])
+    assert arguments.overrides == [
+        ("model.n_embd", "96"),
+        ("wandb", "true"),
+        ("optimization.end_lr", "1e-5"),
+        ("seed", "7"),
+    ]
+    config = load(path, arguments.overrides, check_files=False)
+    assert (config.model.n_embd, config.seed) == (96, 7)
+    assert config.wandb is not None
+
+
+def test_a_negative_number_is_a_value_in_every_spelling() -> None:
+    for text in ("-1", "-1e-3", "-.5", "-1_000"):
+        words = ["x.toml", "--optimization.end_lr", text]
+        assert config_parser().parse_args(words).overrides == [("optimization.end_lr", text)]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["x.toml", "--pln"], "unknown option --pln; did you mean '--plan'?"),
+        (["x.toml", "--model.n_hed=3"], "did you mean '--model.n_head'?"),
+        (["x.toml", "--n_embd", "3"], "did you mean '--model.n_embd'?"),
+        (["x.toml", "--data.seq-length=3"], "unknown option --data.seq-length; did you mean"),
+        (["x.toml", "y.toml"], "one argument too many: y.toml"),
+        ([], "the following arguments are required: config"),
+        (["x.toml", "--seed"], "--seed: expected one argument"),
+    ],
+)
+def test_a_slip_is_told_with_the_nearest_option(words: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=re.escape(told)):
+        config_parser().parse_args(words)
+
+
+def test_a_wrong_number_is_told_in_words() -> None:
+    with pytest.raises(UserError, match="--n_tokens_to_generate: must be a whole number, not 'x'"):
+        sampling_parser().parse_args(["a", "--n_tokens_to_generate", "x"])
+
+
+def test_every_wrong_sampling_option_is_told_at_once() -> None:
+    arguments = sampling_parser().parse_args(["--top-k=-1", "--top_p", "2", "--seed", "one"])
+    with pytest.raises(UserError) as caught:
+        parse_section(SamplingConfig, arguments.sampling)
+    assert str(caught.value).splitlines() == [
+        "--top_k -1: must be a whole number, at least 0",
+        "  --top_p 2: must be a number, above 0 and at most 1",
+        '  --seed "one": must be a whole number, at least 0 and below 2**63',
+    ]
+
+
+def test_a_list_option_is_given_several_times() -> None:
+    arguments = sampling_parser().parse_args(["--stop", "a", "--stop", "1", "--stop", '"\\n"'])
+    assert parse_section(SamplingConfig, arguments.sampling).stop == ["a", "1", "\n"]
+
+
+def test_help_lists_every_field_with_docstring_bounds_and_default(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        config_parser().parse_args(["--help"])
+    assert caught.value.code == 0
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 100
+    told = " ".join(printed.split())
+    for key, setting in settings().items():
+        if key == "include":  # a file's own business
+            continue
+        assert f"--{key} " in told
+        assert setting.description in told
+        assert setting.allowed[1:] in told
+    for name, table in tables().items():
+        assert f"[{name}]" in told or not name
+        assert table.description in told
+
+
+def test_the_installed_command_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    printed = capsys.readouterr().out
+    for name in ("data", "train", "inference", "evaluate"):
+        assert f"\n  {name} " in printed
+    assert main(["--version"]) == 0
+    with pytest.raises(UserError, match="there is no command trian; did you mean 'train'"):
+        main(["trian"])
