@@ -1,8 +1,8 @@
 """The shell: five screens as modes, what they ask of each other, and the runs under way."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from textual import on, work
 from textual.app import App, SystemCommand
@@ -15,9 +15,9 @@ from simplegpt.run import RunDirectory, find_runs
 from tui import messages, settings
 from tui.processes.watch import RunSeen, RunsSeen, look_at
 from tui.screens.base import WorkbenchScreen
-from tui.screens.dialogs import Answer, HelpWindow, Question
+from tui.screens.dialogs import Answer, Question
 from tui.themes import DEFAULT_THEME, THEMES
-from tui.widgets.header import TABS, Header, RunIndicator, Tab
+from tui.widgets.header import TABS, Header, Mode, RunIndicator, Tab
 
 if TYPE_CHECKING:
     from tui.screens.chat import ChatScreen
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from tui.screens.runs import RunsScreen
     from tui.screens.training import TrainingScreen
 
-Mode = Literal["runs", "data", "config", "train", "chat"]
 Start: TypeAlias = (
     messages.OpenConfig | messages.OpenRun | messages.OpenChat | messages.OpenData | None
 )
@@ -85,7 +84,8 @@ class Workbench(App[None]):
             for mode, title, key in TABS
         ),
         Binding("f1", "help", "Help", tooltip="What this is and which keys it has"),
-        Binding("f10,ctrl+q", "quit", "Quit", priority=True, tooltip="Leave the workbench"),
+        Binding("f10", "quit", "Quit", priority=True, tooltip="Leave the workbench; runs go on"),
+        Binding("ctrl+q", "quit", "Quit", priority=True, show=False),
     ]
 
     def __init__(self, start: Start = None) -> None:
@@ -108,6 +108,11 @@ class Workbench(App[None]):
         self.find_live_runs()
         self.set_interval(WATCH_SECONDS, self.look_at_runs)
 
+    def get_key_display(self, binding: Binding) -> str:
+        """Function keys as keyboards spell them: F1."""
+        display = super().get_key_display(binding)
+        return display.upper() if display[:1] == "f" and display[1:].isdigit() else display
+
     def _keep_theme(self, theme: Theme) -> None:
         try:
             settings.change(theme=theme.name)
@@ -129,7 +134,7 @@ class Workbench(App[None]):
 
     @on(Tab.Chosen)
     async def _tab_chosen(self, event: Tab.Chosen) -> None:
-        await self.action_visit(event.mode)  # type: ignore[arg-type]
+        await self.action_visit(event.mode)
 
     @on(RunIndicator.Chosen)
     async def _indicator_chosen(self) -> None:
@@ -264,13 +269,15 @@ class Workbench(App[None]):
         yield SystemCommand("Screenshot", "Save a picture of the screen as SVG", self.picture)
         yield SystemCommand("Quit", "Leave the workbench; runs go on (F10)", self.action_quit)
 
-    def _visitor(self, mode: str):  # type: ignore[no-untyped-def]
-        return lambda: self.action_visit(mode)  # type: ignore[arg-type]
+    def _visitor(self, mode: Mode) -> Callable[[], Awaitable[None]]:
+        return lambda: self.action_visit(mode)
 
     def picture(self) -> None:
         self.call_after_refresh(self.deliver_screenshot)
 
     def action_help(self) -> None:
+        from tui.screens.help import HelpWindow  # Markdown costs 50 ms: not at the start
+
         if isinstance(self.screen, WorkbenchScreen):
             self.push_screen(HelpWindow(self.screen.current_help()))
 

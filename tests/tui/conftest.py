@@ -1,5 +1,6 @@
 """A person's own files and the working directory, made anew for each test of the workbench."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import pytest
 from textual.app import App
 from textual.pilot import Pilot
+from textual.screen import ModalScreen
 from textual.widgets import Input, TextArea
 
+SETTLE_SECONDS = 20.0
 SMALL, LARGE = (80, 24), (140, 45)
 SIZES = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "140x45"])
 
@@ -26,10 +29,14 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 async def settle(pilot: Pilot[Any]) -> None:
-    """Wait until the workers are done and what they posted is on the screen; stop the blinking."""
-    await pilot.app.workers.wait_for_complete()
-    await pilot.pause()
-    await pilot.app.workers.wait_for_complete()
+    """Wait until the workers are done and what they posted is on the screen; stop the blinking.
+
+    Where a question is open, the worker that asked it waits for its answer: it is left alone.
+    """
+    for _ in range(2):
+        if not isinstance(pilot.app.screen, ModalScreen):
+            await asyncio.wait_for(pilot.app.workers.wait_for_complete(), SETTLE_SECONDS)
+        await pilot.pause()
     for field in pilot.app.screen.query(Input):
         field.cursor_blink = False
     for area in pilot.app.screen.query(TextArea):

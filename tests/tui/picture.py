@@ -14,8 +14,6 @@ from typing import Any, get_args
 
 from tests.tui.runs import NOBODY, Shape, make_run
 
-MODES = ("runs", "data", "config", "train", "chat")
-
 
 def make_workplace(folder: Path) -> None:
     """A few runs of every kind below `folder`."""
@@ -32,7 +30,8 @@ def make_workplace(folder: Path) -> None:
 async def take(arguments: argparse.Namespace) -> None:
     from tests.tui.conftest import settle
     from tui.__main__ import kind_of, start_for
-    from tui.app import Mode, Workbench
+    from tui.app import Workbench
+    from tui.widgets.header import Mode
 
     is_mode = arguments.screen in get_args(Mode)
     start = None if is_mode else start_for(kind_of(arguments.screen), arguments.screen)

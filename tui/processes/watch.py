@@ -21,9 +21,9 @@ class RunSeen:
         status = self.status
         if status is None:
             return Content(self.run.path.name)
-        done = f" {status.step / status.max_steps:.0%}" if status.max_steps else ""
+        done = f"{status.step / status.max_steps:.0%} " if status.max_steps else ""
         sign, colour = ("‖", "$warning") if status.state == "paused" else ("●", "$success")
-        return Content.assemble((sign, colour), f" {self.run.path.name}{done}")
+        return Content.assemble((sign, colour), f" {done}{self.run.path.name}")
 
     def end_in_words(self) -> str:
         """For a notification: how it ended."""

@@ -52,7 +52,7 @@ from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Footer
 
-from tui.widgets.header import Header
+from tui.widgets.header import Header, Mode
 
 if TYPE_CHECKING:
     from tui.app import Workbench
@@ -67,14 +67,14 @@ over SSH too where the terminal allows it.
 class WorkbenchScreen(Screen[None]):
     """One of the five screens: header, its own body, footer."""
 
-    MODE: ClassVar[str]
+    MODE: ClassVar[Mode]
     """Name of its tab and of the app's mode."""
     HEADING: ClassVar[str]
     """Its name in help and palette."""
     HELP: ClassVar[str | None] = None
     """Markdown: what the screen is for and how it is used."""
 
-    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012
+    HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (not declared as a ClassVar in Textual)
         (0, "-narrow"),
         (100, "-wide"),
     ]

@@ -12,7 +12,7 @@ from tui.screens.base import WorkbenchScreen
 class ChatScreen(WorkbenchScreen):
     """Chat."""
 
-    MODE: ClassVar[str] = "chat"
+    MODE = "chat"
     HEADING: ClassVar[str] = "Chat"
     CSS_PATH = "chat.tcss"
 

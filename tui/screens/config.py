@@ -13,7 +13,7 @@ from tui.screens.base import WorkbenchScreen
 class ConfigScreen(WorkbenchScreen):
     """Config."""
 
-    MODE: ClassVar[str] = "config"
+    MODE = "config"
     HEADING: ClassVar[str] = "Config"
     CSS_PATH = "config.tcss"
 

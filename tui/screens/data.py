@@ -11,7 +11,7 @@ from tui.screens.base import WorkbenchScreen
 class DataScreen(WorkbenchScreen):
     """Data."""
 
-    MODE: ClassVar[str] = "data"
+    MODE = "data"
     HEADING: ClassVar[str] = "Data"
     CSS_PATH = "data.tcss"
 

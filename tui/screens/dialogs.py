@@ -1,4 +1,4 @@
-"""Windows over a screen: a question with its answers, and help."""
+"""A question over a screen, with its answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Button, Markdown, Static
+from textual.widgets import Button, Static
 
 Variant = Literal["default", "primary", "success", "warning", "error"]
 
@@ -26,8 +26,8 @@ class Answer:
 class Question(ModalScreen[str | None]):
     """Asks something; returns the name of the answer chosen, or None for Escape.
 
-    The first answer has the focus, so that Enter takes it; a letter in brackets in front of each
-    label answers too: ``await app.push_screen_wait(Question("Quit?", "…", answers))``.
+    The first answer has the focus, so that Enter takes it. In a worker:
+    ``answer = await self.app.push_screen_wait(Question("Quit?", "…", [Answer("stay", "Stay")]))``.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -56,33 +56,3 @@ class Question(ModalScreen[str | None]):
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
         self.dismiss(event.button.id)
-
-
-class HelpWindow(ModalScreen[None]):
-    """Help, as Markdown."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,f1,q", "dismiss", "Close"),
-        Binding("up", "scroll('up')", "Up", show=False),
-        Binding("down", "scroll('down')", "Down", show=False),
-    ]
-
-    def __init__(self, markdown: str) -> None:
-        super().__init__()
-        self.markdown = markdown
-
-    def compose(self) -> ComposeResult:
-        with VerticalScroll(id="help") as window:
-            window.border_title = "Help"
-            window.border_subtitle = "Esc closes"
-            yield Markdown(self.markdown)
-
-    def on_mount(self) -> None:
-        self.query_one("#help").focus()
-
-    def action_scroll(self, direction: str) -> None:
-        window = self.query_one("#help")
-        if direction == "up":
-            window.scroll_up()
-        else:
-            window.scroll_down()

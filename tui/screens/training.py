@@ -7,12 +7,13 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from tui.screens.base import WorkbenchScreen
+from tui.widgets.header import Mode
 
 
 class TrainingScreen(WorkbenchScreen):
     """The dashboard of one run."""
 
-    MODE: ClassVar[str] = "train"
+    MODE: ClassVar[Mode] = "train"
     HEADING: ClassVar[str] = "Train"
     CSS_PATH = "training.tcss"
 

@@ -1,6 +1,6 @@
 """The header: one tab a screen, and the live run wherever one is looking."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
@@ -9,8 +9,9 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
 
+Mode = Literal["runs", "data", "config", "train", "chat"]
 # (mode, title, key) in the order of the tabs.
-TABS: tuple[tuple[str, str, str], ...] = (
+TABS: tuple[tuple[Mode, str, str], ...] = (
     ("runs", "Runs", "f2"),
     ("data", "Data", "f3"),
     ("config", "Config", "f4"),
@@ -25,12 +26,12 @@ class Tab(Static):
     class Chosen(Message):
         """The tab was clicked."""
 
-        def __init__(self, mode: str) -> None:
+        def __init__(self, mode: Mode) -> None:
             super().__init__()
             self.mode = mode
 
-    def __init__(self, mode: str, title: str, key: str, active: bool) -> None:
-        label = Content.assemble((key.upper(), "$tab-key"), " ", title)
+    def __init__(self, mode: Mode, title: str, key: str, active: bool) -> None:
+        label = Content.assemble((key.upper(), "dim"), " ", title)
         super().__init__(label, classes="-active" if active else "")
         self.mode = mode
         self.tooltip = f"{title} ({key.upper()})"
@@ -74,13 +75,12 @@ class Header(Horizontal):
             &:hover { background: $boost; }
         }
     }
-    Screen.-narrow Header #brand { display: none; }
     """
 
     live: reactive[Content] = reactive(Content())
     """What the indicator says; empty where nothing runs."""
 
-    def __init__(self, active: str) -> None:
+    def __init__(self, active: Mode) -> None:
         super().__init__()
         self.active = active
 
