@@ -10,6 +10,7 @@ from pathlib import Path
 
 from simplegpt.config_edit import edit
 from simplegpt.config_text import literal
+from simplegpt.errors import UserError
 from simplegpt.run import RunDirectory, write_atomically
 
 # What every file system that a run may be copied to can name.
@@ -58,6 +59,32 @@ def name_problem(path: Path, name: str) -> str | None:
     if target.exists() and not (path.exists() and target.samefile(path)):
         return f"There is a '{name}' here already."
     return None
+
+
+def continued_config(run: RunDirectory, checkpoint: Path, root: Path) -> Path:
+    """Write a config for a training that starts from the weights of `checkpoint`; returns it.
+
+    It is the run's own config with `init_from` and an output_dir of its own, under a name that is
+    free. Raises UserError where the run's config cannot be read or the new one not be written.
+    """
+    folder = root / "configs" if (root / "configs").is_dir() else root
+    stem = f"{run.path.name}-continued"
+    names = [stem, *(f"{stem}-{i}" for i in range(2, 1000))]
+    name = next(
+        name
+        for name in names
+        if not (folder / f"{name}.toml").exists() and not run.path.with_name(name).exists()
+    )
+    path, output_dir = folder / f"{name}.toml", run.path.with_name(name)
+    changes = {"init_from": literal(str(checkpoint)), "output_dir": literal(str(output_dir))}
+    try:
+        text = edit(run.config.read_text(encoding="utf-8"), changes)
+        write_atomically(path, f"# Starts from the weights of {run.path.name!r}.\n{text}")
+    except OSError as error:
+        raise UserError(f"no config could be made of {run.path.name}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"the config of {run.path.name} cannot be read: {error}") from error
+    return path
 
 
 def refuse_if_alive(run: RunDirectory, done_to_it: str, error: type[Exception]) -> None:

@@ -143,25 +143,41 @@ def read_history(run: RunDirectory) -> History:
 def small_curve(events: Iterable[Event], points: int = CURVE_POINTS) -> tuple[float, ...]:
     """The training loss as at most `points` means over equal spans of steps.
 
-    Means, since maxima would draw the noise and not the loss; NaN and infinity are left out. A
-    span without an event repeats the one before it.
+    A span without an event repeats the one before it, so that the curve keeps its proportions.
     """
-    steps = [e for e in events if isinstance(e, TrainStep) and math.isfinite(e.loss)]
-    if not steps:
-        return ()
-    first, last = steps[0].step, steps[-1].step
-    points = max(1, min(points, len(steps)))
-    spans: list[list[float]] = [[] for _ in range(points)]
-    for event in steps:
-        place = (event.step - first) * points // (last - first + 1) if last > first else 0
-        spans[min(max(place, 0), points - 1)].append(event.loss)
+    pairs = [(e.step, e.loss) for e in events if isinstance(e, TrainStep)]
+    spans = _spans(pairs, min(points, len(pairs)))
     curve: list[float] = []
     for span in spans:
-        if span:
-            curve.append(sum(span) / len(span))
-        elif curve:
-            curve.append(curve[-1])
+        curve.append(sum(loss for _, loss in span) / len(span) if span else curve[-1])
     return tuple(curve)
+
+
+def span_means(
+    pairs: Iterable[tuple[int, float]], points: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Steps and losses as means over at most `points` equal spans of steps; empty ones left out."""
+    spans = [span for span in _spans(pairs, points) if span]
+    return (
+        tuple(sum(step for step, _ in span) / len(span) for span in spans),
+        tuple(sum(loss for _, loss in span) / len(span) for span in spans),
+    )
+
+
+def _spans(pairs: Iterable[tuple[int, float]], count: int) -> list[list[tuple[int, float]]]:
+    """(step, loss) pairs in `count` equal spans of steps; the first and last are never empty.
+
+    What is no number is left out. Means are made of them, since maxima would draw the noise.
+    """
+    finite = [(step, loss) for step, loss in pairs if math.isfinite(loss)]
+    if not finite or count < 1:
+        return []
+    first, last = finite[0][0], finite[-1][0]
+    spans: list[list[tuple[int, float]]] = [[] for _ in range(min(count, last - first + 1))]
+    for step, loss in finite:
+        place = (step - first) * len(spans) // (last - first + 1)
+        spans[min(max(place, 0), len(spans) - 1)].append((step, loss))
+    return spans
 
 
 def read_settings(run: RunDirectory) -> Mapping[str, Any]:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui.figures import count_in_words, in_one_line, loss_in_words, span_in_words
-from tui.widgets.small_curve import block_curve, dot_curve, spread
+from tui.widgets.small_curve import area_curve, block_curve, spread
 
 
 @pytest.mark.parametrize(
@@ -43,15 +43,10 @@ def test_blocks_go_from_the_highest_to_the_least() -> None:
     assert block_curve([], 8) == ""
 
 
-def test_dots_draw_a_line_without_gaps() -> None:
-    lines = dot_curve([1, 0], 4, 2)
-    assert [len(line) for line in lines] == [4, 4]
-    used = [[(ord(c) - 0x2800).bit_count() for c in line] for line in lines]
-    assert sum(map(sum, used)) >= 8  # at least one dot in each of eight columns
-    assert lines[0][0] != "⠀"
-    assert lines[0][3] == "⠀"
-    assert lines[1][3] != "⠀"
-    assert dot_curve([], 3, 1) == ["⠀⠀⠀"]
+def test_area_is_filled_below_the_curve() -> None:
+    assert area_curve([16, 9, 8, 1], 4, 2) == ["█▁  ", "███▁"]
+    assert area_curve([2, 2], 3, 2) == ["   ", "▁▁▁"]
+    assert area_curve([], 3, 1) == ["   "]
 
 
 @given(

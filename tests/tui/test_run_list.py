@@ -61,6 +61,8 @@ def test_curve_is_the_mean_of_equal_spans_and_skips_what_is_no_number() -> None:
     assert small_curve(events, 10) == (0.5,) * 10
     assert small_curve([step(1, 2.0), step(2, math.nan), step(3, math.inf), step(4, 1.0)], 10) == (
         2.0,
+        2.0,
+        2.0,
         1.0,
     )
     assert small_curve([RunStarted(attempt=1)]) == ()

@@ -1,4 +1,4 @@
-"""A curve in very little room: one line of blocks for a table, a few of dots for a panel."""
+"""A curve in very little room: one line of blocks for a table, a few for a panel."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -11,9 +11,6 @@ from textual.widget import Widget
 from tui.figures import loss_in_words
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-# The bit of each of a braille character's dots: two columns of four, from the top.
-_DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
-_EMPTY_BRAILLE = 0x2800
 
 
 def block_curve(values: Sequence[float], width: int) -> str:
@@ -27,22 +24,23 @@ def block_curve(values: Sequence[float], width: int) -> str:
     return "".join(_BLOCKS[round((v - low) / span * top) if span else 0] for v in points)
 
 
-def dot_curve(values: Sequence[float], width: int, height: int) -> list[str]:
-    """`height` lines of `width` braille characters, the curve drawn without gaps."""
-    cells = [[0] * width for _ in range(height)]
-    if values and width > 0 and height > 0:
-        low, high = min(values), max(values)
-        span, floor = high - low, 4 * height - 1
-        columns = [
-            floor - round((v - low) / span * floor) if span else floor
-            for v in spread(values, 2 * width)
-        ]
-        for x, y in enumerate(columns):
-            before = columns[x - 1] if x else y
-            for row in range(min(before, y), max(before, y) + 1):
-                if row != before or before == y:
-                    cells[row // 4][x // 2] |= _DOTS[x % 2][row % 4]
-    return ["".join(chr(_EMPTY_BRAILLE + dots) for dots in line) for line in cells]
+def area_curve(values: Sequence[float], width: int, height: int) -> list[str]:
+    """`height` lines of `width` characters, filled below the curve; its least value is lowest."""
+    if not values or width <= 0 or height <= 0:
+        return [" " * max(width, 0)] * max(height, 0)
+    points = spread(values, width)
+    low, high = min(points), max(points)
+    eighths = len(_BLOCKS)
+    top = height * eighths - 1
+    levels = [1 + round((v - low) / (high - low) * top) if high > low else 1 for v in points]
+    return [
+        "".join(_cell(level - row * eighths) for level in levels) for row in reversed(range(height))
+    ]
+
+
+def _cell(eighths: int) -> str:
+    """A cell filled up to `eighths` of its height, which may be none or more than all."""
+    return _BLOCKS[min(eighths, len(_BLOCKS)) - 1] if eighths > 0 else " "
 
 
 def spread(values: Sequence[float], count: int) -> list[float]:
@@ -72,8 +70,8 @@ class SmallCurve(Widget):
     def render(self) -> RenderResult:
         width, height = self.content_size
         if len(self.values) < 2 or height < 2:
-            return Content.styled("no curve yet", "$text-muted") if height else Content()
-        lines = dot_curve(self.values, width, height - 1)
+            return Content.styled("no curve yet", "$foreground 60%") if height else Content()
+        lines = area_curve(self.values, width, height - 1)
         first, last = loss_in_words(self.values[0]), loss_in_words(self.values[-1])
         gap = " " * max(1, width - len(first) - len(last))
-        return Content.assemble("\n".join(lines), "\n", (first + gap + last, "$text-muted"))
+        return Content.assemble("\n".join(lines), "\n", (first + gap + last, "$foreground 60%"))
