@@ -1,15 +1,12 @@
 """The Runs screen: every run below the working directory, and what one does with them."""
 
-import shutil
-import subprocess
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 from textual import on, work
-from textual.app import ComposeResult, SystemCommand
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -17,18 +14,12 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Button, DataTable, Input, Static
 
-from simplegpt.errors import UserError
-from simplegpt.progress import quantity
-from simplegpt.run import RunDirectory
 from tui import messages
 from tui.figures import in_one_line
-from tui.run_files import RenameError, continued_config, name_problem, open_command, rename_run
 from tui.run_list import SORT_KEYS, RunFinder, SortKey, arrange
 from tui.run_summary import RunSummary
-from tui.screens.base import WorkbenchScreen
-from tui.screens.dialogs import Answer, Question
-from tui.screens.text_question import TextQuestion
-from tui.trash import Trash, TrashedItem, TrashError
+from tui.screens.run_actions import RunActions
+from tui.trash import TrashedItem
 from tui.widgets.run_details import RunDetails
 from tui.widgets.run_table import RunTable
 
@@ -58,17 +49,7 @@ class RunsFound(Message):
     move_to: Path | None = None
 
 
-@dataclass
-class Told(Message):
-    """A worker has something to say."""
-
-    sentence: str
-    failed: bool = False
-    move_to: Path | None = None
-    """Look again, and put the cursor here."""
-
-
-class RunsScreen(WorkbenchScreen):
+class RunsScreen(RunActions):
     """The list of runs."""
 
     MODE = "runs"
@@ -108,12 +89,9 @@ the palette.
 
     def __init__(self) -> None:
         super().__init__()
-        self.root = Path.cwd()
         self.finder = RunFinder(self.root)
-        self.trash = Trash(self.root)
         self.runs: list[RunSummary] | None = None
         """All that were found; None until the first look is done."""
-        self.trashed: list[TrashedItem] = []
         self.marked: set[Path] = set()
         self.sort_key: SortKey = "age"
         self.reverse = False
@@ -172,13 +150,6 @@ the palette.
         if self._look_again:
             again, self._look_again = self._look_again, False
             self.refresh_runs(again if isinstance(again, Path) else None)
-
-    @on(Told)
-    def _told(self, event: Told) -> None:
-        severity = "warning" if event.failed else "information"
-        self.notify(in_one_line(event.sentence), severity=severity, markup=False)  # type: ignore[arg-type]
-        if event.move_to is not None:
-            self.refresh_runs(event.move_to)
 
     def _show(self, move_to: Path | None = None) -> None:
         """Put what was found on the screen, filtered and sorted."""
@@ -290,8 +261,6 @@ the palette.
             table.action_cursor_down()
             self._show()
 
-    # What one does with a run
-
     @property
     def current(self) -> RunSummary | None:
         """The run under the cursor."""
@@ -301,153 +270,6 @@ the palette.
         if action in self._ON_ONE_RUN and not self.runs:
             return False
         return action != "undo_delete" or bool(self.trashed)
-
-    def action_watch(self) -> None:
-        if (run := self.current) is not None:
-            self.post_message(messages.OpenRun(run.path))
-
-    def action_chat(self) -> None:
-        run = self.current
-        if run is None:
-            return
-        if run.checkpoint is None:
-            self._refuse(f"{run.name} has no checkpoint yet: there is nothing to talk to.")
-            return
-        beside = run.path if run.alive else None
-        self.post_message(messages.OpenChat(str(run.path), beside_run=beside))
-
-    @work(group="resume", exclusive=True)
-    async def action_resume(self) -> None:
-        run = self.current
-        if run is None:
-            return
-        if run.alive:
-            self._refuse(f"{run.name} is {run.state}: Enter watches it.")
-        elif not RunDirectory(run.path).last_checkpoint.exists():
-            self._refuse(
-                f"{run.name} has no last.ckpt to go on from; n makes a config that starts from what there is."
-            )
-        elif run.state != "finished" and (run.progress is None or run.progress < 1):
-            self.post_message(messages.ResumeTraining(run.path))
-        else:
-            steps = await self._ask_steps(run)
-            if steps is not None:
-                overrides = ("--trainer.max_steps", steps)
-                self.post_message(messages.ResumeTraining(run.path, overrides))
-
-    async def _ask_steps(self, run: RunSummary) -> str | None:
-        def problem(text: str) -> str | None:
-            if text.strip().replace("_", "").isdecimal() and int(text) > run.step:
-                return None
-            return f"A whole number above {run.step:,} is needed."
-
-        text = f"{in_one_line(run.name)} has reached its end. Up to which step shall it go on?"
-        question = TextQuestion(
-            "Resume", text, str(2 * max(run.step, 1)), accept="Resume", problem=problem
-        )
-        answer = await self.app.push_screen_wait(question)
-        return None if answer is None else str(int(answer))
-
-    def action_continue_from(self) -> None:
-        run = self.current
-        if run is None:
-            return
-        if run.checkpoint is None:
-            self._refuse(f"{run.name} has no checkpoint yet: there are no weights to start from.")
-            return
-        self._make_config(run, run.checkpoint)
-
-    @work(thread=True, group="run-files")
-    def _make_config(self, run: RunSummary, checkpoint: Path) -> None:
-        try:
-            path = continued_config(RunDirectory(run.path), checkpoint, self.root)
-        except UserError as error:
-            self.post_message(Told(str(error), failed=True))
-            return
-        self.post_message(Told(f"{path.relative_to(self.root)} was made; it is yours to change."))
-        self.post_message(messages.OpenConfig(path))
-
-    @work(group="rename", exclusive=True)
-    async def action_rename(self) -> None:
-        summary = self.current
-        if summary is None:
-            return
-        if summary.alive:
-            self._refuse(f"{summary.name} is {summary.state}: stop it before it is renamed.")
-            return
-        path = summary.path
-        question = TextQuestion(
-            "Rename",
-            f"A new name for {in_one_line(summary.name)}:",
-            path.name,
-            accept="Rename",
-            problem=lambda text: name_problem(path, text.strip()),
-        )
-        name = await self.app.push_screen_wait(question)
-        if name is not None:
-            self._rename(RunDirectory(path), name)
-
-    @work(thread=True, group="run-files")
-    def _rename(self, run: RunDirectory, name: str) -> None:
-        try:
-            renamed = rename_run(run, name)
-        except RenameError as error:
-            self.post_message(Told(str(error), failed=True))
-            return
-        self.post_message(
-            Told(f"{run.path.name} is called {name.strip()} now.", move_to=renamed.path)
-        )
-
-    def action_delete(self) -> None:
-        run = self.current
-        if run is None:
-            return
-        if run.alive:
-            self._refuse(f"{run.name} is {run.state}: stop it before it is deleted.")
-            return
-        self._delete(run)
-
-    @work(thread=True, group="run-files")
-    def _delete(self, run: RunSummary) -> None:
-        try:
-            self.trash.delete(run.path)
-        except TrashError as error:
-            self.post_message(Told(str(error), failed=True))
-            return
-        sentence = f"{run.name} ({quantity(run.size, 'B')}) is in the trash; u brings it back."
-        self.post_message(Told(sentence, move_to=run.path))
-
-    def action_undo_delete(self) -> None:
-        if self.trashed:
-            self._restore(self.trashed[0])
-
-    @work(thread=True, group="run-files")
-    def _restore(self, item: TrashedItem) -> None:
-        try:
-            path = self.trash.restore(item)
-        except TrashError as error:
-            self.post_message(Told(str(error), failed=True))
-            return
-        self.post_message(Told(f"{path.name} is back.", move_to=path))
-
-    @work(group="empty-trash", exclusive=True)
-    async def empty_trash(self) -> None:
-        """Delete for good what is in the trash, after asking."""
-        names = ", ".join(in_one_line(item.original.name) for item in self.trashed[:5])
-        more = f" and {len(self.trashed) - 5} more" if len(self.trashed) > 5 else ""
-        text = f"{names}{more}: {quantity(self.trash.size(), 'B')}. This cannot be undone."
-        answers = [Answer("keep", "Keep", "primary"), Answer("empty", "Delete for good", "error")]
-        if await self.app.push_screen_wait(Question("Empty the trash?", text, answers)) == "empty":
-            self._empty()
-
-    @work(thread=True, group="run-files")
-    def _empty(self) -> None:
-        try:
-            self.trash.empty()
-        except TrashError as error:
-            self.post_message(Told(str(error), failed=True))
-            return
-        self.post_message(Told("The trash is empty.", move_to=self.root))
 
     def action_compare(self) -> None:
         table = self.query_one(RunTable)
@@ -462,44 +284,6 @@ the palette.
             from tui.screens.compare import CompareScreen  # the plot costs time: not at the start
 
             self.app.push_screen(CompareScreen(chosen))
-
-    def action_open_folder(self) -> None:
-        if (run := self.current) is not None:
-            self._open_folder(run.path)
-
-    @work(thread=True, group="run-files")
-    def _open_folder(self, path: Path) -> None:
-        command = open_command(path)
-        try:
-            if shutil.which(command[0]) is None:
-                raise FileNotFoundError
-            done = subprocess.run(command, capture_output=True, timeout=10, check=False)
-            opened = done.returncode == 0
-        except (OSError, subprocess.TimeoutExpired):
-            opened = False
-        if not opened:
-            self.post_message(FolderNotOpened(path))
-
-    def on_folder_not_opened(self, event: "FolderNotOpened") -> None:
-        self.app.copy_to_clipboard(str(event.path))
-        sentence = f"There is no file browser here. Copied: {event.path}"
-        self.notify(in_one_line(sentence), markup=False)
-
-    def commands(self) -> Iterable[SystemCommand]:
-        yield from super().commands()
-        if self.trashed:
-            count = _plural(len(self.trashed), "run")
-            yield SystemCommand("Empty the trash", f"Delete {count} for good", self.empty_trash)
-
-    def _refuse(self, sentence: str) -> None:
-        self.notify(in_one_line(sentence), severity="warning", markup=False)
-
-
-@dataclass
-class FolderNotOpened(Message):
-    """Nothing could show a folder."""
-
-    path: Path
 
 
 def _plural(count: int, word: str) -> str:

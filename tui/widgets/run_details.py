@@ -126,6 +126,5 @@ def _against(run: RunSummary, after: RunSummary) -> Content:
 
 def _files(run: RunSummary) -> Content:
     kept = run.checkpoint.name if run.checkpoint else "no checkpoint"
-    return _SEPARATOR.join(
-        [Content(in_one_line(kept)), Content(f"{quantity(run.size, 'B')} in all")]
-    )
+    size = f"{quantity(run.size, 'B')} in all"
+    return _SEPARATOR.join([Content(in_one_line(kept)), Content(size)])

@@ -236,9 +236,8 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
 
 def shared_folder(runs: Sequence[RunSummary]) -> str:
     """The folder that all `runs` lie in (``models/``): said once, it need not stand in each row."""
-    parents = [Path(run.name).parent.parts for run in runs]
-    shared = os.path.commonprefix(parents) if parents else []
-    return "".join(f"{part}{os.sep}" for part in shared)
+    shared = os.path.commonpath([Path(run.name).parent for run in runs]) if runs else ""
+    return shared and f"{shared}{os.sep}"
 
 
 def differences_in_words(differing: Sequence[Difference]) -> str:
