@@ -65,48 +65,56 @@ class Output:
 def main(words: Sequence[str] | None = None) -> int:
     """Tokenize as the command line says; raises UserError for what is wrong with it."""
     options = _parser().parse_args(words)
+    began = time.monotonic()
     with _stopped_by_sigterm():
         tokenizer = load_tokenizer(options.tokenizer_name)
         separator = _separator_id(options.separator, options.marker, tokenizer)
-        outputs = _outputs(options, tokenizer)
-        reporter = JsonProgress if options.json_progress else Progress
-        began = time.monotonic()
-        written = []
-        # All are committed at the end: a command that fails at the second leaves no first.
-        with contextlib.ExitStack() as stack:
-            writers = []
-            for output in outputs:
-                writer = stack.enter_context(_writer(output, tokenizer, options.overwrite))
-                total = sum(_size(source) for source in output.sources)
-                with reporter(f"tokenizing {output.path.name}", total) as progress:
-                    n_bytes = encode_files(
-                        output.sources,
-                        tokenizer,
-                        writer.write,
-                        separator=separator,
-                        marker=options.marker,
-                        workers=options.workers,
-                        progress=progress,
-                    )
-                if not writer.count:
-                    raise UserError(f"{output.path} would be empty: there is no text for it")
-                writers.append((writer, n_bytes))
-            for writer, n_bytes in writers:
-                if not options.json_progress:
-                    print(f"number of tokens = {writer.count}")
-                    print(f"saving to {writer.path}", flush=True)
-                writer.commit(n_bytes)
-                written.append(
-                    Written(
-                        path=str(writer.path),
-                        tokens=writer.count,
-                        text_bytes=n_bytes,
-                        tokenizer=tokenizer.name,
-                    )
-                )
+        files = _write(_outputs(options, tokenizer), tokenizer, separator, options)
     if options.json_progress:
-        print(Done(files=written, seconds=time.monotonic() - began).model_dump_json(), flush=True)
+        print(Done(files=files, seconds=time.monotonic() - began).model_dump_json(), flush=True)
     return 0
+
+
+def _write(
+    outputs: Sequence[Output],
+    tokenizer: Tokenizer,
+    separator: int | None,
+    options: argparse.Namespace,
+) -> list[Written]:
+    """Write every output, or none: they get their names only once all of them are whole."""
+    reporter = JsonProgress if options.json_progress else Progress
+    with contextlib.ExitStack() as stack:
+        finished: list[tuple[TokenWriter, int]] = []
+        for output in outputs:
+            writer = stack.enter_context(_writer(output, tokenizer, options.overwrite))
+            total = sum(_size(source) for source in output.sources)
+            with reporter(f"tokenizing {output.path.name}", total) as progress:
+                n_bytes = encode_files(
+                    output.sources,
+                    tokenizer,
+                    writer.write,
+                    separator=separator,
+                    marker=options.marker,
+                    workers=options.workers,
+                    progress=progress,
+                )
+            if not writer.count:
+                raise UserError(f"{output.path} would be empty: there is no text for it")
+            finished.append((writer, n_bytes))
+        for writer, n_bytes in finished:
+            if not options.json_progress:
+                print(f"number of tokens = {writer.count}")
+                print(f"saving to {writer.path}", flush=True)
+            writer.commit(n_bytes)
+    return [
+        Written(
+            path=str(writer.path),
+            tokens=writer.count,
+            text_bytes=n_bytes,
+            tokenizer=tokenizer.name,
+        )
+        for writer, n_bytes in finished
+    ]
 
 
 def _parser() -> argparse.ArgumentParser:

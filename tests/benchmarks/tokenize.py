@@ -1,0 +1,44 @@
+"""Our stream to a token file against bare tiktoken in one thread, on the same text in one run.
+
+    python tests/benchmarks/tokenize.py [TEXT_FILE]
+
+Without a file it takes the source of Python's standard library. What counts is the ratio: how much
+faster the whole way (read, decode, cut, encode on all cores, hash, write, sync) is than encoding
+alone. The best of three rounds each, in turn, since other work on the machine comes and goes.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from simplegpt import corpus, data
+from simplegpt.progress import quantity
+from simplegpt.tokenizer import BytePairTokenizer, load_tokenizer
+
+
+def main() -> None:
+    path = Path(sys.argv[1]) if len(sys.argv) > 1 else corpus.fetch("python-stdlib")
+    text = path.read_bytes().decode()
+    tokenizer = load_tokenizer("gpt2")
+    assert isinstance(tokenizer, BytePairTokenizer)
+    bare, ours = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["--text_file", str(path), "--output_file", f"{folder}/a.bin", "--overwrite"]
+        for _ in range(3):
+            began = time.perf_counter()
+            tokenizer._encoding.encode_ordinary(text)
+            bare.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            data.main([*words, "--tokenizer_name", "gpt2"])
+            ours.append(time.perf_counter() - began)
+    size = path.stat().st_size
+    print(f"{quantity(size, 'B')} on {os.cpu_count()} cores")
+    print(f"bare tiktoken, one thread: {quantity(size / min(bare), 'B')}/s")
+    print(f"to a token file:           {quantity(size / min(ours), 'B')}/s")
+    print(f"ratio: {min(bare) / min(ours):.2f}")
+
+
+if __name__ == "__main__":
+    main()
