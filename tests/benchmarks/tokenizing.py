@@ -1,6 +1,6 @@
 """Our stream to a token file against bare tiktoken in one thread, on the same text in one run.
 
-    python tests/benchmarks/tokenize.py [TEXT_FILE]
+    python tests/benchmarks/tokenizing.py [TEXT_FILE]
 
 Without a file it takes the source of Python's standard library. What counts is the ratio: how much
 faster the whole way (read, decode, cut, encode on all cores, hash, write, sync) is than encoding
