@@ -1,6 +1,7 @@
 """Whether a config fits the token files that it names."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simplegpt.errors import UserError, nearest
@@ -38,7 +39,8 @@ def data_problems(
         try:
             tokens = open_tokens(spec)
         except UserError as error:
-            yield (key,), str(error)
+            makes = "" if Path(spec).exists() else " (python -m simplegpt.data makes token files)"
+            yield (key,), f"{error}{makes}"
             continue
         for keys, message in _misfits(values, spec, tokens, scan=scan):
             if wrong.isdisjoint(keys):

@@ -27,6 +27,7 @@ __all__ = [
     "Origin",
     "Overrides",
     "Problem",
+    "config_folder",
     "edit",
     "inspect",
     "load",
@@ -126,6 +127,13 @@ def _none_as_false(values: Mapping[str, Any]) -> dict[str, Any]:
         name: _none_as_false(value) if isinstance(value, dict) else toml_value(value)
         for name, value in values.items()
     }
+
+
+def config_folder() -> Path:
+    """Where the configs that come with SimpleGPT are: in the clone, or in the installed package."""
+    package = Path(__file__).parent
+    installed = package / "configs"
+    return installed if installed.is_dir() else package.parent / "configs"
 
 
 def save(path: Path, text: str) -> None:

@@ -28,7 +28,9 @@ class Origin:
 
     def __str__(self) -> str:
         if self.path is None:
-            return {"override": "command line"}.get(self.kind, self.kind)
+            return {"override": "command line", "default": "default value"}.get(
+                self.kind, self.kind
+            )
         return f"{self.path}:{self.line}" if self.line else str(self.path)
 
 
