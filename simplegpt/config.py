@@ -185,8 +185,6 @@ class TrainerConfig(Section):
     """Batches of a validation; false: the whole validation file."""
     log_every_n_steps: int = Field(10, ge=1)
     """Optimizer steps between two train_step events; the loss is averaged over them."""
-    num_sanity_val_steps: int = Field(0, ge=0)
-    """Validation batches tried before the training starts."""
     deterministic: StrictBool | Literal["warn"] = False
     """Only deterministic algorithms: slower, and the same bits on every run of one machine."""
     benchmark: Off[bool] = None
@@ -332,6 +330,7 @@ OWNED_TRAINER_KEYS: dict[str, str] = {
     "limit_predict_batches": "use python -m simplegpt.inference",
     "overfit_batches": "train on a smaller token file",
     "check_val_every_n_epoch": "set val_check_interval",
+    "num_sanity_val_steps": "ask a run for a validation while it trains",
     "use_distributed_sampler": "each rank takes its own share of the windows",
     "reload_dataloaders_every_n_epochs": "the data is a function of the seed and the step",
     "inference_mode": "validation always runs in inference mode",

@@ -32,6 +32,7 @@ class GPT(nn.Module):
         self.embd_dropout = Dropout(dropout_p)
         self.h = nn.ModuleList(Block(config, dropout_p) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, bias=config.bias)
+        self.output: nn.Module | None = None  # wte in a faster form: see simplegpt.packed
         self.initialise()
 
     def forward(
@@ -66,7 +67,10 @@ class GPT(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """The tied output layer: ``[…, e]`` to ``[…, v]``."""
-        return F.linear(x, self.wte.weight)
+        if self.output is None:
+            return F.linear(x, self.wte.weight)
+        logits: Tensor = self.output(x)
+        return logits
 
     def cross_entropy(self, x: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy of `targets` ``[b, s]`` given `x` ``[b, s, e]``, in fp32."""

@@ -10,6 +10,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
@@ -258,6 +259,15 @@ class RunDirectory:
     def create(self) -> None:
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         self.commands.touch(mode=0o600)
+
+    def discard(self) -> None:
+        """Take back what `create` and a start that came to nothing left here."""
+        files = (self.config, self.events, self.commands, self.status_file, self.log)
+        for file in files:
+            file.unlink(missing_ok=True)
+        for folder in (self.checkpoints, self.path):
+            with suppress(OSError):  # something else lies there
+                folder.rmdir()
 
     # Status
 

@@ -1,0 +1,179 @@
+"""Command: train the GPT that a config describes, or go on with a run that was stopped.
+
+    python -m simplegpt.train configs/shakespeare_char.toml --optimization.peak_lr 3e-4
+    python -m simplegpt.train --resume models/tiny_shakespeare_char
+
+All mistakes are told before torch is imported and before anything is written.
+"""
+
+import fcntl
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from simplegpt import config_file
+from simplegpt.command_line import CommandParser, add_config_options
+from simplegpt.config import Config
+from simplegpt.errors import UserError, run_command
+from simplegpt.plan import describe, plan
+from simplegpt.run import RunDirectory, find_runs, write_atomically
+from simplegpt.tokens import open_tokens
+
+# What a resumed run may change: its end, its machines, and what is told of it.
+MAY_DIFFER_ON_RESUME = (
+    "include",
+    "output_dir",
+    "trainer.max_steps",
+    "trainer.max_time",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.log_every_n_steps",
+    "trainer.profiler",
+    "data.num_workers",
+    "checkpointing.save_last",
+    "checkpointing.save_top_k",
+    "checkpointing.every_n_steps",
+    "samples",
+    "tensorboard",
+    "wandb",
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = CommandParser(prog="python -m simplegpt.train", description=__doc__)
+    parser.add_argument("config", nargs="?", type=Path, help="the run's TOML file")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN_DIR",
+        help="go on from the last checkpoint, of the config's output_dir or of this directory",
+    )
+    parser.add_argument("--plan", action="store_true", help="print what the run costs, and stop")
+    add_config_options(parser)
+    arguments = parser.parse_args(argv)
+    if arguments.config is None and not arguments.resume:
+        parser.error("give a config file, such as configs/shakespeare_char.toml")
+
+    source = arguments.config or RunDirectory(arguments.resume).config
+    if arguments.config is None and not source.exists():
+        raise UserError(f"no run to resume at {arguments.resume}{_runs_nearby()}")
+    config = config_file.load(source, arguments.overrides)
+    if arguments.plan:
+        n_tokens = len(open_tokens(config.data.train_fpath))
+        print(describe(plan(config, n_train_tokens=n_tokens)))
+        return 0
+    _require_extras(config)
+
+    resume = arguments.resume is not None
+    run = RunDirectory(arguments.resume or config.output_dir)
+    # with a trailing move or rename of the directory in mind: it is where it is now
+    config = config.model_copy(update={"output_dir": run.path})
+    lock = _claim(run, config, resume) if _is_first_rank() else None
+
+    from simplegpt.fitting import fit  # imports torch and lightning: seconds
+
+    try:
+        return fit(run, config, resume=resume)
+    finally:
+        if lock is not None:
+            lock.close()
+
+
+def _claim(run: RunDirectory, config: Config, resume: bool) -> IO[bytes]:
+    """Make the directory this process's own; raises UserError where it cannot be."""
+    if resume:
+        _check_resumable(run, config)
+    elif run.exists():
+        other = run.path.with_name(f"{run.path.name}-2")
+        raise UserError(
+            f"output_dir {run.path} already holds a run\n"
+            f"  go on with it:   --resume\n"
+            f"  start another:   --output_dir {other}"
+        )
+    try:
+        run.create()
+        lock = run.commands.open("rb")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"another process is training in {run.path}") from None
+    except OSError as error:
+        raise UserError(f"output_dir {run.path}: {error.strerror}") from None
+    write_atomically(run.config, config_file.resolved(config))
+    return lock
+
+
+def _check_resumable(run: RunDirectory, config: Config) -> None:
+    if not run.config.exists():
+        raise UserError(f"no run to resume at {run.path}{_runs_nearby()}")
+    status = run.status()
+    if status is not None and status.is_alive():
+        raise UserError(f"the run at {run.path} is still going (process {status.pid})")
+    if not run.last_checkpoint.exists():
+        raise UserError(f"the run at {run.path} has no checkpoint to resume from")
+    stored = config_file.load(run.config, check_files=False)
+    differences = _differences(stored, config)
+    if differences:
+        told = "\n  ".join(differences)
+        raise UserError(
+            f"a resumed run must be the same run, but the config differs from {run.config}:\n"
+            f"  {told}\n"
+            "  to change these, start another run with init_from, and another output_dir"
+        )
+
+
+def _differences(stored: Config, given: Config) -> list[str]:
+    """What may not differ and does, one line a key."""
+    old, new = _flat(stored.model_dump(mode="json")), _flat(given.model_dump(mode="json"))
+    for values in (old, new):
+        for key in ("data.train_fpath", "data.val_fpath"):
+            values[key] = str(Path(str(values[key])).absolute())
+    return [
+        f"{key}: was {old.get(key)!r}, is {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+        and not any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER_ON_RESUME)
+    ]
+
+
+def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
+    flat: dict[str, object] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _runs_nearby() -> str:
+    runs = [os.path.relpath(run.path) for run in find_runs(Path.cwd())][:5]
+    return f"; there are: {', '.join(runs)}" if runs else ""
+
+
+def _require_extras(config: Config) -> None:
+    from importlib.util import find_spec
+
+    wanted = [("tensorboard", config.tensorboard), ("wandb", config.wandb is not None)]
+    for name, is_on in wanted:
+        if is_on and find_spec(name) is None:
+            raise UserError(
+                f"the config asks for {name}, which is not installed\n"
+                f"  install it:      pip install 'simplegpt[{name}]'\n"
+                f"  or switch it off: --{name} false"
+            )
+
+
+def _is_first_rank() -> bool:
+    """Whether this is rank 0 of all that torchrun, a scheduler or Lightning started."""
+    ranks = ("RANK", "SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
+
+
+if __name__ == "__main__":
+    run_command(main)
