@@ -6,6 +6,7 @@ with the input. Nothing here imports torch.
 """
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +19,11 @@ from simplegpt.chunks import Chunk, Source, read_chunks
 from simplegpt.errors import UserError
 from simplegpt.progress import Reporter
 from simplegpt.tokenizer import BytePairTokenizer, Tokenizer, UnknownCharacterError
+
+# A thread with an encoder of its own is a fifth faster; to make one takes as long as two chunks,
+# and 220 bytes an id: together at most 130 MB.
+_TWIN_AFTER = 8  # chunks
+_TWIN_IDS = 600_000
 
 
 def encode_files(
@@ -66,10 +72,15 @@ def _encoded(
     chunks: Iterator[Chunk], tokenizer: Tokenizer, workers: int
 ) -> Iterator[tuple[Chunk, npt.NDArray[np.uint32]]]:
     """The chunks in order with their ids; two chunks a thread are in flight."""
+    of_thread = threading.local()
+    twins_fit = tokenizer.n_vocab * workers <= _TWIN_IDS
 
     def encode(chunk: Chunk) -> npt.NDArray[np.uint32]:
+        of_thread.chunks = getattr(of_thread, "chunks", 0) + 1
+        if of_thread.chunks == _TWIN_AFTER and twins_fit:
+            of_thread.tokenizer = tokenizer.twin()
         try:
-            return tokenizer.encode_to_numpy(chunk.text)
+            return getattr(of_thread, "tokenizer", tokenizer).encode_to_numpy(chunk.text)
         except UnknownCharacterError as error:
             line = chunk.line + error.line - 1
             where = f"{chunk.path}: "

@@ -61,6 +61,10 @@ class Tokenizer(ABC):
         ids: list[int] = self.encode_to_numpy(text).tolist()
         return ids
 
+    def twin(self) -> "Tokenizer":
+        """One like this that another thread can use at full speed; itself where that is no gain."""
+        return self
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; what is not whole UTF-8 becomes U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
@@ -153,6 +157,19 @@ class BytePairTokenizer(Tokenizer):
             return self._encoding.decode_bytes(ids)
         except (KeyError, OverflowError):
             return b"".join(map(self._one_token, ids))
+
+    def twin(self) -> "BytePairTokenizer":
+        # The first thread that uses a compiled expression owns its scratch space; every other one
+        # takes a lock for each piece of text.
+        own = self._encoding
+        return BytePairTokenizer(
+            tiktoken.Encoding(
+                own.name,
+                pat_str=own._pat_str,
+                mergeable_ranks=own._mergeable_ranks,
+                special_tokens=own._special_tokens,
+            )
+        )
 
     def merges_across(self, left: int, right: int) -> bool:
         """Whether the text of two tokens, as one piece, is encoded as anything but those two."""

@@ -178,3 +178,12 @@ def test_a_split_parts_the_lines_of_all_files(texts, fraction, block):
         )
         assert train_text == "".join(lines[:-n_val])
         assert val_text == "".join(lines[-n_val:])
+
+
+def test_several_threads_keep_the_order(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"{i} it's line number {i}\n" for i in range(20_000)))
+    gpt2 = load_tokenizer("gpt2")
+    ids: list[int] = []
+    encode_files([Source(path)], gpt2, lambda part: ids.extend(part.tolist()), workers=3, size=1000)
+    assert ids == gpt2.encode(path.read_text())
