@@ -74,10 +74,10 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
             f"unknown dataset '{name}'{nearest(name, CORPORA)} (there are: {', '.join(CORPORA)})"
         )
     corpus = CORPORA[name]
-    if corpus.is_cached:
-        return corpus.path
     partial = corpus.path.with_name(f"input.txt.{os.getpid()}.partial")
     try:
+        if corpus.is_cached:
+            return corpus.path
         partial.parent.mkdir(parents=True, exist_ok=True)
         corpus.make(partial, on_progress or (lambda done, total: None))
         if corpus.sha256 not in (None, _sha256(partial)):

@@ -66,7 +66,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Tokenize as the command line says; raises UserError for what is wrong with it."""
     options = _parser().parse_args(words)
     began = time.monotonic()
-    with _stopped_by_sigterm():
+    with _stopped_by_sigterm(), _told():
         tokenizer = load_tokenizer(options.tokenizer_name)
         separator = _separator_id(options.separator, options.marker, tokenizer)
         files = _write(_outputs(options, tokenizer), tokenizer, separator, options)
@@ -275,6 +275,17 @@ def _writer(output: Output, tokenizer: Tokenizer, overwrite: bool) -> TokenWrite
         source=shown,
         overwrite=overwrite,
     )
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What the system refuses, a folder that may not be entered say, in one message."""
+    try:
+        yield
+    except BrokenPipeError:  # the reader of our output went away: no mistake
+        raise
+    except OSError as error:
+        raise UserError(f"{error.filename or 'input or output'}: {error.strerror}") from None
 
 
 @contextlib.contextmanager
