@@ -68,7 +68,6 @@ def load_model(
         loaded = from_checkpoint(read_checkpoint(path), path)
     progress(0.8, f"moving the weights to {device}")
     loaded.gpt.to(device=device, dtype=dtype)
-    progress(1.0, "ready")
     return loaded
 
 

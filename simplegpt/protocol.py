@@ -67,9 +67,10 @@ class LoadRequest(Message):
 class GenerateRequest(Message):
     """Continue each prompt `batch_size` times.
 
-    Results are numbered by prompt: result r continues prompt ``r // batch_size``. Result r draws
-    from a generator of its own, made from ``sampling.seed`` and r, so the same request repeats
-    its results, and more results do not change the first ones (exactly so in float32).
+    Results are numbered by prompt: result r continues prompt ``r // batch_size``. It draws from a
+    generator of its own, made from ``sampling.seed`` and ``r % batch_size``: the same request
+    repeats its results, and neither more results nor other prompts change them (exactly so in
+    float32).
     """
 
     type: Literal["generate"] = "generate"
