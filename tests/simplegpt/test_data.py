@@ -257,3 +257,24 @@ def test_an_interrupted_command_leaves_nothing(number, code):
     assert time.monotonic() - began < 10
     assert list(Path("out").iterdir()) == []
     assert "Traceback" not in errors
+
+
+def test_memory_does_not_grow_with_the_input():
+    """One line each, which is the hardest: there is no line end to stop at."""
+    peaks = []
+    for megabytes in (5, 25):
+        with Path("long.txt").open("w") as file:
+            for i in range(megabytes * 10):
+                file.write(f"{i} it's a line that does not end, " * 3000)
+        script = (
+            "import resource, simplegpt.data as data\n"
+            "data.main(['--text_file', 'long.txt', '--output_file', 'o.bin', '--overwrite',"
+            " '--tokenizer_name', 'gpt2', '--workers', '2'])\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        unit = 1 if sys.platform == "darwin" else 1024
+        peaks.append(int(result.stdout.splitlines()[-1]) * unit / 1e6)
+    assert peaks[1] - peaks[0] < 12, f"peaks of {peaks} MB"
