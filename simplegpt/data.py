@@ -100,6 +100,7 @@ def _write(
                 )
             if not writer.count:
                 raise UserError(f"{output.path} would be empty: there is no text for it")
+            writer.sync()  # a disk that fills up here leaves no file of several
             finished.append((writer, n_bytes))
         for writer, n_bytes in finished:
             if not options.json_progress:

@@ -183,8 +183,15 @@ class TokenWriter:
         self.count += len(ids)
         self._max_id = max(self._max_id, int(ids.max()))
 
+    def sync(self) -> None:
+        """Bring what was written to the disk, where a full one shows. `commit` does so too."""
+        with self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
     def commit(self, text_bytes: int | None = None) -> TokenFileInfo:
         """Sync the file, write its sidecar and give both their names. `text_bytes`: of the text."""
+        self.sync()
         info = TokenFileInfo(
             dtype=self._dtype,
             count=self.count,
@@ -197,8 +204,6 @@ class TokenWriter:
         partial_sidecar = sidecar.with_name(sidecar.name + ".partial")
         try:
             with self._told():
-                self._file.flush()
-                os.fsync(self._file.fileno())
                 partial_sidecar.write_text(info.model_dump_json(indent=2) + "\n")
                 # The sidecar first: between the two renames a reader finds a mistake that is told
                 # (no file, or another count), never a file taken for what it is not.

@@ -222,15 +222,16 @@ def test_a_folder_that_may_not_be_written_is_told(monkeypatch):
         data.main(["--text_file", "text.txt", "--output_file", "locked/o.bin"])
 
 
-def test_a_disk_that_fills_up_at_the_second_file_leaves_no_first(monkeypatch):
-    really_write = TokenWriter.write
+@pytest.mark.parametrize("step", ["write", "sync"])
+def test_a_disk_that_fills_up_at_the_second_file_leaves_no_first(monkeypatch, step):
+    really = getattr(TokenWriter, step)
 
-    def write(self, ids):
+    def fail(self, *ids):
         if self.path.name.startswith("val"):
             raise UserError(f"{self.path} cannot be written: the disk is full")
-        really_write(self, ids)
+        really(self, *ids)
 
-    monkeypatch.setattr(TokenWriter, "write", write)
+    monkeypatch.setattr(TokenWriter, step, fail)
     with pytest.raises(UserError, match="the disk is full"):
         data.main(["--text_file", "text.txt", "--output_dir", "out"])
     assert list(Path("out").iterdir()) == []
