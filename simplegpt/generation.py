@@ -19,7 +19,7 @@ from torch import Tensor
 from simplegpt.config import SamplingConfig
 from simplegpt.errors import UserError
 from simplegpt.model import GPT, Cache
-from simplegpt.sampling import Penalties, choose, uniform_draws
+from simplegpt.sampling import Penalties, choose, generator_of
 
 
 @dataclass(frozen=True)
@@ -91,16 +91,12 @@ class Generation:
         texts = [prompt for prompt in self.prompts for _ in range(self.batch_size)]
         generated = [min(self.n_generated, len(text)) for text in texts]
         penalties = Penalties(self.sampling, texts, generated, self.n_vocab).to(weight.device)
-        draws = torch.stack(
-            [
-                torch.from_numpy(uniform_draws(self.sampling.seed, i, self.n_tokens))
-                for _ in self.prompts
-                for i in range(self.batch_size)
-            ]
-        )
-        draws = draws.float() if weight.device.type == "mps" else draws.to(weight.device)
+        seed = self.sampling.seed
+        generators = [generator_of(seed, row.result % self.batch_size) for row in active]
         for step in range(self.n_tokens):
-            ids = choose(penalties(logits), self.sampling, draws[:, step]).to(weight.device)
+            draws = torch.tensor([generator.random() for generator in generators])
+            ids = choose(penalties(logits), self.sampling, draws.to(weight.device))
+            ids = ids.to(weight.device)
             yield self._tokens(active, ids, logits)
             if step == self.n_tokens - 1:
                 break
@@ -110,7 +106,8 @@ class Generation:
             penalties.add(ids)
             if len(going) < len(active):
                 active = [active[index] for index in going]
-                ids, draws = ids[going], draws[going]
+                generators = [generators[index] for index in going]
+                ids = ids[going]
                 cache.keep(going)
                 penalties.keep(going)
             make_room(self.gpt, cache, active)

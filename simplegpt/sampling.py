@@ -17,6 +17,7 @@ from simplegpt.config import SamplingConfig
 # float64 keeps the running sum of 50,257 probabilities exact enough, and 1 - 2^-40 keeps a draw
 # below it whatever the rounding, so that no token of probability 0 is ever taken.
 LARGEST_DRAW = 1 - 2.0**-40
+LEAST_TEMPERATURE = 1e-30  # less would be 0 in fp32; this already leaves nothing but the likeliest
 # A CPU takes 4 ms to sort GPT-2's vocabulary, and a fifth of that to find its 1,024 likeliest,
 # which mostly hold the nucleus. (Elsewhere, to ask whether they do would be to wait.)
 HEAD = 1024
@@ -53,8 +54,9 @@ def probabilities(logits: Tensor, sampling: SamplingConfig) -> Tensor:
 def filtered(logits: Tensor, sampling: SamplingConfig) -> Tensor:
     """Logits over the temperature, ``[b, v]`` in fp32, -inf for tokens that are ruled out."""
     scores = logits.float()
-    # Of the largest score only differences count; a tiny temperature may not overflow them.
-    scores = (scores - scores.amax(dim=-1, keepdim=True)) / sampling.temperature
+    # Only differences count, so the largest is made 0, which no tiny temperature can overflow.
+    temperature = max(sampling.temperature, LEAST_TEMPERATURE)
+    scores = (scores - scores.amax(dim=-1, keepdim=True)) / temperature
     if 0 < sampling.top_k < scores.shape[-1]:
         scores = keep_top_k(scores, sampling.top_k)
     if sampling.top_p < 1:
@@ -140,6 +142,6 @@ def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
-def uniform_draws(seed: int, result: int, n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """The first `n` draws in [0, 1) of result `result`'s own generator."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, result)))).random(n)
+def generator_of(seed: int, result: int) -> np.random.Generator:
+    """Result `result`'s own generator, of which each of its tokens takes one ``random()``."""
+    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, result))))
