@@ -10,7 +10,7 @@ import itertools
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import psutil
@@ -50,12 +50,21 @@ class EngineProcess:
     """One engine, and so at most one model in memory."""
 
     def __init__(
-        self, log: Path, *, command: Sequence[str] = ENGINE_COMMAND, niceness: int = 0
+        self,
+        log: Path,
+        *,
+        command: Sequence[str] | None = None,
+        niceness: int = 0,
+        on_exit: Callable[[str], None] | None = None,
     ) -> None:
-        """`log` takes what the engine prints; `niceness` lowers its priority (0 to 19)."""
+        """`log` takes what the engine prints; `niceness` lowers its priority (0 to 19).
+
+        `on_exit` is called with the cause where it died while nothing was asked of it.
+        """
         self.log = log
-        self.command = tuple(command)
+        self.command = tuple(command or ENGINE_COMMAND)
         self.niceness = niceness
+        self.on_exit = on_exit
         self.ending = False
         """It was asked to end, so that its end is no failure."""
         self._process: asyncio.subprocess.Process | None = None
@@ -79,7 +88,7 @@ class EngineProcess:
     async def start(self) -> None:
         """Start the process unless it runs. Raises `EngineExitError` where it cannot be started."""
         async with self._starting:
-            if self.is_running:
+            if self.is_running and not self.ending:
                 return
             if self._reader is not None:
                 await self._reader  # so that the last process's end reaches only its own requests
@@ -218,6 +227,8 @@ class EngineProcess:
             process.kill()
         code = await process.wait()
         cause = "The engine was ended." if self.ending else self.cause_of_death(code)
+        if not self._open and not self.ending and self.on_exit is not None:
+            self.on_exit(cause)
         for queue in self._open.values():
             queue.put_nowait(EngineExitError(cause))
 

@@ -1,0 +1,136 @@
+"""One side of the chat: what a person can do with a text and a model that goes on with it."""
+
+from dataclasses import dataclass
+
+from simplegpt.config import SamplingConfig
+from simplegpt.protocol import Alternative
+from tui.answers import Given, answer_after, next_seed, other_choice
+from tui.conversations import Conversation, Turn
+from tui.widgets.engine_pane import EnginePane
+from tui.widgets.sampling_form import GenerationSettings
+
+
+@dataclass(frozen=True)
+class TakenBack:
+    """The last exchange, out of the text: what a person had written in it."""
+
+    text: str
+    prefill: str
+
+
+class ChatPane(EnginePane):
+    """Every method that generates needs `can_generate`; those that return a bool say whether
+    there was something to do."""
+
+    BORDER_TITLE = "No model"
+
+    def send(self, text: str, prefill: str = "", parent: str | None = None) -> None:
+        """Add a person's text (and the answer's given beginning) after `parent`; answer it."""
+        for role, written in (("you", text), ("prefill", prefill)):
+            if written:
+                turn = Turn.model_validate({"role": role, "text": written, "parent": parent})
+                parent = self.conversation.add(turn).id
+        self._answer(parent, self.settings)
+
+    def go_on(self) -> None:
+        """Generate what follows the text as it stands."""
+        self._answer(self.conversation.leaf, self.settings)
+
+    def again(self) -> bool:
+        """Another answer in the place of the one under the cursor, from the next seed.
+
+        The form's settings act; of the old answer only the place is kept.
+        """
+        turn = self.last_answer()
+        if turn is None:
+            return False
+        seed = next_seed(self.conversation, turn).seed
+        sampling = self.settings.sampling.model_copy(update={"seed": seed})
+        self._answer(turn.parent, self.settings.model_copy(update={"sampling": sampling}))
+        return True
+
+    def repeat(self) -> Turn | None:
+        """The same answer once more, from its own seed and settings; returns the old one."""
+        turn = self.last_answer()
+        if turn is None or turn.sampling is None:
+            return None
+        settings = GenerationSettings(
+            n_tokens_to_generate=max(1, turn.n_tokens_to_generate), sampling=turn.sampling
+        )
+        given = None
+        if turn.n_given:
+            n = turn.n_given
+            ids_before = list(turn.prompt_ids)
+            given = Given(ids_before, turn.ids[:n], turn.pieces[:n], turn.logprobs[:n])
+        self._answer(turn.parent, settings, given)
+        return turn
+
+    def choose(self, turn: Turn, token: int, choice: Alternative, ids_before: list[int]) -> None:
+        """Go on from another token in the place of an answer's own."""
+        given = other_choice(turn, token, choice, ids_before)
+        sampling = turn.sampling or SamplingConfig()
+        settings = self.settings.model_copy(
+            update={"sampling": self.settings.sampling.model_copy(update={"seed": sampling.seed})}
+        )
+        self._answer(turn.parent, settings, given)
+
+    def _answer(
+        self, parent: str | None, settings: GenerationSettings, given: Given | None = None
+    ) -> None:
+        assert self.loaded is not None
+        self.generate(answer_after(self.conversation, parent, settings, self.loaded, given))
+
+    # The tree
+
+    def open(self, conversation: Conversation) -> None:
+        """Show another conversation."""
+        self.conversation = conversation
+        self.show()
+
+    def last_answer(self) -> Turn | None:
+        """The answer under the cursor; without one, the last of the text."""
+        turn = self.current_turn()
+        if turn is not None and turn.role == "model":
+            return turn
+        answers = [t for t in self.conversation.path() if t.role == "model"]
+        return answers[-1] if answers else None
+
+    def undo(self) -> TakenBack | None:
+        """Take the last exchange out of the text, into a branch of its own."""
+        path = self.conversation.path()
+        if not path:
+            return None
+        prefill = ""
+        while path:
+            turn = path.pop()
+            if turn.role == "prefill":
+                prefill = turn.text
+            if turn.role == "you" or not path or path[-1].role == "model":
+                break
+        self.conversation.go_to(turn.parent)
+        self.show()
+        return TakenBack(turn.text if turn.role == "you" else "", prefill)
+
+    def own_turn(self) -> Turn | None:
+        """The person's turn under the cursor, or the last before it."""
+        turn = self.current_turn()
+        path = self.conversation.path(turn.id) if turn is not None else []
+        written = [t for t in path if t.role == "you"]
+        return written[-1] if written else None
+
+    def branch(self) -> bool:
+        """End the text after the turn under the cursor; what followed stays as a branch."""
+        turn = self.current_turn()
+        if turn is None or turn.id == self.conversation.leaf:
+            return False
+        self.conversation.go_to(turn.id)
+        self.show()
+        return True
+
+    def show_sibling(self, offset: int) -> bool:
+        """Show the answer (or text) before or after the one under the cursor."""
+        turn = self.current_turn()
+        if turn is None or not self.conversation.show_sibling(turn, offset):
+            return False
+        self.show()
+        return True
