@@ -6,10 +6,13 @@ print whole after it.
 
 import argparse
 import io
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, get_args
 
 from simplegpt.command_line import CommandParser, add_section_options, parse_section
@@ -147,27 +150,42 @@ def progress_line(patience: float = 0.5) -> Callable[[float, str], None]:
 
 
 def print_results(engine: "Engine", request: GenerateRequest) -> int:
-    """Generate and print; the exit code. A Ctrl-C prints what there is."""
-    answers = engine.generate(request)
-    n_results = len(request.prompts) * request.batch_size
-    texts = [""] * n_results
-    done, code = None, DONE
-    print(heading(request, 0))
-    try:
+    """Generate and print; the exit code. A Ctrl-C ends it at the next token with what there is."""
+    texts = [""] * (len(request.prompts) * request.batch_size)
+    done = None
+    with interruption() as interrupted:
+        answers = engine.generate(request, interrupted)
+        print(heading(request, 0))
         for answer in answers:
             if isinstance(answer, Done):
                 done = answer
-                break
-            take(answer, texts)
-    except KeyboardInterrupt:
-        code = INTERRUPTED
+            else:
+                take(answer, texts)
     print("\n")
-    for result in range(1, n_results):
+    for result in range(1, len(texts)):
         print(heading(request, result))
         print(shown(texts[result]) + "\n")
     if done is not None and sys.stderr.isatty():
         print(summary(done), file=sys.stderr)
-    return code
+    return INTERRUPTED if done is not None and done.reason == "cancelled" else DONE
+
+
+@contextmanager
+def interruption() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, in place of its exception; a second one raises it after all."""
+    pressed = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def take(answer: Tokens, texts: list[str]) -> None:
