@@ -1,5 +1,7 @@
 """A text in chunks has the ids of the whole text, however hostile the text and small the chunks."""
 
+import itertools
+import random
 import tempfile
 from pathlib import Path
 
@@ -49,7 +51,7 @@ def encode_in_chunks(text: str, tokenizer, size: int, slack: int, **options) -> 
 @example(" " * 300 + "a", 4, 16)
 @example("\n \n" * 60 + "x" + "'" * 90 + "s", 4, 16)
 @example("é" * 200 + "😀" * 200 + "123" * 90, 4, 16)
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 def test_gpt2_in_chunks_is_gpt2_of_the_whole(text, size, slack):
     gpt2 = load_tokenizer("gpt2")
     whole = gpt2.encode(text.removeprefix("\ufeff"))
@@ -61,13 +63,21 @@ def test_gpt2_in_chunks_is_gpt2_of_the_whole(text, size, slack):
 
 
 @pytest.fixture(scope="module")
-def later_tokenizers():
-    """The later expressions, over GPT-2's merges: their own vocabularies need the network."""
-    ranks = load_tokenizer("gpt2")._encoding._mergeable_ranks
+def touchy_tokenizers():
+    """The expressions of GPT-2 and of later encodings, over a vocabulary of all pairs of bytes.
+
+    Any two neighbours in a piece may merge, in a shuffled order: hardly a cut that is wrong goes
+    unseen, where a real vocabulary has few tokens across, say, a letter and an apostrophe.
+    """
+    pairs = [bytes(pair) for pair in itertools.product(range(256), repeat=2)]
+    random.Random(0).shuffle(pairs)
+    tokens = [bytes([byte]) for byte in range(256)] + pairs
+    ranks = {token: rank for rank, token in enumerate(tokens)}
     tokenizers = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(openai_public, "load_tiktoken_bpe", lambda *args, **kwargs: dict(ranks))
-        for name in ("cl100k_base", "o200k_base"):
+        for loader in ("load_tiktoken_bpe", "data_gym_to_mergeable_bpe_ranks"):
+            patch.setattr(openai_public, loader, lambda *args, **kwargs: {})
+        for name in ("gpt2", "cl100k_base", "o200k_base"):
             pattern = openai_public.ENCODING_CONSTRUCTORS[name]()["pat_str"]
             encoding = tiktoken.Encoding(
                 name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={}
@@ -78,11 +88,21 @@ def later_tokenizers():
 
 @given(hostile, st.integers(1, 12), st.integers(0, 40))
 @example("Ⅻ'S\r\n\r\n!!\n\n/x  y\n", 1, 1)
-@settings(max_examples=400, deadline=None)
-def test_later_encodings_in_chunks_are_those_of_the_whole(later_tokenizers, text, size, slack):
-    for tokenizer in later_tokenizers:
+@example("it's we'll he\u0301's x\u0301y! a\u0301", 1, 0)
+@example("a'sa'lla'rea'da'ta's", 1, 0)
+@example("e\u0301a\u0308o\u0301x\u0308y\u0301z\u0308i\u0301", 1, 0)
+@example("!!\r\n!?\r\n/\n!\n", 1, 0)
+@settings(max_examples=150, deadline=None)
+def test_every_expression_in_chunks_is_that_of_the_whole(touchy_tokenizers, text, size, slack):
+    for tokenizer in touchy_tokenizers:
         whole = tokenizer.encode(text.removeprefix("\ufeff"))
-        assert encode_in_chunks(text, tokenizer, size, slack) == whole
+        # `slack` also bounds where a cut inside one of GPT-2's pieces is looked for
+        least = 16 if tokenizer.name == "gpt2" else 0
+        try:
+            assert encode_in_chunks(text, tokenizer, size, max(slack, least)) == whole
+        except UserError:
+            assert tokenizer.name == "gpt2"
+            assert len(text) > size + slack
 
 
 @given(hostile, st.integers(1, 12))
@@ -108,25 +128,25 @@ def test_a_piece_without_end_is_cut_exactly_and_often(unit, tmp_path):
     assert encode_in_chunks(text, gpt2, 2000, 1024) == gpt2.encode(text)
 
 
-def test_a_piece_too_long_for_a_later_encoding_is_refused(later_tokenizers, monkeypatch):
+def test_a_piece_too_long_for_a_later_encoding_is_refused(touchy_tokenizers, monkeypatch):
     monkeypatch.setattr(module, "_LONGEST_PIECE", 500)
-    for tokenizer in later_tokenizers:
+    for tokenizer in touchy_tokenizers[1:]:
         with pytest.raises(UserError, match=r"cannot cut .* characters on end that begin 'aaaa"):
             encode_in_chunks("a" * 600, tokenizer, 8, 8)
 
 
-def test_an_expression_that_is_not_known_is_encoded_whole(later_tokenizers, monkeypatch):
-    tokenizer = later_tokenizers[0]
+def test_an_expression_that_is_not_known_is_encoded_whole(touchy_tokenizers, monkeypatch):
+    tokenizer = touchy_tokenizers[1]
     monkeypatch.setattr(tokenizer, "name", "of tomorrow")
     monkeypatch.setattr(module, "_LONGEST_PIECE", 500)
     text = "a b\n" * 1000
     assert encode_in_chunks(text, tokenizer, 8, 8) == tokenizer.encode(text)
 
 
-def test_chinese_without_blanks_is_cut_at_its_signs(later_tokenizers, tmp_path):
+def test_chinese_without_blanks_is_cut_at_its_signs(touchy_tokenizers, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("字字字，" * 1000)
-    for tokenizer in later_tokenizers:
+    for tokenizer in touchy_tokenizers[1:]:
         sizes = [len(c.text) for c in read_chunks([Source(path)], tokenizer, size=50, slack=16)]
         assert max(sizes) <= 54
 
