@@ -66,7 +66,11 @@ def _others(keys: tuple[str, ...], layers: Layers) -> str:
     """Where the values of a rule stand, if not all at the place named first."""
     named = layers.origin_of(keys)
     others = {key: layers.origins.get(key, DEFAULT) for key in keys}
-    told = [f"{key}: {origin}" for key, origin in others.items() if origin != named]
+    told = [
+        f"{key}: {f'line {origin.line}' if origin.path == named.path else origin}"
+        for key, origin in others.items()
+        if origin != named
+    ]
     return f" ({'; '.join(told)})" if told else ""
 
 

@@ -159,6 +159,8 @@ def typed_value(setting: Setting | None, text: str) -> Any:
     if setting is not None and setting.item_kind == "text":
         if value is None and plain[:1] in ("'", '"'):
             value = _try_literal(f"[{plain}]")
+        if value is None and plain.startswith("["):
+            return text  # a list with a slip in it, not a text
         return value if isinstance(value, list) else [value if isinstance(value, str) else text]
     if setting is not None and setting.item_kind is not None:
         is_one_item = setting.kind == "list" and not isinstance(value, list | bool)
