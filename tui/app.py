@@ -222,12 +222,16 @@ class Workbench(App[None]):
 
     @on(RunsSeen)
     def runs_seen(self, event: RunsSeen) -> None:
+        if not self._screen_stacks.get(self.current_mode):
+            return  # the last look came home after the screens were taken down
         for seen in event.runs:
             before = self.watched.get(seen.run.path)
             self.watched[seen.run.path] = seen
             if before is not None and before.alive and not seen.alive:
                 self._tell_of_end(seen)
         self.show_live_run()
+        if isinstance(self.screen, WorkbenchScreen):
+            self.screen.runs_seen()
 
     def show_live_run(self) -> None:
         """Say in the header of the screen in front what is under way."""

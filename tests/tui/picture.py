@@ -7,7 +7,9 @@ opens in a temporary folder with a few made runs, or in ``--cwd``. ``--press`` p
 
 import argparse
 import asyncio
+import html
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import Any, get_args
@@ -58,9 +60,40 @@ def write_picture(app: Any, out: Path) -> None:
         return
     import cairosvg
 
+    svg = draw_braille(svg)
     cairosvg.svg2png(
         bytestring=svg.replace("Fira Code", "DejaVu Sans Mono").encode(), write_to=str(out)
     )
+
+
+BRAILLE = re.compile(
+    r'<text class="([^"]+)" x="([\d.]+)" y="([\d.]+)"[^>]*>([^<]*[⠁-⣿][^<]*)</text>'
+)
+# Where each bit's dot stands in a cell, in halves of its width and quarters of its height.
+DOTS = ((0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2), (0, 3), (1, 3))
+CELL_WIDTH, CELL_HEIGHT, ASCENT = 12.2, 24.4, 18.5
+
+
+def draw_braille(svg: str) -> str:
+    """Braille as dots: few monospaced fonts have it."""
+
+    def dots(match: re.Match[str]) -> str:
+        style, x, y, escaped = match[1], float(match[2]), float(match[3]), match[4]
+        circles, kept = [], []
+        for i, character in enumerate(html.unescape(escaped)):
+            bits = ord(character) - 0x2800
+            if not 0 < bits < 256:
+                kept.append(character)
+                continue
+            kept.append("\u00a0")
+            for bit, (column, row) in enumerate(DOTS):
+                if bits >> bit & 1:
+                    cx = x + CELL_WIDTH * (i + 0.25 + column / 2)
+                    cy = y - ASCENT + CELL_HEIGHT * (row + 0.5) / 4
+                    circles.append(f'<circle class="{style}" cx="{cx:.1f}" cy="{cy:.1f}" r="2"/>')
+        return match[0].replace(escaped, html.escape("".join(kept))) + "".join(circles)
+
+    return BRAILLE.sub(dots, svg)
 
 
 def main() -> None:

@@ -100,8 +100,10 @@ def make_events(shape: Shape) -> Iterator[core.Event]:
             yield core.Validation(
                 time=now, step=step, tokens=step * shape.tokens_a_step, val_loss=val_loss
             )
-            path = "ckpts/last.ckpt" if step % 500 else f"ckpts/step{step}.ckpt"
-            yield core.CheckpointSaved(time=now, step=step, path=path, val_loss=val_loss)
+            for name in ("best.ckpt", "last.ckpt"):
+                yield core.CheckpointSaved(
+                    time=now, step=step, path=f"ckpts/{name}", val_loss=val_loss
+                )
         if shape.samples and step % max(250, shape.steps // shape.samples // 250 * 250) == 0:
             yield core.Sample(time=now, step=step, prompt="ROMEO:\n", text=SAMPLE[7:])
     end = STARTED + shape.steps * shape.seconds_a_step

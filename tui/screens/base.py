@@ -45,6 +45,7 @@ Look at it: ``python -m tests.tui.picture SCREEN 80x24 out.png``.
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
+from textual.actions import parse as parse_action
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Container
@@ -62,6 +63,10 @@ Move with **Tab** and the arrow keys, or click. **F2**–**F6** change the scree
 any action by its name, **F10** quits. Text that is selected with the mouse is copied by **Ctrl+C**,
 over SSH too where the terminal allows it.
 """
+
+
+# Of every screen of Textual's: neither ours to explain nor worth a place in the palette.
+_TEXTUALS_ACTIONS = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
 
 
 class WorkbenchScreen(Screen[None]):
@@ -111,6 +116,9 @@ class WorkbenchScreen(Screen[None]):
     def hidden(self) -> None:
         """The screen went behind another one."""
 
+    def runs_seen(self) -> None:
+        """The shell has looked at the runs under way (about once a second)."""
+
     def unsaved(self) -> str | None:
         """What would be lost by quitting now, in a few words; None where nothing would."""
         return None
@@ -120,9 +128,18 @@ class WorkbenchScreen(Screen[None]):
 
     def commands(self) -> Iterable[SystemCommand]:
         """The screen's entries of the command palette: its bindings, and what a screen adds."""
-        for _, binding in self._bindings:
-            if binding.description and self.check_action(binding.action, ()) is True:
+        for binding in self._own_bindings():
+            _, name, parameters = parse_action(binding.action)
+            if self.check_action(name, parameters) is True:
                 yield self._command(binding)
+
+    def _own_bindings(self) -> list[Binding]:
+        """The screen's actions, each once, in the order they were declared."""
+        found: dict[str, Binding] = {}
+        for _, binding in self._bindings:
+            if binding.description and binding.action not in _TEXTUALS_ACTIONS:
+                found.setdefault(binding.action, binding)
+        return list(found.values())
 
     def _command(self, binding: Binding) -> SystemCommand:
         key = self.app.get_key_display(binding)
@@ -147,6 +164,12 @@ class WorkbenchScreen(Screen[None]):
             node = parent if isinstance(parent, Widget) else None
         if self.HELP:
             parts.append(f"## {self.HEADING}\n\n{self.HELP}")
+        keys = [
+            f"| **{self.app.get_key_display(b)}** | {b.tooltip or b.description} |"
+            for b in self._own_bindings()
+        ]
+        if keys:
+            parts.append("\n".join(["| Key | |", "| --- | --- |", *keys]))
         return "\n\n".join([*parts, "## Everywhere", GENERAL_HELP])
 
 

@@ -1,31 +1,258 @@
-"""The Train screen: start a run or join one, and watch it."""
+"""The Train screen: the dashboard of one run, live or ended.
 
+`RunFollowing` reads and starts; this shows what was read and asks the run for things.
+"""
+
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from textual import work
 from textual.app import ComposeResult
-from textual.widgets import Static
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
 
-from tui.screens.base import WorkbenchScreen
+from simplegpt.run import RunDirectory
+from tui import commands_asked
+from tui.commands_asked import ENDED, CommandsAsked
+from tui.figures import in_one_line
+from tui.history import History
+from tui.notices import notices
+from tui.processes.follower import Update
+from tui.run_failure import explain, read_config
+from tui.run_words import MUTED
+from tui.screens.training_actions import PANELS, RunActions
 from tui.widgets.header import Mode
+from tui.widgets.machine import MachinePanel
+from tui.widgets.panel_tabs import PanelTabs
+from tui.widgets.plot_panel import PlotPanel
+from tui.widgets.run_controls import RunControls
+from tui.widgets.run_head import RunHead
+from tui.widgets.run_panels import CheckpointsPanel, LogPanel, SamplesPanel
+from tui.widgets.run_trouble import RunTrouble, Way
+
+LOG_END_LINES = 8
+_GO_ON = Way("pause", "Go on from the last checkpoint")
+_WAYS_TO_A_RUN = (
+    Way("config", "Look at a config"),
+    Way("data", "Choose a corpus"),
+    Way("runs", "Runs"),
+)
+_ASK = Binding.Group("Ask", compact=True)
+_PLOT = Binding.Group("Plot", compact=True)
+# (group and whether in the footer, key, action, label, what it does)
+KEYS: tuple[tuple[Binding.Group | None, bool, str, str, str, str], ...] = (
+    (None, True, "f7", "pause", "Pause", "Pause or resume the training; go on with an ended one"),
+    (None, True, "f8", "stop", "Stop", "Stop the training after a checkpoint"),
+    (None, True, "f9", "chat", "Chat", "Talk to the newest checkpoint; the run goes on"),
+    (_ASK, True, "s", "ask('save')", "Save now", "Write a checkpoint now"),
+    (_ASK, True, "v", "ask('validate')", "Validate now", "Measure the validation loss now"),
+    (_ASK, True, "w", "ask('sample')", "Sample now", "Write a sample now"),
+    (_ASK, True, "l", "learning_rate", "Learning rate", "Multiply the learning rate by a factor"),
+    (_PLOT, True, "y", "logarithmic", "Log scale", "Logarithmic or linear loss axis"),
+    (_PLOT, True, "x", "axis", "X axis", "Steps, tokens or time along the x axis"),
+    (_PLOT, True, "b", "below", "Below", "Learning rate or gradient norm below the loss"),
+    (_PLOT, True, "o", "overlay", "Other runs", "Lay the curves of other runs over this one"),
+    (None, False, "t", "raw", "Raw loss", "Show or hide the unsmoothed training loss"),
+    (None, False, "d", "freeze", "Hold display", "Pause the display; the training goes on"),
+    (None, False, "e", "edit", "Edit config", "Open the run's config in the editor"),
+    (None, False, "slash", "filter", "Filter the log", "Show only lines with some words"),
+)
 
 
-class TrainingScreen(WorkbenchScreen):
-    """The dashboard of one run."""
+class TrainingScreen(RunActions):
+    """The dashboard."""
 
     MODE: ClassVar[Mode] = "train"
     HEADING: ClassVar[str] = "Train"
     CSS_PATH = "training.tcss"
+    HELP = """\
+Watches one run, live or ended. A run is a process of its own: it goes on when the workbench quits,
+and can be joined again from any terminal. Start one from **Config**, or open one from **Runs**.
+
+In a small terminal **1**–**5** choose what is shown: plot, samples, checkpoints, log, machine.
+Pausing the *training* (F7) halts it and keeps its memory; pausing the *display* (d) only stops the
+picture.
+"""
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(key, action, label, tooltip=told, group=group, show=show)
+            for group, show, key, action, label, told in KEYS
+        ),
+        *(
+            Binding(str(i), f"panel('{name}')", f"Show the {name}", show=False)
+            for i, name in enumerate(PANELS, 1)
+        ),
+    ]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log_end: list[str] = []
 
     def compose_body(self) -> ComposeResult:
-        yield Static("Train")
+        yield RunHead()
+        yield RunControls()
+        yield RunTrouble()
+        yield PanelTabs(PANELS)
+        with Horizontal(id="panels"):
+            with Vertical(id="left"):
+                yield PlotPanel(id="panel-plot")
+                yield SamplesPanel(id="panel-samples")
+            with Vertical(id="right"):
+                yield MachinePanel(id="panel-machine")
+                yield CheckpointsPanel(id="panel-checkpoints")
+                yield LogPanel(id="panel-log")
 
-    def join(self, path: Path) -> None:
-        """Watch the run at `path`, live or ended."""
-        self.workbench.watch_run(path)
+    def on_mount(self) -> None:
+        super().on_mount()
+        for name in PANELS:
+            self.query_one(f"#panel-{name}").border_title = name.capitalize()
+        self.action_panel("plot")
+        self.run_changed()
+        self._say_nothing_runs()
 
-    def start(self, config: Path, overrides: tuple[str, ...] = ()) -> None:
-        """Start a run of a saved config."""
+    def runs_seen(self) -> None:
+        """Join the run under way, where none is open."""
+        live = self.workbench.live_run()
+        if self.view is None and self.starting is None and live is not None:
+            self.join(live.run.path)
 
-    def resume(self, run: Path, overrides: tuple[str, ...] = ()) -> None:
-        """Go on with an ended run."""
+    # What RunFollowing tells
+
+    def run_changed(self) -> None:
+        self.asked = CommandsAsked()
+        self._log_end, self.edits = [], {}
+        self.query_one(LogPanel).clear()
+        self.query_one(RunTrouble).clear()
+        self.query_one(PlotPanel).overlays.clear()
+        self.query_one(RunControls).answer("", "", "")
+        self.show_all()
+
+    def view_changed(self, update: Update | None) -> None:
+        view = self.view
+        if view is None:
+            return
+        if update is not None and update.log:
+            self._log_end = [*self._log_end, *update.log][-200:]
+            self.query_one(LogPanel).write(update.log)
+        self.asked.answer(view.history.answers)
+        if view.state in ENDED:
+            self.asked.run_ended()
+        if not view.frozen:
+            new_curves = update is None or bool(update.events)
+            self.show_all(redraw=new_curves)
+
+    def start_changed(self, said: str) -> None:
+        self.query_one(RunTrouble).clear()
+        log = self.query_one(LogPanel)
+        log.clear()
+        log.write(said.splitlines())
+        command = self.starting.command_line() if self.starting is not None else ""
+        self.query_one(RunControls).answer("◌", f"starting  {in_one_line(command)}", MUTED)
+        self.show_all()
+
+    def start_failed(self, cause: str, said: str, config: Path | None) -> None:
+        lines = [line for line in said.splitlines() if line.strip()]
+        head = lines[0].removeprefix("error: ") if lines else cause
+        self.query_one(RunControls).answer("", "", "")
+        if config is not None and self.view is not None:
+            self.configs[self.view.path] = config
+        self.failed_config = config
+        ways = [Way("edit", "Back to the config"), Way("runs", "Runs")]
+        self._tell_trouble(head, cause if lines else "", lines[1:], ways)
+        self.show_all()
+
+    # Showing
+
+    def show_all(self, *, redraw: bool = True) -> None:
+        """Bring everything up to what `view` knows."""
+        view = self.view
+        history = view.history if view is not None else History()
+        self.query_one(RunHead).show(view)
+        self.set_class(view is None and self.starting is None, "-empty")
+        if redraw:
+            self.query_one(PlotPanel).show(history, notices(history))
+            self.query_one(SamplesPanel).show(history)
+            self.query_one(CheckpointsPanel).show(history)
+            self.query_one(MachinePanel).show(history)
+        self._show_controls()
+        if view is not None:
+            self._show_answer()
+            self._show_trouble()
+        self.refresh_bindings()
+
+    def _show_controls(self) -> None:
+        paused = self.view is not None and self.view.state == "paused"
+        over = self.view is not None and self.view.state in ENDED
+        pause = "Resume" if paused else "Go on" if over else "Pause"
+        names = ("pause", "stop", "learning_rate", "chat", "edit")
+        allowed = {name: self.check_action(name, ()) is True for name in names}
+        for name in ("save", "validate", "sample"):
+            allowed[name] = self.check_action("ask", (name,)) is True
+        self.query_one(RunControls).show({"pause": pause}, allowed)
+
+    def _show_answer(self) -> None:
+        assert self.view is not None
+        last = self.asked.last
+        if last is None:
+            return
+        activity = self.view.status.activity if self.view.status is not None else ""
+        self.query_one(RunControls).answer(*commands_asked.in_words(last, activity))
+
+    def _show_trouble(self) -> None:
+        view = self.view
+        assert view is not None
+        if view.state == "failed":
+            config = read_config(RunDirectory(view.path).config)
+            failure = explain(view.error, "\n".join(self._log_end), config)
+            self.edits = failure.edits
+            ways = [
+                Way("edit", "Back to the config"),
+                Way("pause", "Go on from the last checkpoint"),
+            ]
+            if failure.edits:
+                ways.insert(0, Way("mend", "Edit with these"))
+            self._tell_trouble(failure.cause, failure.advice, self._log_end[-LOG_END_LINES:], ways)
+        elif view.state == "lost":
+            cause = f"lost: the process ended without a word at step {view.step:,}"
+            advice = self._how_it_died()
+            ways = [_GO_ON, Way("edit", "Config")]
+            self._tell_trouble(cause, advice, self._log_end[-LOG_END_LINES:], ways)
+        else:
+            self.query_one(RunTrouble).clear()
+
+    def _how_it_died(self) -> str:
+        trainer = self.trainers.get(self.view.path) if self.view is not None else None
+        code = trainer.exit_code() if trainer is not None else None
+        if code is not None and code == -9:
+            return "it was killed (SIGKILL): the system may have run out of memory"
+        if code is not None and code < 0:
+            return f"it was ended by signal {-code}"
+        return "it was killed, or its machine went down; its checkpoints are still there"
+
+    @work(exclusive=True, group="trouble")
+    async def _tell_trouble(
+        self,
+        cause: str,
+        advice: str,
+        end: Sequence[str],
+        ways: Sequence[Way],
+        *,
+        calm: bool = False,
+    ) -> None:
+        await self.query_one(RunTrouble).tell(cause, advice, end, ways, calm=calm)
+
+    def _say_nothing_runs(self) -> None:
+        """The empty state: the ways to a run."""
+        if self.view is not None or self.starting is not None:
+            return
+        advice = (
+            "A run starts from a config: look at one and press F9 there. A run that is under way "
+            "anywhere below this folder is joined by itself."
+        )
+        ways = [
+            Way("config", "Look at a config"),
+            Way("data", "Choose a corpus"),
+            Way("runs", "Runs"),
+        ]
+        self._tell_trouble("No run is open", advice, (), ways, calm=True)

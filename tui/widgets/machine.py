@@ -1,0 +1,91 @@
+"""What the machine is doing: each GPU, the CPU, the memory."""
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from simplegpt.run import GPU, System
+from tui.figures import in_one_line
+from tui.history import History
+from tui.run_words import GIB, MUTED, memory
+from tui.widgets.small_curve import block_curve
+
+_BAR = 12
+
+
+class MachinePanel(VerticalScroll):
+    """Bars for GPUs, CPU and memory, as the training process last measured them."""
+
+    HELP: ClassVar[str] = """\
+## Machine
+Utilisation, memory, temperature and power of each GPU, measured by the training process itself
+about once a second. Without a GPU: how busy all CPU cores are together, and the memory.
+"""
+    DEFAULT_CSS: ClassVar[str] = "MachinePanel { padding: 0 1; Static { height: auto; } }"
+
+    def compose(self) -> ComposeResult:
+        yield Static()
+
+    def show(self, history: History) -> None:
+        body = self.query_one(Static)
+        if not history.systems:
+            body.update(Content.styled("nothing measured yet", MUTED))
+            return
+        lines: list[Content] = []
+        system = history.systems[-1]
+        for i, gpu in enumerate(system.gpus):
+            lines += gpu_lines(i, gpu)
+        if not system.gpus:
+            lines.append(Content.styled("no GPU: trains on the CPU", MUTED))
+        lines += cpu_lines(system, [s.cpu_percent for s in history.systems])
+        body.update(Content("\n").join(lines))
+
+
+def gpu_lines(index: int, gpu: GPU) -> list[Content]:
+    """Two lines: how busy and how warm; memory."""
+    name = Content.assemble((f"{index} ", MUTED), (in_one_line(gpu.name), "bold"))
+    warm = [] if gpu.temperature is None else [f"{gpu.temperature:.0f}°C"]
+    power = [] if gpu.power is None else [f"{gpu.power:.0f} W"]
+    lines = [Content.assemble(name, ("  " + "  ".join([*warm, *power]), MUTED))]
+    if gpu.utilization is not None:
+        lines.append(bar("busy", gpu.utilization / 100, f"{gpu.utilization:.0f}%"))
+    if gpu.memory_used is not None and gpu.memory_total:
+        said = memory(gpu.memory_used, gpu.memory_total)
+        lines.append(bar("memory", gpu.memory_used / gpu.memory_total, said))
+    return lines
+
+
+def cpu_lines(system: System, history: list[float]) -> list[Content]:
+    lines = [
+        bar(
+            "CPU", system.cpu_percent / 100, f"{system.cpu_percent:.0f}%", block_curve(history, 16)
+        ),
+        bar(
+            "memory",
+            system.memory_used / max(system.memory_total, 1),
+            memory(system.memory_used, system.memory_total),
+        ),
+    ]
+    if system.process_memory is not None:
+        said = f"the training itself {system.process_memory / GIB:.1f} GiB"
+        lines.append(Content.styled(f"       {said}", MUTED))
+    return lines
+
+
+def bar(name: str, share: float, said: str, curve: str = "") -> Content:
+    """A line with a bar that turns to warning colours towards its end."""
+    share = min(max(share, 0.0), 1.0)
+    full = round(share * _BAR)
+    is_memory = name == "memory"
+    tight = "$error" if share > 0.95 else "$warning" if share > 0.85 else "$primary"
+    colour = tight if is_memory else "$primary"
+    return Content.assemble(
+        (f"{name:<7}", MUTED),
+        ("━" * full, colour),
+        ("━" * (_BAR - full), "$panel"),
+        f" {said}",
+        (f"  {curve}" if curve else "", "$primary 60%"),
+    )
