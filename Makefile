@@ -1,0 +1,65 @@
+# make demo    prepare a corpus, train a small GPT on it, let it speak (about 3 minutes on 2 cores)
+# make tui     open the workbench
+# make test    everything that continuous integration runs
+# make check   the quick half of it: format, lint, types
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+DEMO := models/demo
+
+.PHONY: demo tui test check format snapshots clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SimpleGPT needs Python 3.11 or later; name one with PYTHON=python3.12")'
+	@echo "installing into $(VENV) (a few minutes the first time) …"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.installed
+	@echo "installing what the tests need …"
+	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/.installed
+	@test -f data/demo/train-char.bin \
+	  || $(BIN)/simplegpt data --dataset tinyshakespeare --output_dir data/demo 2>/dev/null \
+	  || { echo "tiny Shakespeare is not to be had here: taking the source of Python's standard library"; \
+	       $(BIN)/simplegpt data --dataset python-stdlib --output_dir data/demo; }
+	@test -f $(DEMO)/status.json && grep -q '"finished"' $(DEMO)/status.json \
+	  || $(BIN)/simplegpt train configs/shakespeare_char_cpu.toml --output_dir $(DEMO) \
+	       --data.train_fpath data/demo/train-char.bin --data.val_fpath data/demo/val-char.bin \
+	       $$(test -f $(DEMO)/ckpts/last.ckpt && echo --resume)
+	@echo
+	@$(BIN)/simplegpt inference "The " --model_name_or_ckpt_path $(DEMO)/ckpts/best.ckpt \
+	  --n_tokens_to_generate 600 --batch_size 1 --temperature 0.8
+	@echo
+	@echo "next: make tui, or the README"
+
+tui: $(VENV)/.installed
+	@$(BIN)/simplegpt-tui
+
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+test: check
+	@command -v tmux >/dev/null || echo "tmux is not installed: the journeys in a real terminal are left out"
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+snapshots: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest tests/tui --numprocesses 2 --snapshot-update
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
