@@ -43,7 +43,12 @@ MAY_DIFFER_ON_RESUME = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = CommandParser(prog="python -m simplegpt.train", description=__doc__)
+    parser = CommandParser(
+        prog="python -m simplegpt.train",
+        usage="%(prog)s CONFIG [--section.key VALUE …] [--plan | --resume]\n"
+        "       %(prog)s --resume RUN_DIR",
+        description="Train the GPT that a config describes, or go on with a run that was stopped.",
+    )
     parser.add_argument("config", nargs="?", type=Path, help="the run's TOML file")
     parser.add_argument(
         "--resume",
@@ -61,10 +66,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = arguments.config or RunDirectory(arguments.resume).config
     if arguments.config is None and not source.exists():
         raise UserError(f"no run to resume at {arguments.resume}{_runs_nearby()}")
-    config = config_file.load(source, arguments.overrides)
+    config = config_file.load(source, arguments.overrides, check_files=not arguments.plan)
     if arguments.plan:
-        n_tokens = len(open_tokens(config.data.train_fpath))
-        print(describe(plan(config, n_train_tokens=n_tokens)))
+        print(describe(plan(config, n_train_tokens=_n_train_tokens(config))))
         return 0
     _require_extras(config)
 
@@ -81,6 +85,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     finally:
         if lock is not None:
             lock.close()
+
+
+def _n_train_tokens(config: Config) -> int | None:
+    """None before the token file is made: a plan can do without it."""
+    try:
+        return len(open_tokens(config.data.train_fpath))
+    except UserError:
+        return None
 
 
 def _claim(run: RunDirectory, config: Config, resume: bool) -> IO[bytes]:

@@ -1,4 +1,4 @@
-"""A run's directory is read as it was written, even half-written, restarted or half a million steps."""
+"""A run's directory is read as it was written, even when half-written, restarted or very long."""
 
 import itertools
 import json
