@@ -90,13 +90,11 @@ def find_model(name_or_path: str, progress: Progress = lambda share, message: No
     try:
         return find_folder(name_or_path, progress)
     except UserError as error:
-        near = (
-            nearest(name_or_path, PRETRAINED_NAMES) if name_or_path not in PRETRAINED_NAMES else ""
-        )
-        near = near or nearest_path(path)
-        raise UserError(
-            f"there is no file or folder '{name_or_path}', and {error}{near}"
-        ) from error
+        if name_or_path in PRETRAINED_NAMES:
+            raise
+        near = nearest(name_or_path, PRETRAINED_NAMES) or nearest_path(path)
+        message = f"there is no file or folder '{name_or_path}', and {error}{near}"
+        raise UserError(message) from error
 
 
 def find_checkpoint(folder: Path) -> Path:

@@ -273,8 +273,12 @@ def reach_hub() -> None:
     if constants.HF_HUB_OFFLINE:
         raise OSError("HF_HUB_OFFLINE is set")
     request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
-    with suppress(urllib.error.HTTPError):  # an answer, if not a kind one
+    try:
         urllib.request.urlopen(request, timeout=10).close()
+    except urllib.error.HTTPError:
+        return  # an answer, if not a kind one
+    except urllib.error.URLError as error:
+        raise OSError(getattr(error.reason, "strerror", None) or str(error.reason)) from error
 
 
 def fetch(name: str, progress: Progress, *, local_files_only: bool = False) -> Path:

@@ -16,7 +16,7 @@ import torch
 from simplegpt import protocol
 from simplegpt.checkpoint import LoadedModel
 from simplegpt.config import ModelConfig, SamplingConfig
-from simplegpt.engine import Engine, choose_device, load_engine
+from simplegpt.engine import Engine, choose_device, explain, load_engine
 from simplegpt.errors import UserError
 from simplegpt.generation import Generation
 from simplegpt.model import GPT
@@ -253,6 +253,19 @@ def test_an_empty_prompt_begins_a_document(engine: Engine) -> None:
     assert engine.encode("") == [ord("\n")]
     gpt = random_gpt(ModelConfig(n_vocab=50_257, n_ctx=4, n_embd=2, n_head=1, n_layer=1))
     assert Engine(LoadedModel(gpt, "gpt2", Path()), load_tokenizer("gpt2")).encode("") == [50_256]
+
+
+def test_errors_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for error in (
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate …"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate …"),
+    ):
+        assert explain(error).startswith("there is not enough memory")
+    assert explain(UserError("no such model")) == "no such model"
+    assert capsys.readouterr().err == ""
+    assert explain(RuntimeError("odd\nand long")) == "RuntimeError: odd"
+    assert "RuntimeError: odd" in capsys.readouterr().err  # the whole of it, for the log
 
 
 def test_devices_that_are_not_there_are_one_message() -> None:

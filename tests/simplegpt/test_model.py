@@ -182,3 +182,11 @@ def test_training_with_dropout_reaches_every_parameter() -> None:
     for name, parameter in gpt.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
+
+
+def test_training_compiles_without_a_break() -> None:
+    gpt = GPT(SHAPE.model_copy(update={"n_layer": 1}), dropout_p=0.1).train()
+    gpt.compile(fullgraph=True, backend="eager")
+    gpt.loss(random_ids(2, 10)).backward()
+    assert gpt.wte.weight.grad is not None
+    assert not [name for name in gpt.state_dict() if "_orig_mod" in name]
