@@ -311,8 +311,13 @@ class Cache:
         return self._positions
 
     def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Write `k` and `v` ``[b, h, s, d]``; returns all keys and values and their mask."""
+        """Write `k` and `v` ``[b, h, s, d]``; returns all keys and values and their mask.
+
+        Under autocast they come in another format than the buffer's, and go back in theirs.
+        """
         keys, values = self.buffer[0, layer], self.buffer[1, layer]
+        dtype = k.dtype
+        k, v = k.to(keys.dtype), v.to(values.dtype)
         if self._even:
             new = slice(self._end - self._n_new, self._end)
             keys[:, :, new], values[:, :, new] = k, v
@@ -320,7 +325,8 @@ class Cache:
             rows = torch.arange(len(self.lengths), device=k.device)[:, None]
             keys[rows, :, self._positions] = rearrange(k, "b h s d -> b s h d")
             values[rows, :, self._positions] = rearrange(v, "b h s d -> b s h d")
-        return keys[:, :, : self._end], values[:, :, : self._end], self._mask
+        keys, values = keys[:, :, : self._end].to(dtype), values[:, :, : self._end].to(dtype)
+        return keys, values, self._mask
 
     def end(self) -> None:
         """The tokens of `begin` are now in every layer."""

@@ -120,6 +120,20 @@ def test_rows_of_different_lengths_share_a_batch(gpt: GPT) -> None:
 
 
 @torch.no_grad()
+def test_a_cache_serves_under_autocast_too(gpt: GPT) -> None:
+    ids, cache = random_ids(2, 9), Cache(SHAPE, batch_size=2)
+    gpt(ids[:1, :5], cache=cache.row(0))
+    gpt(ids[1:, :3], cache=cache.row(1))
+    cache.lengths = [5, 3]
+    new = torch.stack([ids[0, 5:8], ids[1, 3:6]])
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = gpt(new, cache=cache)[:, -1].float()
+    for row, n in enumerate((8, 6)):
+        expected = gpt(ids[row : row + 1, :n])[0, -1]
+        assert F.cosine_similarity(logits[row], expected, dim=0) > 0.99
+
+
+@torch.no_grad()
 def test_copied_and_kept_rows_go_on_as_their_sources(gpt: GPT) -> None:
     a, b = random_ids(1, 4), random_ids(1, 6)
     cache = Cache(SHAPE, batch_size=3)
