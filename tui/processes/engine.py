@@ -153,7 +153,10 @@ class EngineProcess:
                 timeout = max(0.0, due - loop.time()) if gathered else None
                 arrived, _ = await asyncio.wait([upcoming], timeout=timeout)
                 if arrived:
-                    answer, upcoming = upcoming.result(), None
+                    ended, upcoming = upcoming, None
+                    if ended.exception() is not None and gathered:
+                        yield merged(gathered)  # what came before the engine's end
+                    answer = ended.result()
                     if isinstance(answer, Tokens):
                         due = due if gathered else loop.time() + COLLECT_SECONDS
                         gathered.append(answer)

@@ -15,6 +15,7 @@ from tui.screens.chat_models import ModelChooser
 from tui.screens.chat_talk import TalkActions
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.header import Mode
+from tui.widgets.model_facts import ModelFacts
 
 # What each action needs before it can be taken.
 NEED_IDLE = {"go_on", "again", "repeat", "undo", "new", "compare", "branch", "sibling", "edit"}
@@ -125,6 +126,7 @@ this prompt through all checkpoints of a run.
         event.stop()
         assert isinstance(event.pane, ChatPane)
         self.follow(event.pane)
+        self.query_one(ModelFacts).show(self.active.loaded)
         self.refresh_bindings()
 
     @on(ChatPane.AnswerEnded)

@@ -10,6 +10,7 @@ from tui import settings
 from tui.chat_keeping import Keeper
 from tui.screens.base import WorkbenchScreen
 from tui.widgets.chat_pane import ChatPane
+from tui.widgets.model_facts import ModelFacts
 from tui.widgets.prompt_area import PromptArea
 from tui.widgets.sampling_form import SamplingForm
 
@@ -36,7 +37,9 @@ class ChatBase(WorkbenchScreen):
                         tooltip="Your words, from which the answer goes on",
                     )
                     yield PromptArea(id="prompt")
-            yield SamplingForm(id="sampling")
+            with Vertical(id="side"):
+                yield SamplingForm(id="sampling")
+                yield ModelFacts(id="facts")
 
     @property
     def panes(self) -> list[ChatPane]:
@@ -68,6 +71,15 @@ class ChatBase(WorkbenchScreen):
     @property
     def form(self) -> SamplingForm:
         return self.query_one(SamplingForm)
+
+    @property
+    def side(self) -> Vertical:
+        """The settings beside the text, or over it where there is no room."""
+        return self.query_one("#side", Vertical)
+
+    def show_side(self, wanted: bool) -> None:
+        self.side.set_class(wanted, "-shown")
+        self.side.set_class(not wanted, "-hidden")
 
     @property
     def is_busy(self) -> bool:

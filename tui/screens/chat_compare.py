@@ -11,6 +11,7 @@ from tui.screens.chat_models import Choice, ModelChooser
 from tui.screens.dialogs import Answer, Question
 from tui.screens.time_machine import TimeMachine
 from tui.widgets.chat_pane import ChatPane
+from tui.widgets.model_facts import ModelFacts
 from tui.widgets.text_flow import one_line
 
 
@@ -53,7 +54,7 @@ class ComparingActions(ChatBase):
         if choice is None:
             right.adopt(self.left)
             self.activate(right)
-            self.form.add_class("-shown").remove_class("-hidden")
+            self.show_side(True)
             self.tell("Change the right side's settings, then send a prompt to both.")
         else:
             self.load_model(right, choice.model, choice.device, choice.precision)
@@ -87,6 +88,7 @@ class ComparingActions(ChatBase):
         if self.active_id != pane.id or self.right is not None:
             self.active_id = pane.id
             self.form.show(pane.settings)
+            self.query_one(ModelFacts).show(pane.loaded)
         side = f" · {pane.id}" if self.right is not None else ""
         self.form.border_title = f"Sampling{side}"
         for each in self.panes:

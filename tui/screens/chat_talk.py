@@ -105,7 +105,8 @@ class TalkActions(ChatBase):
             self.editing = None
             self.prompt.text = ""
             self.describe_prompt()
-        self.form.remove_class("-shown")
+        if self.has_class("-narrow"):
+            self.show_side(False)
         self.prompt.focus()
 
     def action_go_on(self) -> None:
@@ -186,13 +187,13 @@ class TalkActions(ChatBase):
 
     def action_sampling(self) -> None:
         """Show the sampling settings, or hide them."""
-        form = self.form
-        if form.has_class("-shown") or (self.has_class("-wide") and not form.has_class("-hidden")):
-            form.remove_class("-shown").add_class("-hidden")
-            self.prompt.focus()
+        side = self.side
+        wide = self.has_class("-wide") and not side.has_class("-hidden")
+        self.show_side(not (wide or side.has_class("-shown")))
+        if side.has_class("-shown"):
+            self.form.query(Input).first().focus()
         else:
-            form.add_class("-shown").remove_class("-hidden")
-            form.query(Input).first().focus()
+            self.prompt.focus()
 
     @on(SamplingForm.Changed)
     def _sampling_changed(self, event: SamplingForm.Changed) -> None:

@@ -28,6 +28,7 @@ was trained on this machine: it is scaled from the earlier run that is nearest i
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, can_focus=False)
         self.border_title = "Consequences"
+        self._shown: dict[str, Content] = {}
 
     def compose(self) -> ComposeResult:
         yield Static(id="figures", markup=False)
@@ -37,14 +38,20 @@ was trained on this machine: it is scaled from the earlier run that is nearest i
         """`outdated`: mistakes are in the way, and these are the figures from before them."""
         self.set_class(outdated, "-outdated")
         self.border_subtitle = "before the mistakes" if outdated and costs else ""
-        figures, strip = self.query_one("#figures", Static), self.query_one("#strip", Static)
         if costs is None:
             waiting = Content.styled("Known once the mistakes are mended.", MUTED)
-            figures.update(waiting if outdated else Content(""))
-            strip.update(waiting if outdated else Content(""))
-            return
-        figures.update(in_a_column(costs))
-        strip.update(in_two_lines(costs))
+            self._put(waiting if outdated else Content(), Content())
+        else:
+            self._put(in_a_column(costs), in_two_lines(costs))
+
+    def _put(self, figures: Content, strip: Content) -> None:
+        """Update what changed; the layout only where the number of lines did."""
+        for name, content in (("#figures", figures), ("#strip", strip)):
+            old = self._shown.get(name)
+            if old is None or not content.is_same(old):
+                self._shown[name] = content
+                layout = old is None or old.plain.count("\n") != content.plain.count("\n")
+                self.query_one(name, Static).update(content, layout=layout)
 
 
 def in_a_column(costs: Consequences) -> Content:

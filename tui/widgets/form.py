@@ -14,6 +14,7 @@ from tui.widgets.form_field import FormField, field_id
 from tui.widgets.form_section import FormSection, section_id
 
 OPEN_AT_FIRST = ("", "model", "data", "optimization")
+AT_ONCE = ("", "model")  # the rest of them is below the edge of most terminals: made a moment later
 
 
 class ConfigForm(VerticalScroll):
@@ -33,17 +34,20 @@ class ConfigForm(VerticalScroll):
     ) -> None:
         super().__init__(id=id, can_focus=False)
         self.fields, self.sections = fields, sections
+        self._made: list[FormSection] = []
 
     def compose(self) -> ComposeResult:
+        self._made = []
         for name, table in tables().items():
             state = self.sections[name]
-            folded = name not in OPEN_AT_FIRST and not state.mistakes
-            yield FormSection(table, state, self.fields, folded=folded)
+            folded = name not in AT_ONCE
+            self._made.append(FormSection(table, state, self.fields, folded=folded))
+        yield from self._made
         yield Static("Nothing here matches. Esc clears the search.", id="nothing", markup=False)
 
     def show(self, fields: Mapping[str, FieldState], sections: Mapping[str, SectionState]) -> None:
         self.fields, self.sections = fields, sections
-        for section in self.query(FormSection):
+        for section in self._made:
             section.show(sections[section.table.name], fields)
 
     async def show_only(self, visible: frozenset[str] | None) -> None:

@@ -10,7 +10,6 @@ from textual.content import Content
 from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.suggester import SuggestFromList
-from textual.widget import Widget
 from textual.widgets import Input, Select, Static, Switch
 
 from simplegpt.config_text import literal, literal_for
@@ -54,19 +53,27 @@ class FormField(Vertical):
         super().__init__(id=field_id(setting.key))
         self.setting = setting
         self.state = state
+        # Kept, since a query for each of 75 fields at each key stroke is felt.
+        self._label = Static(classes="name")
+        self._origin = Static(classes="origin", markup=False)
+        self._problem: Static | None = None
+        """The message; made with the first mistake."""
+        self._editor = self._make_editor()
 
     def compose(self) -> ComposeResult:
         default = literal(self.setting.default)
         tip = Content(f"{self.setting.description}\n\nMust be {self.setting.allowed}.\n"
                       f"Default: {default}")  # fmt: skip
         with Horizontal(classes="line"):
-            yield Static(classes="name").with_tooltip(tip)
-            with Horizontal(classes="editor"):
-                yield self._editor().with_tooltip(tip)
-            yield Static(classes="origin", markup=False)
-        yield Static(classes="problem", markup=False)
+            yield self._label.with_tooltip(tip)
+            if isinstance(self._editor, Switch):
+                with Horizontal(classes="holder"):
+                    yield self._editor.with_tooltip(tip)
+            else:
+                yield self._editor.with_tooltip(tip)
+            yield self._origin
 
-    def _editor(self) -> Widget:
+    def _make_editor(self) -> Switch | Select[Any] | Input:
         if self.setting.kind == "switch":
             return Switch(self.state.value is True, animate=False)
         if self.setting.kind == "choice":
@@ -90,20 +97,18 @@ class FormField(Vertical):
         if state == self.state:
             return
         old, self.state = self.state, state
-        if not self.is_mounted or not self.query(Static):
+        if not self.is_mounted:
             return
+        editor = self._editor
         with self.prevent(Input.Changed, Select.Changed, Switch.Changed):
-            if self.setting.kind == "switch":
-                self.query_one(Switch).value = state.value is True
-            elif self.setting.kind == "choice":
-                if (old.value, old.problem) != (state.value, state.problem):
-                    select = self.query_one(Select)
-                    select.set_options(self._options())
-                    select.value = self._choice()
-            else:
-                field = self.query_one(Input)
-                if not self._means_the_same(field.value):
-                    field.value = state.shown
+            if isinstance(editor, Switch):
+                editor.value = state.value is True
+            elif isinstance(editor, Input):
+                if not self._means_the_same(editor.value):
+                    editor.value = state.shown
+            elif not _same(old.value, state.value):
+                editor.set_options(self._options())
+                editor.value = self._choice()
         self._paint()
 
     def _means_the_same(self, typed: str) -> bool:
@@ -114,16 +119,21 @@ class FormField(Vertical):
     def _paint(self) -> None:
         state = self.state
         mark = ("● ", "$warning") if state.changed else "  "
-        self.query_one(".name", Static).update(
-            Content.assemble(mark, self.setting.name), layout=False
-        )
-        self.query_one(".origin", Static).update(state.origin, layout=False)
-        message = self.query_one(".problem", Static)
-        message.display = bool(state.problem)
-        message.update(state.problem)
+        self._label.update(Content.assemble(mark, self.setting.name), layout=False)
+        self._origin.update(state.origin, layout=False)
+        if state.problem and self._problem is None:
+            self._problem = Static(state.problem, classes="problem", markup=False)
+            self.mount(self._problem)
+        elif self._problem is not None and state.problem != self._told:
+            self._problem.display = bool(state.problem)
+            self._problem.update(state.problem)
+        self._told = state.problem
         self.set_class(bool(state.problem), "-wrong")
         self.set_class(state.own, "-own")
-        self.query_one(".editor").disabled = not state.enabled
+        self._editor.disabled = not state.enabled
+
+    _told = ""
+    """The problem that is shown."""
 
     def _options(self) -> list[tuple[str, Any]]:
         """The choices; also a value that is none of them, so that it stays to be seen."""
@@ -142,7 +152,7 @@ class FormField(Vertical):
 
     def focus_editor(self) -> None:
         """Put the cursor into the field and bring it into sight."""
-        self.query_one(".editor").children[0].focus()
+        self._editor.focus()
         self.scroll_visible(animate=False)
 
     def help_text(self) -> str:

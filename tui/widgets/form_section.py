@@ -83,6 +83,8 @@ class FormSection(Vertical):
         self.table = table
         self.state = state
         self.fields = fields
+        self.rows: list[FormField] = []
+        """The fields, once they are made."""
         self.kept_folded = folded
         """As the person left it, whatever a search unfolds."""
         self.set_reactive(FormSection.folded, folded)
@@ -100,16 +102,15 @@ class FormSection(Vertical):
                 yield from self._make_fields()
 
     def _make_fields(self) -> list[FormField]:
-        return [
-            FormField(setting, self.fields[key]) for key, setting in self.table.settings.items()
-        ]
+        self.rows = [FormField(one, self.fields[key]) for key, one in self.table.settings.items()]
+        return self.rows
 
     def on_mount(self) -> None:
         self._paint()
 
     def show(self, state: SectionState, fields: Mapping[str, FieldState]) -> None:
         self.fields = fields
-        for field in self.query(FormField):
+        for field in self.rows:
             field.show(fields[field.setting.key])
         if state != self.state:
             self.state = state
@@ -124,12 +125,12 @@ class FormSection(Vertical):
         self.folded = self.kept_folded if visible is None else False
         if self.display and not self.folded:
             await self.ensure_fields()
-        for field in self.query(FormField):
+        for field in self.rows:
             field.display = visible is None or field.setting.key in visible
 
     async def ensure_fields(self) -> None:
         """Make the fields if they are not there yet."""
-        if not self.query(FormField):
+        if not self.rows:
             await self.query_one(".fields").mount_all(self._make_fields())
 
     async def unfold(self) -> None:
@@ -174,8 +175,13 @@ class FormSection(Vertical):
             Content.assemble(f"{symbol} ", name, changed, off, about), layout=False
         )
         count = self.query_one(MistakeCount)
-        count.display = bool(state.mistakes)
-        count.update(f"✗ {state.mistakes}" if state.mistakes else "")
+        if state.mistakes != self._counted:
+            self._counted = state.mistakes
+            count.display = bool(state.mistakes)
+            count.update(f"✗ {state.mistakes}" if state.mistakes else "")
+
+    _counted = 0
+    """The mistakes that are shown."""
 
     def help_text(self) -> str:
         switch = (

@@ -104,7 +104,7 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
         if not self.is_mounted or not self.size:
             return
         self.clear()
-        low, high = self._sight or self._extent()
+        low, high = self.in_sight()
         for place, variable in self.marks:
             if low <= place <= high:
                 self.add_v_line(place, self._hex(variable, 0.5))
@@ -117,6 +117,10 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
                 self.plot(x, y, self._hex(curve.colour, curve.strength), HiResMode.BRAILLE)
         if self.cursor is not None and low <= self.cursor <= high:
             self.add_v_line(self.cursor, self._hex("$accent", 1.0))
+
+    def in_sight(self) -> tuple[float, float]:
+        """The part of the x axis that is shown."""
+        return self._sight or self._extent()
 
     def _columns_of(self, curve: Curve) -> int:
         width = max(self.size.width - _LEFT_MARGIN - 2, 1)
@@ -155,7 +159,7 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
     # The cursor
 
     def action_cursor(self) -> None:
-        low, high = self._sight or self._extent()
+        low, high = self.in_sight()
         self._set_cursor((low + high) / 2 if self.cursor is None else None)
 
     def action_left(self) -> None:
@@ -168,7 +172,7 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
         if self.cursor is None:
             self.action_pan_left() if direction < 0 else self.action_pan_right()
             return
-        low, high = self._sight or self._extent()
+        low, high = self.in_sight()
         width = max(self.size.width - _LEFT_MARGIN - 2, 1)
         moved = self.cursor + direction * (high - low) / width
         self._set_cursor(min(max(moved, low), high))

@@ -47,7 +47,7 @@ class History:
         return self._draft if self._place == len(self.sent) else self.sent[self._place]
 
 
-class PromptArea(TextArea):
+class PromptArea(TextArea, inherit_bindings=False):
     """Enter sends, Ctrl+N begins a new line."""
 
     HELP = """\
@@ -59,6 +59,8 @@ brings back what you sent before. An empty prompt lets the model go on by itself
 A line that begins with **/** is a command: `/help` lists them, `//` sends a slash.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
+        # TextArea selects with F6 and F7, which are the screen's.
+        *(b for b in TextArea.BINDINGS if isinstance(b, Binding) and b.key not in ("f6", "f7")),
         Binding("enter", "submit", "Send", show=False, priority=True),
         Binding("ctrl+n,alt+enter,ctrl+j", "newline", "New line", show=False, priority=True),
     ]

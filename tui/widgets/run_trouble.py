@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,6 +11,8 @@ from textual.message import Message
 from textual.widgets import Button, Static
 
 from tui.widgets.text_flow import printable
+
+MOST_WAYS = 4
 
 
 @dataclass(frozen=True)
@@ -55,14 +58,17 @@ are the ways on.
         super().__init__()
         self.display = False
         self._told: tuple[object, ...] = ()
+        self._ways: Sequence[Way] = ()
 
     def compose(self) -> ComposeResult:
         yield Static(id="cause", markup=False)
         yield Static(id="advice", markup=False)
-        yield Horizontal()
+        with Horizontal():
+            for _ in range(MOST_WAYS):
+                yield Button()
         yield Static(id="end", markup=False)
 
-    async def tell(
+    def tell(
         self,
         cause: str,
         advice: str,
@@ -82,9 +88,11 @@ are the ways on.
         self.query_one("#advice").display = bool(advice)
         self.query_one("#end", Static).update("\n".join(printable(line) for line in end))
         self.query_one("#end").display = bool(end)
-        row = self.query_one(Horizontal)
-        await row.remove_children()
-        await row.mount_all([Button(way.label, name=way.action) for way in ways])
+        for button, way in zip_longest(self.query(Button), ways[:MOST_WAYS]):
+            button.display = way is not None
+            if way is not None:
+                button.label = way.label
+        self._ways = ways
         self.display = True
 
     def clear(self) -> None:
@@ -93,5 +101,5 @@ are the ways on.
 
     def on_button_pressed(self, event: Button.Pressed) -> None:
         event.stop()
-        if event.button.name:
-            self.post_message(self.Chosen(event.button.name))
+        place = list(self.query(Button)).index(event.button)
+        self.post_message(self.Chosen(self._ways[place].action))

@@ -10,6 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
+from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.widgets import Button, Input, Label, Select, Static
 
@@ -121,6 +122,7 @@ seed, text and settings give the same answer.
                 )
                 yield Input(as_text(self.settings.values()[name]), id=f"set-{name}", compact=True)
             yield Static(id=f"error-{name}", classes="problem", markup=False)
+        yield Static(id="about", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#delete-preset").display = False
@@ -155,6 +157,18 @@ seed, text and settings give the same answer.
     def _edited(self, event: Input.Changed) -> None:
         event.stop()
         self._read()
+
+    @on(DescendantFocus)
+    def _explain(self, event: DescendantFocus) -> None:
+        """Say below the form what the field in focus does."""
+        name = (event.widget.id or "").removeprefix("set-")
+        self.query_one("#about", Static).update(
+            FIELDS[name].description or "" if name in FIELDS else ""
+        )
+
+    @on(DescendantBlur)
+    def _explain_nothing(self) -> None:
+        self.query_one("#about", Static).update("")
 
     @on(Select.Changed, "#preset")
     def _chosen(self, event: Select.Changed) -> None:

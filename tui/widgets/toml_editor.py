@@ -29,7 +29,7 @@ mistake are marked, and what is wrong with the line under the cursor is said bel
     # F6 and F7 select in a TextArea; here they are the workbench's.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f6", "app.visit('chat')", "Chat", show=False),
-        Binding("f7", "screen.save", "Save", show=False),
+        Binding("f7", "screen.save", "Save", tooltip="Show what would be written, and write it"),
     ]
 
     def __init__(self, text: str, *, id: str | None = None) -> None:
@@ -99,7 +99,7 @@ mistake are marked, and what is wrong with the line under the cursor is said bel
 
         quiet = Style(color=foreground.blend(background, 0.45).rich_color, italic=True)
         error = background.blend(Color.parse(colours["error"]), 0.3)
-        self._mistake_style = Style(bgcolor=error.rich_color)
+        self._mistake_style = Style(bgcolor=error.rich_color, underline=True)
         styles = {
             "comment": quiet,
             "string": style("success"),

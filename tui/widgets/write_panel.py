@@ -104,6 +104,7 @@ does on what it was not trained on. Two files are written, `train-TOKENIZER.bin`
         button = self.query_one("#next", Button)
         label, variant = _BUTTONS[phase]
         button.label, button.variant = label, variant
+        self.refresh_bindings()
 
     def start(self, total: int) -> None:
         """The work begins; `total` bytes of text over all files."""

@@ -1,0 +1,42 @@
+"""What is known of the model that is loaded."""
+
+from textual.content import Content
+from textual.widgets import Static
+
+from simplegpt.progress import quantity
+from simplegpt.protocol import Loaded
+from tui.figures import count_in_words
+from tui.widgets.text_flow import one_line
+
+
+class ModelFacts(Static):
+    """Shape, place and source of a model, a line each."""
+
+    HELP = """\
+## The model
+
+**context** is how many tokens it can look at. When it is full, its older half is dropped, the newer
+half is read again, and the text goes on.
+"""
+    BORDER_TITLE = "Model"
+
+    def on_mount(self) -> None:
+        self.show(None)
+
+    def show(self, loaded: Loaded | None) -> None:
+        """Show a model; None: there is none."""
+        self.display = loaded is not None
+        if loaded is None:
+            return
+        shape = loaded.config
+        facts = (
+            ("parameters", count_in_words(loaded.n_parameters)),
+            ("layers × width", f"{shape.n_layer} × {shape.n_embd}, {shape.n_head} heads"),
+            ("context", f"{shape.n_ctx:,} tokens"),
+            ("vocabulary", f"{shape.n_vocab:,} ({one_line(loaded.tokenizer_name or 'unknown')})"),
+            ("weights", f"{quantity(loaded.memory_bytes, 'B')} {loaded.precision}"),
+            ("device", f"{loaded.device}, {loaded.threads} threads"),
+        )
+        lines = [Content.assemble((f"{name:<15}", "$foreground 55%"), value) for name, value in facts]
+        self.update(Content("\n").join(lines))
+        self.tooltip = Content(one_line(loaded.source))
