@@ -137,6 +137,24 @@ def test_checkpoint_holds_plain_data_only(folder: Path) -> None:
     assert not [name for name in checkpoint["state_dict"] if "_orig_mod" in name]
 
 
+def test_compiled_run_learns_the_same_under_the_same_names(folder: Path) -> None:
+    settings = ["tiny.toml", "--optimization.dropout_p", "0", "--model.n_layer", "1"]
+    assert train([*settings, "--output_dir", "plain", "--torch_compile", "false"]) == 0
+    assert train([*settings, "--output_dir", "compiled", "--torch_compile", "true"]) == 0
+    plain, compiled = weights("plain"), weights("compiled")
+    assert plain.keys() == compiled.keys()
+    assert [n for n in plain if not torch.allclose(plain[n], compiled[n], atol=1e-4)] == []
+
+
+def test_compiler_that_is_missing_is_one_message(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+    with pytest.raises(UserError, match=r"(?s)C\+\+ compiler.*--torch_compile false"):
+        train(["tiny.toml", "--torch_compile", "true"])
+    assert not Path("run").exists()
+
+
 def test_resume_refuses_another_run_and_lists_every_difference(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
