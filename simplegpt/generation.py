@@ -94,9 +94,8 @@ class Generation:
         seed = self.sampling.seed
         generators = [generator_of(seed, row.result % self.batch_size) for row in active]
         for step in range(self.n_tokens):
-            draws = torch.tensor([generator.random() for generator in generators])
-            ids = choose(penalties(logits), self.sampling, draws.to(weight.device))
-            ids = ids.to(weight.device)
+            draws = torch.tensor([g.random() for g in generators], dtype=torch.float64)
+            ids = choose(penalties(logits), self.sampling, draws).to(weight.device)
             yield self._tokens(active, ids, logits)
             if step == self.n_tokens - 1:
                 break

@@ -26,19 +26,20 @@ HEAD = 1024
 def choose(logits: Tensor, sampling: SamplingConfig, draws: Tensor) -> Tensor:
     """The next token of each row, ``[b]``, from penalised `logits` ``[b, v]``.
 
-    `draws` ``[b]`` are uniform in [0, 1); temperature 0 takes the likeliest and needs none. A row
-    whose logits are no numbers gives -1.
+    `draws` ``[b]`` are uniform in [0, 1), on any device; temperature 0 takes the likeliest and
+    needs none. A row whose logits are no numbers gives -1.
     """
     if sampling.temperature == 0:
         best, ids = logits.max(dim=-1)
         return torch.where(best.isfinite(), ids, -1)
     if logits.device.type == "mps":  # has no float64
-        logits, draws = logits.cpu(), draws.cpu()
+        logits = logits.cpu()
     # Probabilities are summed up in the order of the ids, so tokens that are ruled out (0) change
     # no sum: a draw takes the same token however wide the vocabulary is padded.
     sums = probabilities(logits, sampling).double().cumsum(dim=-1)
     total = sums[:, -1:]
-    targets = draws.double().clamp(max=LARGEST_DRAW)[:, None] * total
+    draws = draws.to(sums, non_blocking=True).clamp(max=LARGEST_DRAW)
+    targets = draws[:, None] * total
     ids = torch.searchsorted(sums, targets, right=True)
     return torch.where(total.isfinite(), ids, -1).squeeze(1)
 
