@@ -62,7 +62,7 @@ class TalkActions(ChatBase):
     async def action_send(self) -> None:
         text = self.prompt.text
         if slash_commands.is_command(text):
-            await self._command(text)
+            await self._obey(text)
             return
         if self.is_busy:
             self.complain("Wait for the answer, or stop it with Esc: the prompt stays here.")
@@ -202,7 +202,7 @@ class TalkActions(ChatBase):
 
     # Typed commands
 
-    async def _command(self, text: str) -> None:
+    async def _obey(self, text: str) -> None:
         try:
             parsed = slash_commands.parse(text)
             allowed = self.check_action(parsed.command.action, ())
