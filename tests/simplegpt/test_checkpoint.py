@@ -65,6 +65,18 @@ def test_weights_are_cast_to_the_precision_asked_for(run: Path) -> None:
     assert {parameter.dtype for parameter in loaded.gpt.parameters()} == {torch.bfloat16}
 
 
+def test_a_gpus_checkpoint_loads_on_a_cpu(
+    gpt: GPT, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:  # as a GPU's tensors are marked
+        patch.setattr("torch.serialization.location_tag", lambda storage: "cuda:0")
+        torch.save(checkpoint_of(gpt), tmp_path / "gpu.ckpt")
+    assert b"cuda:0" in (tmp_path / "gpu.ckpt").read_bytes()
+    loaded = load_model(str(tmp_path / "gpu.ckpt"))
+    assert loaded.gpt.wte.weight.device.type == "cpu"
+    assert torch.equal(loaded.gpt.wte.weight, gpt.wte.weight)
+
+
 @pytest.mark.parametrize("prefix", ["gpt.", "gpt._orig_mod.", "_orig_mod.gpt."])
 def test_a_compiled_networks_names_are_understood(gpt: GPT, tmp_path: Path, prefix: str) -> None:
     torch.save(checkpoint_of(gpt, prefix), tmp_path / "a.ckpt")
