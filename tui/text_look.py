@@ -161,10 +161,17 @@ def _kind(character: str) -> tuple[bool, ...]:
 
 
 def _piece(data: bytes) -> str:
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        return "".join(f"<{byte:02x}>" for byte in data)
+    return data.decode(errors=_AS_HEX)
+
+
+def _as_hex(error: UnicodeError) -> tuple[str, int]:
+    assert isinstance(error, UnicodeDecodeError)
+    said = "".join(f"<{byte:02x}>" for byte in error.object[error.start : error.end])
+    return said, error.end
+
+
+_AS_HEX = "simplegpt.as_hex"
+codecs.register_error(_AS_HEX, _as_hex)
 
 
 def _chunks(path: Path) -> Iterator[tuple[bytes, bool]]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on, work
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -22,7 +22,6 @@ from tui.screens.file_picker import FilePicker
 from tui.widgets.text_preview import TextPreview
 from tui.widgets.write_panel import WritePanel
 
-_MUTED = "$foreground 60%"
 # Those that need no network, with what a token is in each.
 TOKENIZERS = (
     ("char", "one character"),
@@ -89,6 +88,11 @@ config. A text marked ↓ is not on this machine yet: Enter fetches it.
         self.find_choices()
         self.list_tokenizers()
 
+    @on(events.Resize)
+    def _room_changed(self) -> None:
+        if self.choices:
+            self.find_choices()
+
     def show_corpora(self) -> None:
         """Begin at the first step."""
         if self.panel.phase == "done":
@@ -112,7 +116,9 @@ config. A text marked ↓ is not on this machine yet: Enter fetches it.
         before = event.chosen or (self.choice.path if self.choice else None)
         self.choices = event.choices
         corpora.clear_options()
-        corpora.add_options([*map(_corpus_option, self.choices), _another_option()])
+        room = corpora.scrollable_content_region.width
+        options = [_corpus_option(choice, room) for choice in self.choices]
+        corpora.add_options([*options, _another_option()])
         paths = [choice.path for choice in self.choices]
         corpora.highlighted = paths.index(before) if before in paths else 0
 
@@ -157,6 +163,8 @@ config. A text marked ↓ is not on this machine yet: Enter fetches it.
 
     @on(OptionList.OptionHighlighted, "#tokenizers")
     def _tokenizer_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        if event.option_list.has_focus:
+            self.proposed = False
         if self.panel.phase != "working" and event.option.id is not None:
             self.choose_tokenizer(event.option.id)
 
@@ -201,10 +209,15 @@ config. A text marked ↓ is not on this machine yet: Enter fetches it.
 _SHOWS_TOKENS = {"corpora": False, "tokenizers": True, "write": True}
 
 
-def _corpus_option(choice: Choice) -> Option:
+def _corpus_option(choice: Choice, room: int) -> Option:
+    """The name, cut in its middle where it is too long, and the size."""
     arrow = "" if choice.is_here else "↓ "
     size = f"  {arrow}{quantity(choice.size, 'B')}"
-    return Option(Content.assemble(in_one_line(choice.name), (size, _MUTED)))
+    name, rest = in_one_line(choice.name), max(room - len(size), 8)
+    if len(name) > rest:
+        head = rest // 3
+        name = f"{name[:head]}…{name[len(name) - (rest - head - 1) :]}"
+    return Option(Content.assemble(name, (size, "dim")))
 
 
 def _another_option() -> Option:
@@ -212,4 +225,4 @@ def _another_option() -> Option:
 
 
 def _tokenizer_option(name: str, about: str) -> Option:
-    return Option(Content.assemble(name, (f"  {about}", _MUTED)), id=name)
+    return Option(Content.assemble(name, (f"  {about}", "dim")), id=name)

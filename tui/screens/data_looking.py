@@ -96,6 +96,8 @@ class DataLooking(WorkbenchScreen):
         """What there is to choose from."""
         self.choice: Choice | None = None
         self.tokenizer = "char"
+        self.proposed = False
+        """Whether the tokenizer was changed for the text's sake, not by the person."""
         self.head: TextHead | None = None
         self.survey: Survey | None = None
         self.look: TokenLook | None = None
@@ -129,6 +131,7 @@ class DataLooking(WorkbenchScreen):
         self.panel.phase = "choosing"
         self.panel.propose_folder(choice.folder)
         self._show_problem()
+        self._say_estimate()
         if choice.is_here:
             self._read_head(choice)
             return
@@ -138,7 +141,6 @@ class DataLooking(WorkbenchScreen):
         self.preview.show_nothing(
             choice.name, f"{corpus.description}\n{corpus.licence} · not here yet: Enter {how}"
         )
-        self._say_estimate()
 
     @work(thread=True, group="read-head", exclusive=True)
     def _read_head(self, choice: Choice) -> None:
@@ -178,11 +180,18 @@ class DataLooking(WorkbenchScreen):
         self.survey, self.text_problem = event.survey, event.problem
         if event.survey is not None:
             self.preview.show_survey(event.choice.name, event.survey)
-            beyond = event.survey.characters[-1:]
-            if self.tokenizer == "char" and beyond > LAST_CHAR:
-                self.tokenizer_proposed("gpt2")
+            self._propose_tokenizer(beyond=event.survey.characters[-1:] > LAST_CHAR)
         self._say_estimate()
         self._show_problem()
+
+    def _propose_tokenizer(self, *, beyond: bool) -> None:
+        """Take gpt2 for a text that char cannot write, and char again for the next that it can."""
+        if beyond and self.tokenizer == "char":
+            self.proposed = True
+            self.tokenizer_proposed("gpt2")
+        elif self.proposed and not beyond:
+            self.proposed = False
+            self.tokenizer_proposed("char")
 
     # A corpus that is not here yet
 
@@ -289,7 +298,16 @@ class DataLooking(WorkbenchScreen):
             self.panel.say("")
             return
         whole = self.survey.n_characters / self.look.characters_a_token
-        about = "" if self.tokenizer == "char" and self.survey.is_whole else "about "
         size = quantity(whole * (2 if self.look.n_vocab <= 1 << 16 else 4), "B")
-        more = "" if self.survey.is_whole else "more than "
-        self.panel.say(f"{more or about}{count_in_words(whole)} tokens, {size} on disk")
+        if not self.survey.is_whole:
+            said = f"more than {count_in_words(_rounded(whole))}"
+        elif self.tokenizer == "char":
+            said = count_in_words(whole)
+        else:
+            said = f"about {count_in_words(_rounded(whole))}"
+        self.panel.say(f"{said} tokens, {size} on disk")
+
+
+def _rounded(count: float) -> float:
+    """To three digits: an estimate from the first lines knows no more."""
+    return float(f"{count:.3g}")

@@ -78,6 +78,8 @@ class DataWriting(DataLooking):
         fraction = self.panel.fraction
         if fraction is None:
             return "The part for validation is a percentage, from 0 to below 100."
+        if fraction and self.survey is not None and self.survey.lines < 2:
+            return "The text is a single line, which cannot be split: set 0 % for validation."
         folder = self.panel.folder
         if (self.root / folder).is_file():
             return f"{folder} is a file; name a folder for the token files."

@@ -62,7 +62,14 @@ class FilePicker(ModalScreen[Path | None]):
             border-subtitle-color: $text-muted;
         }
         #place { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
-        FileTree { height: 1fr; background: $surface; scrollbar-size-vertical: 1; margin: 1 0; }
+        FileTree {
+            height: 1fr;
+            margin: 1 0;
+            overflow-x: hidden;
+            background: $surface;
+            scrollbar-background: $surface;
+            scrollbar-size-vertical: 1;
+        }
         #about { height: 2; color: $text-muted; &.-problem { color: $text-error; } }
     }
     """
@@ -119,7 +126,7 @@ class FilePicker(ModalScreen[Path | None]):
 
     @on(Tree.NodeHighlighted)
     def _highlighted(self, event: Tree.NodeHighlighted[DirEntry]) -> None:
-        if event.node.data is None:
+        if event.node.data is None or event.node.is_root:
             return
         path = event.node.data.path
         try:

@@ -8,7 +8,7 @@ from typing import ClassVar
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
+from textual.containers import Center, Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.timer import Timer
@@ -112,7 +112,8 @@ the palette.
         yield RunTable(id="table")
         with Vertical(id="empty"):
             yield Static(id="empty-text", markup=False)
-            yield Button("Choose a corpus", id="begin", variant="primary")
+            with Center():
+                yield Button("Choose a corpus", id="begin", variant="primary")
         yield RunDetails(id="details")
 
     def on_mount(self) -> None:
@@ -184,8 +185,10 @@ the palette.
         parts += [f"{words}, turned round" if self.reverse else words] if shown else []
         parts += [f"{len(self.marked)} marked"] if self.marked else []
         self.query_one("#count", Static).update(" · ".join(parts))
-        keys = [("space", "mark"), ("s", "sort"), ("/", "filter"), ("e", "rename")]
-        keys += [("u", "undo")] if self.trashed else []
+        keys = [("space", "mark"), ("s", "sort"), ("/", "filter")]
+        # At 80 columns there is room for one more, and beside a count of marks for none.
+        last = ("u", "undo") if self.trashed else ("e", "rename")
+        keys += [last] if self.trashed or not self.marked else []
         said = [Content.assemble((key, "$footer-key-foreground bold"), f" {w}") for key, w in keys]
         self.query_one("#hint", Static).update(Content("  ").join(said))
 

@@ -109,7 +109,7 @@ def _listed(settings: Mapping[str, Any], *phrases: tuple[str, str]) -> Content:
 
 
 def _against(run: RunSummary, after: RunSummary) -> Content:
-    head = f"against {in_one_line(after.name)}: "
+    head = "against the next: "
     found = differences(run.settings, after.settings)
     if not found:
         return Content.assemble((head, MUTED), "the same config")

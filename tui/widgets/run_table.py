@@ -59,6 +59,8 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "select_cursor", "Watch", tooltip="Open the run in the dashboard"),
+        Binding("home", "scroll_top", "First run", show=False),
+        Binding("end", "scroll_bottom", "Last run", show=False),
     ]
 
     class SortAsked(Message):

@@ -64,7 +64,9 @@ class TextPreview(Vertical):
     def show_nothing(self, name: str, about: str) -> None:
         """A corpus that is not here yet, or a text that is no text."""
         self.head = None
-        facts = Content.assemble((in_one_line(name), "bold"), "\n", (about, _MUTED))
+        facts = Content.assemble(
+            (in_one_line(name), "bold"), (f"\n{about}" if about else "", _MUTED)
+        )
         self.query_one("#facts", Static).update(facts)
         self.text.show((), coloured=False)
         self.text.border_subtitle = ""
