@@ -127,7 +127,7 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
 
     def _fill(self, same_rows: bool = True) -> None:
         """Write the cells: only those that changed while rows and columns stay what they are."""
-        if not self.size.width:
+        if not self.outer_size.width:
             return
         self._colours = self._colours or self._read_colours()
         layout = self._columns()
@@ -153,7 +153,7 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
         self.move_cursor(row=row)
 
     def _columns(self) -> tuple[_Column, ...]:
-        wide = self.size.width >= _WIDE
+        wide = self.outer_size.width >= _WIDE
         columns = [
             _Column("mark", "", 1),
             _Column("state", "State", 10, "state"),
@@ -167,7 +167,8 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
         if wide:
             columns.append(_Column("differs", "Differs from the next", 0))
         taken = sum(column.width + _PADDING for column in columns)
-        room = max(self.size.width - self.scrollbar_size_vertical - taken, 24 if wide else 12)
+        # The scrollbar's cell is kept free even while there is none: rows come after columns.
+        room = max(self.outer_size.width - 1 - taken, 24 if wide else 12)
         name = min(room * 2 // 5, 34) if wide else room
         widths = {"name": name, "differs": room - name}
         return tuple(
