@@ -20,6 +20,7 @@ from tui.themes import DEFAULT_THEME, THEMES
 from tui.widgets.header import TABS, Header, Mode, RunIndicator, Tab
 
 if TYPE_CHECKING:
+    from tui.processes.trainer import Trainer
     from tui.screens.chat import ChatScreen
     from tui.screens.config import ConfigScreen
     from tui.screens.data import DataScreen
@@ -295,6 +296,7 @@ class Workbench(App[None]):
         if unsaved and not await self._confirmed_loss(unsaved):
             return
         live = [seen for path in list(self.watched) if (seen := look_at(RunDirectory(path))).alive]
+        live += [RunSeen(trainer.run, None, alive=True) for trainer in self._starting()]
         if live and not await self._settled(live):
             return
         for screen in self.visited.values():
@@ -322,8 +324,21 @@ class Workbench(App[None]):
         answer = await self.push_screen_wait(Question("A run is under way", text, answers))
         if answer == "stop":
             for seen in live:
-                seen.run.send("stop")
+                if seen.status is not None:
+                    seen.run.send("stop")
+            for trainer in self._starting():
+                trainer.cancel()
         return answer in ("leave", "stop")
+
+    def _starting(self) -> "list[Trainer]":
+        """The trainer that was started here and has not yet said a word in its directory."""
+        if "train" not in self.visited:
+            return []
+        from tui.screens.training import TrainingScreen
+
+        screen = self.visited["train"]
+        starting = screen.starting if isinstance(screen, TrainingScreen) else None
+        return [starting] if starting is not None else []
 
 
 def has_begun(folder: Path) -> bool:

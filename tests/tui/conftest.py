@@ -1,6 +1,7 @@
 """A person's own files and the working directory, made anew for each test of the workbench."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,11 @@ def snap(snap_compare: Callable[..., bool]) -> Callable[..., bool]:
         return snap_compare(app, terminal_size=size, run_before=before)
 
     return compare
+
+
+async def until(pilot: Pilot[Any], true: Callable[[], bool], seconds: float = 15.0) -> None:
+    """Wait until `true()`, letting the app work; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, "it did not come true in time"
+        await pilot.pause(0.02)

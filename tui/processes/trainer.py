@@ -15,6 +15,7 @@ import psutil
 
 from simplegpt.run import RunDirectory
 
+MODULE = "simplegpt.train"
 NICENESS = 5
 """Behind whatever a person is typing into, before anything in the background."""
 OUTPUT_SHOWN = 20_000
@@ -33,7 +34,7 @@ class Trainer:
         self.run = run
         descriptor, name = tempfile.mkstemp(prefix="simplegpt-", suffix=".log")
         self.output = Path(name)
-        command = [sys.executable, "-m", "simplegpt.train", *arguments]
+        command = [sys.executable, "-m", MODULE, *arguments]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         try:
             self.process = subprocess.Popen(
@@ -60,7 +61,7 @@ class Trainer:
 
     def command_line(self) -> str:
         """The command as a person would type it."""
-        return " ".join(["python -m simplegpt.train", *self.arguments])
+        return " ".join(["python -m", MODULE, *self.arguments])
 
     def exit_code(self) -> int | None:
         """None while it runs. Asking also lays a dead child to rest."""
@@ -70,6 +71,10 @@ class Trainer:
         """Whether the run's directory is this process's, and speaks for it from now on."""
         status = self.run.status()
         return status is not None and status.pid == self.process.pid
+
+    def cancel(self) -> None:
+        """End it before it has begun; it saves nothing, for there is nothing yet."""
+        self.process.terminate()
 
     def said(self) -> str:
         """The end of what it has printed so far."""

@@ -131,7 +131,7 @@ class WorkbenchScreen(Screen[None]):
         for binding in self._own_bindings():
             _, name, parameters = parse_action(binding.action)
             if self.check_action(name, parameters) is True:
-                yield self._command(binding)
+                yield self._palette_entry(binding)
 
     def _own_bindings(self) -> list[Binding]:
         """The screen's actions, each once, in the order they were declared."""
@@ -141,14 +141,14 @@ class WorkbenchScreen(Screen[None]):
                 found.setdefault(binding.action, binding)
         return list(found.values())
 
-    def _command(self, binding: Binding) -> SystemCommand:
+    def _palette_entry(self, binding: Binding) -> SystemCommand:
         key = self.app.get_key_display(binding)
         help_text = binding.tooltip or self.HEADING
         return SystemCommand(
-            binding.description, f"{help_text} ({key})", lambda: self._run(binding.action)
+            binding.description, f"{help_text} ({key})", lambda: self._run_bound(binding.action)
         )
 
-    async def _run(self, action: str) -> None:
+    async def _run_bound(self, action: str) -> None:
         await self.run_action(action)
 
     def current_help(self) -> str:

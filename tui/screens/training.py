@@ -3,11 +3,9 @@
 `RunFollowing` reads and starts; this shows what was read and asks the run for things.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from textual import work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
@@ -159,8 +157,10 @@ picture.
             self.configs[self.view.path] = config
         self.failed_config = config
         ways = [Way("edit", "Back to the config"), Way("runs", "Runs")]
-        self._tell_trouble(head, cause if lines else "", lines[1:], ways)
+        self.query_one(RunTrouble).tell(head, cause if lines else "", lines[1:], ways)
         self.show_all()
+        if not self.is_current:
+            self.notify(head, title="The training did not start", severity="error")
 
     # Showing
 
@@ -212,13 +212,15 @@ picture.
             ]
             if failure.edits:
                 ways.insert(0, Way("mend", "Edit with these"))
-            self._tell_trouble(failure.cause, failure.advice, self._log_end[-LOG_END_LINES:], ways)
+            self.query_one(RunTrouble).tell(
+                failure.cause, failure.advice, self._log_end[-LOG_END_LINES:], ways
+            )
         elif view.state == "lost":
             cause = f"lost: the process ended without a word at step {view.step:,}"
             advice = self._how_it_died()
             ways = [_GO_ON, Way("edit", "Config")]
-            self._tell_trouble(cause, advice, self._log_end[-LOG_END_LINES:], ways)
-        else:
+            self.query_one(RunTrouble).tell(cause, advice, self._log_end[-LOG_END_LINES:], ways)
+        elif view.state != "none":  # a run that never began keeps what was said of it
             self.query_one(RunTrouble).clear()
 
     def _how_it_died(self) -> str:
@@ -229,18 +231,6 @@ picture.
         if code is not None and code < 0:
             return f"it was ended by signal {-code}"
         return "it was killed, or its machine went down; its checkpoints are still there"
-
-    @work(exclusive=True, group="trouble")
-    async def _tell_trouble(
-        self,
-        cause: str,
-        advice: str,
-        end: Sequence[str],
-        ways: Sequence[Way],
-        *,
-        calm: bool = False,
-    ) -> None:
-        await self.query_one(RunTrouble).tell(cause, advice, end, ways, calm=calm)
 
     def _say_nothing_runs(self) -> None:
         """The empty state: the ways to a run."""
@@ -255,4 +245,4 @@ picture.
             Way("data", "Choose a corpus"),
             Way("runs", "Runs"),
         ]
-        self._tell_trouble("No run is open", advice, (), ways, calm=True)
+        self.query_one(RunTrouble).tell("No run is open", advice, (), ways, calm=True)

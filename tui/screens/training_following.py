@@ -8,7 +8,6 @@ from pathlib import Path
 
 from textual import on, work
 from textual.message import Message
-from textual.timer import Timer
 from textual.worker import get_current_worker
 
 from simplegpt.errors import UserError
@@ -96,7 +95,6 @@ class RunFollowing(WorkbenchScreen):
         self._whole: Read | None = None
         """The whole history, waiting for a reading thread to come home."""
         self._ticks = 0
-        self._timer: Timer | None = None
 
     # What the screen makes of it
 
@@ -119,15 +117,7 @@ class RunFollowing(WorkbenchScreen):
     # Joining
 
     def on_mount(self) -> None:
-        self._timer = self.set_interval(TICK_SECONDS, self._tick)
-
-    def shown(self) -> None:
-        if self._timer is not None:
-            self._timer.resume()
-
-    def hidden(self) -> None:
-        if self._timer is not None:
-            self._timer.pause()
+        self.set_interval(TICK_SECONDS, self._tick)
 
     def join(self, path: Path) -> None:
         """Watch the run at `path`, live or ended."""
@@ -180,6 +170,8 @@ class RunFollowing(WorkbenchScreen):
         if self.starting is not None:
             self._look_at_trainer(self.starting, self._generation)
             return
+        if not self.is_current:
+            return  # nobody looks; what was appended meanwhile is read when it is shown again
         if self._follower is None or self._reading or self.view is None:
             return
         ended = not self.view.alive and self.view.status is not None
