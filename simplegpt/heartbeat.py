@@ -40,8 +40,12 @@ class Heartbeat:
     def set(self, state: State, activity: str = "", error: str | None = None) -> None:
         """A change of state, written at once."""
         self.activity = activity
-        self._status = self._status.model_copy(update={"state": state, "error": error})
+        self.note(state, error)
         self._write()
+
+    def note(self, state: State, error: str | None = None) -> None:
+        """A change of state that the next beat writes: safe in a signal handler."""
+        self._status = self._status.model_copy(update={"state": state, "error": error})
 
     @property
     def state(self) -> State:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any, Literal
 
@@ -172,7 +173,7 @@ class Recorder(Callback):
         self.heartbeat.progress(self.step)
         if self.step % self.config.trainer.log_every_n_steps == 0:
             self._log_step(trainer, pl_module)
-        if (batch_idx + 1) % self.config.trainer.val_check_interval == 0:
+        if self._validation_is_due(batch_idx + 1):
             self._validate(trainer, pl_module)
             self._save(trainer)
         every = self.config.checkpointing.every_n_steps
@@ -182,6 +183,12 @@ class Recorder(Callback):
         if samples is not None and self.step % samples.every_n_steps == 0:
             self._sample(trainer, pl_module)
         self._obey_all(trainer, pl_module)
+
+    def _validation_is_due(self, n_batches: int) -> bool:
+        """Whether the last optimizer step's batches passed a multiple of the interval."""
+        settings = self.config.trainer
+        before = n_batches - settings.accumulate_grad_batches
+        return n_batches // settings.val_check_interval > before // settings.val_check_interval
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """The last figures, and a checkpoint of the last step whatever the intervals."""
@@ -263,26 +270,39 @@ class Recorder(Callback):
         print(f"step {self.step:,}: validation loss {self.val_loss:.4f}", flush=True)
 
     def _save(self, trainer: lightning.Trainer) -> None:
-        """Write a checkpoint of this step, unless it is written already."""
+        """Write a checkpoint of this step, unless it is written already.
+
+        Where that fails, a full disk say, the run goes on and tries again at the next one: what
+        is in memory is worth more than an early end. Only the last one must succeed.
+        """
         if self._saved_at == self.step or self.step <= 0:
             return
         with self._aside("saving"):
             temporary = self.files.temporary()
-            trainer.save_checkpoint(temporary)  # on all ranks: a strategy may gather
-            self._saved_at = self.step
-            if not trainer.is_global_zero:
+            try:
+                trainer.save_checkpoint(temporary)  # on all ranks: a strategy may gather
+                saved = self._keep(temporary) if trainer.is_global_zero else []
+            except (OSError, RuntimeError) as error:
+                temporary.unlink(missing_ok=True)
+                if trainer.should_stop or self.step >= self.config.trainer.max_steps:
+                    raise
+                self._warn(f"no checkpoint at step {self.step}: {error}")
                 return
-            validated = self._validated_at == self.step
+        self._saved_at = self.step
+        for name in saved:
+            self._record(CheckpointSaved(step=self.step, path=name, val_loss=self.val_loss))
+
+    def _keep(self, written: Path) -> list[str]:
+        """Give the file its names; returns them, relative to the run's directory."""
+        score = None
+        if self._validated_at == self.step:
             monitors_val = self.config.checkpointing.monitor == "val_loss"
-            info = CheckpointInfo(
-                step=self.step,
-                tokens=self.throughput.tokens,
-                val_loss=self.val_loss,
-                score=(self.val_loss if monitors_val else self._train_loss) if validated else None,
-            )
-            for path in self.files.keep(temporary, info):
-                name = str(path.relative_to(self.run.path))
-                self._record(CheckpointSaved(step=self.step, path=name, val_loss=info.val_loss))
+            score = self.val_loss if monitors_val else self._train_loss
+        info = CheckpointInfo(
+            step=self.step, tokens=self.throughput.tokens, val_loss=self.val_loss, score=score
+        )
+        paths = self.files.keep(written, info)
+        return [str(path.relative_to(self.run.path)) for path in paths]
 
     def _sample(self, trainer: lightning.Trainer, module: GPTModule) -> None:
         samples = self.config.samples
@@ -384,6 +404,7 @@ class Recorder(Callback):
             if number == signal.SIGINT and interrupted:
                 self._abort()
             interrupted = interrupted or number == signal.SIGINT
+            self.heartbeat.note("stopping")
             self._signals.append(number)
             # not print(): it may be what was interrupted
             os.write(2, b"\nstopping at the next step, with a checkpoint (Ctrl-C again: at once)\n")
@@ -407,7 +428,10 @@ class Recorder(Callback):
     # The record
 
     def _record(self, event: Event) -> None:
-        self.run.append_event(event)
+        try:
+            self.run.append_event(event)
+        except OSError as error:  # the story has a gap; the run goes on
+            print(f"warning: {self.run.events}: {error.strerror}", flush=True)
 
     def _warn(self, message: str) -> None:
         self._record(Warned(message=message))

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from simplegpt import config_file
+from simplegpt.checkpoint_files import read_info
 from simplegpt.command_line import CommandParser, add_config_options
 from simplegpt.config import Config
 from simplegpt.errors import UserError, run_command
@@ -33,9 +34,6 @@ MAY_DIFFER_ON_RESUME = (
     "trainer.log_every_n_steps",
     "trainer.profiler",
     "data.num_workers",
-    "checkpointing.save_last",
-    "checkpointing.save_top_k",
-    "checkpointing.every_n_steps",
     "samples",
     "tensorboard",
     "wandb",
@@ -134,6 +132,12 @@ def _check_resumable(run: RunDirectory, config: Config) -> None:
             f"a resumed run must be the same run, but the config differs from {run.config}:\n"
             f"  {told}\n"
             "  to change these, start another run with init_from, and another output_dir"
+        )
+    last = read_info(run.last_checkpoint)
+    if last is not None and last.step >= config.trainer.max_steps:
+        raise UserError(
+            f"the run at {run.path} is at step {last.step} already, and max_steps is "
+            f"{config.trainer.max_steps}\n  go further:   --trainer.max_steps {2 * last.step}"
         )
 
 

@@ -102,7 +102,7 @@ class GPTModule(lightning.LightningModule):
                 with self.trainer.precision_plugin.val_step_context():
                     loss = self.gpt(inputs, targets)
                 n = targets.numel() - int(skipped.sum())
-                total += torch.tensor([loss.double().item() * n, n], dtype=torch.float64)
+                total += torch.tensor([loss.item() * n, n], dtype=torch.float64)
         finally:
             self.train()
         total = self.all_reduce_sum(total)

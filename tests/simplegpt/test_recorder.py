@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import pytest
 
+from simplegpt.checkpoint_files import read_info
 from simplegpt.run import (
     CommandDone,
     CommandName,
@@ -22,6 +23,7 @@ from simplegpt.run import (
     System,
     TrainStep,
     Validation,
+    Warned,
 )
 from tests.simplegpt.test_training import TINY, folder
 
@@ -165,15 +167,9 @@ def test_killed_run_is_lost_and_can_be_resumed(trainer: Trainer) -> None:
         assert time.monotonic() < deadline
     with trainer.run.events.open("ab") as file:
         file.write(b'{"version":1,"type":"train_st')  # the line it was writing
-    told = subprocess.run(
-        [sys.executable, "-m", "simplegpt.train", "--resume", "run", "--trainer.max_steps", "30"],
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_SECONDS,
-    )
-    # it may have been past step 30 already: then it has nothing to do, and says where it is
-    assert told.returncode == 0, told.stderr
-    assert "resumed at step" in told.stdout
+    saved = read_info(trainer.run.last_checkpoint)
+    assert saved is not None
+    assert_resumable_from(saved.step)
 
 
 def test_live_run_cannot_be_taken_over(trainer: Trainer) -> None:
@@ -181,6 +177,31 @@ def test_live_run_cannot_be_taken_over(trainer: Trainer) -> None:
     told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
     assert told.returncode == 2
     assert f"still going (process {trainer.process.pid})" in told.stderr
+
+
+def test_checkpoint_that_cannot_be_written_does_not_end_the_run(folder: Path) -> None:
+    """No file may grow beyond 60 kB: events and log fit, checkpoints do not."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
+    program = f"{limit} from simplegpt.train import main; raise SystemExit(main(['tiny.toml']))"
+    command = [sys.executable, "-c", program]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+    assert told.returncode == 1
+    run = RunDirectory("run")
+    events = run.read_events()
+    assert [e.step for e in events if isinstance(e, Validation)] == [4, 8, 12]
+    warnings = [event.message for event in events if isinstance(event, Warned)]
+    assert "no checkpoint at step 4" in warnings[0]
+    assert "File too large" in (run.status() or pytest.fail("no status")).error
+    assert not list(run.checkpoints.iterdir())
+
+
+def test_validations_come_at_their_interval_while_gradients_accumulate(folder: Path) -> None:
+    settings = ["--trainer.accumulate_grad_batches", "3", "--trainer.max_steps", "5"]
+    command = [sys.executable, "-m", "simplegpt.train", "tiny.toml", *settings]
+    assert subprocess.run(command, timeout=DEADLINE_SECONDS).returncode == 0
+    events = RunDirectory("run").read_events()
+    # after batches 4, 8 and 12, at the ends of the steps in which they are: batches 6, 9, 12
+    assert [e.step for e in events if isinstance(e, Validation)] == [2, 3, 4, 5]
 
 
 def test_failure_is_told_in_a_sentence(folder: Path) -> None:
