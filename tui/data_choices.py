@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simplegpt.config_file import config_folder, inspect
 from simplegpt.run import RunDirectory
 from tui.processes.tokenizing import Work
 
@@ -104,6 +103,8 @@ class Fitting:
 
 def fitting_config(root: Path, work: Work, n_vocab: int, *, has_gpu: bool) -> Fitting:
     """The config that suits the data and the machine. For a worker: it reads the template."""
+    from simplegpt.config_file import config_folder, inspect  # not before the first paint
+
     if not has_gpu:
         name = "shakespeare_char_cpu.toml"
     else:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from textual.pilot import Pilot
 from textual.widgets import Button, Input, OptionList, Static
@@ -184,6 +185,27 @@ async def test_cancel_leaves_nothing_and_says_so(text: Path, workplace: Path) ->
         await until(pilot, "choosing")
         assert said(screen, "#said") == "Cancelled; nothing was written."
         assert screen.unsaved() is None
+    assert list(workplace.glob("data/verse/*")) == []
+
+
+async def test_quitting_while_it_writes_leaves_neither_process_nor_half_files(
+    text: Path, workplace: Path
+) -> None:
+    text.write_text(VERSE * 1_000_000)
+    before = set(psutil.Process().children(recursive=True))
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        await pilot.press("enter", "down", "down")
+        await settle(pilot)
+        await pilot.press("f9")
+        async with asyncio.timeout(60):
+            while not list(workplace.glob("data/verse/*.partial")):
+                await pilot.pause(0.02)
+        screen.leave()
+        pilot.app.exit()
+    async with asyncio.timeout(30):
+        while set(psutil.Process().children(recursive=True)) - before:
+            await asyncio.sleep(0.02)
     assert list(workplace.glob("data/verse/*")) == []
 
 

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from simplegpt.progress import Step
-from tui.processes.engine import engine_environment
 
 if TYPE_CHECKING:
     from simplegpt.data import Done
@@ -77,6 +76,8 @@ async def tokenize(
     Cancelled or left early, it ends the process and nothing half written stays. Raises
     `TokenizingError` with the command's own sentence.
     """
+    from tui.processes.engine import engine_environment  # its protocol: not at the first paint
+
     # With the tokenizers and numpy behind it: 0.2 s, which the screen must not wait for.
     data = await asyncio.to_thread(importlib.import_module, "simplegpt.data")
     parsed: TypeAdapter[Step | Done] = TypeAdapter(Step | data.Done)
