@@ -257,7 +257,9 @@ class ConversationStore:
 
 def _found(conversation: Conversation, text: str, words: list[str]) -> Found:
     place = text.casefold().find(words[0]) if words else -1
-    excerpt = text[max(0, place - 30) : place + 130] if place >= 0 else conversation.text[-160:]
+    around = text[max(0, place - 40) : place + 130] if place >= 0 else conversation.text[-160:]
+    whole = around == conversation.text or place in range(41)
+    excerpt = around if whole else "… " + around.partition(" ")[2]
     return Found(
         id=conversation.id,
         title=conversation.title,

@@ -225,7 +225,7 @@ async def test_slip_in_a_command_names_the_nearest_and_keeps_the_line() -> None:
         assert "did you mean '/retry'" in notices(pilot)
         assert screen.prompt.text == "/rety"
         await say(pilot, screen, "/top_p 7")
-        assert "'top_p' must be less than or equal to 1, not 7" in notices(pilot)
+        assert "'top_p' must be at most 1, not 7" in notices(pilot)
 
 
 async def test_slash_is_sent_by_two() -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from textual.widgets import Static
 
 from simplegpt.config import ModelConfig
 from simplegpt.model import GPT
@@ -48,7 +49,8 @@ async def test_a_conversation_with_the_real_engine(checkpoint: Path) -> None:
         second = screen.left.conversation.path()[-1]
         assert second.prompt_ids == [*"Zoë:".encode(), *first.ids]
         assert second.context_slides > 0
-        assert "older half dropped" in str(screen.left.border_subtitle)
+        line = str(screen.left.query_one(".turn", Static).content)
+        assert "context full, older half dropped" in line
 
         # The same seed gives the same answer.
         screen.action_repeat()

@@ -140,7 +140,7 @@ async def test_invalid_setting_says_so_under_its_field_and_does_not_act() -> Non
         await pilot.pause()
         problem = screen.form.query_one("#error-top_p", Static)
         assert problem.display
-        assert str(problem.content) == "must be less than or equal to 1"
+        assert str(problem.content) == "must be at most 1"
         assert field.value == "1.5"
         assert screen.left.settings.sampling.top_p == 1
         field.value = "0.9"
@@ -299,7 +299,7 @@ async def test_beside_a_live_run_the_engine_takes_little_and_follows(workplace: 
     async with chatting(None) as (pilot, screen):
         screen.open_model(str(run), beside_run=run)
         await until(pilot, lambda: screen.left.can_generate)
-        assert "Beside the live run run" in screen.left.note
+        assert "Beside the live run “run”" in screen.left.note
         assert "step 300" in screen.left.note
         await say(pilot, screen, "x")
         save_checkpoint(run, 400)

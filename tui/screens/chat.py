@@ -54,7 +54,7 @@ this prompt through all checkpoints of a run.
         Binding("ctrl+g", "go_on", "More", tooltip="Let the model go on"),
         Binding("ctrl+r", "again", "Again", tooltip="Another answer, from the next seed"),
         Binding("ctrl+t", "sampling", "Tune", tooltip="The sampling settings"),
-        Binding("ctrl+l", "other_side", "Side", tooltip="The other side's settings"),
+        Binding("ctrl+l", "other_side", "Other side", show=False, tooltip="Its settings"),
         Binding("R", "repeat", "Repeat", show=False, tooltip="The same seed again, compared"),
         Binding("e", "edit", "Edit and send again", show=False, tooltip="Edit your text"),
         Binding("b", "branch", "Branch from here", show=False, tooltip="End the text here"),

@@ -9,6 +9,7 @@ from textual.timer import Timer
 
 from tui.processes.beside import Newest, Share, measure_share, newest_checkpoint
 from tui.screens.chat_base import ChatBase
+from tui.widgets.text_flow import one_line
 
 WATCH_SECONDS = 2.0
 
@@ -44,7 +45,7 @@ class BesideActions(ChatBase):
         """Load the newest checkpoint of a run that goes on."""
         self.run, self.newest, self.loaded_checkpoint = run, None, None
         self.left.keep_what_came()
-        self.left.note = f"Beside the live run {run.name}: looking what is free …"
+        self.left.note = f"Beside the live run “{one_line(run.name)}”: looking what is free …"
         self.left.describe()
         self._measure(run)
 
@@ -66,7 +67,9 @@ class BesideActions(ChatBase):
         self.newest = event.newest
         self.keep_watch(True)
         if event.newest is None:
-            self.left.note = f"{event.run.name} has no checkpoint yet; it is loaded when there is."
+            self.left.note = (
+                f"{one_line(event.run.name)} has no checkpoint yet; it is loaded when there is."
+            )
             self.left.describe()
             return
         self._share = event.share
@@ -111,9 +114,9 @@ class BesideActions(ChatBase):
     def _describe_run(self) -> None:
         if self.run is None or self._share is None or self.loaded_checkpoint is None:
             return
-        words = f"Beside the live run {self.run.name} · {self._share.words}"
+        words = f"Beside the live run “{one_line(self.run.name)}” · {self._share.words}"
         if self.has_newer and self.newest is not None:
-            words += f" · a newer checkpoint, step {self.newest.step:,}: f in the text, or /refresh"
+            words += f" · a newer checkpoint, step {self.newest.step:,}: /refresh takes it"
         else:
             words += f" · newest checkpoint, step {self.loaded_checkpoint.step:,}"
         self.left.note = words

@@ -89,7 +89,7 @@ class ComparingActions(ChatBase):
             self.active_id = pane.id
             self.form.show(pane.settings)
             self.query_one(ModelFacts).show(pane.loaded)
-        side = f" · {pane.id}" if self.right is not None else ""
+        side = f" · {pane.id} side (^l)" if self.right is not None else ""
         self.form.border_title = f"Sampling{side}"
         for each in self.panes:
             each.set_class(self.right is not None and each is pane, "-active")

@@ -17,8 +17,10 @@ from textual.widgets.option_list import Option
 
 from tui.conversations import Conversation, ConversationStore, Found
 from tui.figures import span_in_words
-from tui.widgets.chat_words import short_name
-from tui.widgets.text_flow import one_line
+from tui.widgets.chat_words import MUTED, short_name
+from tui.widgets.text_flow import NEWLINE, printable
+
+WIDTH = 68
 
 
 @dataclass
@@ -90,7 +92,7 @@ Every word typed has to occur in a conversation's title, model or text, in any o
             listing.highlighted = min(place, len(event.found) - 1)
         else:
             nothing = "Nothing found" if self.query_one("#search", Input).value else "None yet"
-            listing.add_option(Option(Content.styled(nothing, "$text-muted"), disabled=True))
+            listing.add_option(Option(Content.styled(nothing, MUTED), disabled=True))
 
     def action_move(self, step: int) -> None:
         listing = self.query_one(OptionList)
@@ -138,10 +140,11 @@ Every word typed has to occur in a conversation's title, model or text, in any o
 def _entry(item: Found) -> Content:
     age = span_in_words(time.time() - item.updated)
     about = f"{short_name(item.model) or 'no model'} · {item.n_turns} turns · {age} ago"
-    return Content.assemble(
-        (one_line(item.title).replace("·", " "), "bold"),
-        "  ",
-        (about, "$text-muted"),
-        "\n  ",
-        (one_line(item.excerpt).replace("·", " "), "$text-muted"),
-    )
+    title, excerpt = (_shortened(text) for text in (item.title, item.excerpt))
+    return Content.assemble((title, "bold"), "\n  ", (excerpt, MUTED), "\n  ", (about, MUTED))
+
+
+def _shortened(text: str) -> str:
+    """At most a line's width, cut between words."""
+    text = printable(text).replace(NEWLINE, " ").strip()
+    return text if len(text) <= WIDTH else text[:WIDTH].rpartition(" ")[0] + " …"

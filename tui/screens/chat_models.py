@@ -20,6 +20,7 @@ from simplegpt.checkpoint_files import list_checkpoints
 from simplegpt.protocol import Device, Precision
 from simplegpt.run import find_runs
 from tui.figures import loss_in_words
+from tui.widgets.chat_words import MUTED
 from tui.widgets.text_flow import one_line
 
 PRETRAINED = {
@@ -31,6 +32,7 @@ PRETRAINED = {
 }
 """GPT-2 by the names that its hub knows, with its parameters."""
 DEPTH = 4
+NAME_WIDTH = 34
 
 
 @dataclass(frozen=True)
@@ -125,10 +127,11 @@ what limits.
             if not all(word in hay for word in words):
                 continue
             if entry.group != group:
+                if group:
+                    options.append(Option("", disabled=True))
                 group = entry.group
                 options.append(Option(Content.styled(group, "$accent bold"), disabled=True))
-            indent = "    " if entry.is_part else "  "
-            line = Content.assemble(indent, entry.name, "  ", (entry.about, "$text-muted"))
+            line = Content.assemble(_padded(entry), (entry.about, MUTED))
             options.append(Option(line, id=str(len(self._shown))))
             self._shown.append(entry)
         listing = self.query_one(OptionList)
@@ -136,7 +139,7 @@ what limits.
         listing.add_options(options)
         if not self._shown:
             nothing = "No run here yet" if self.runs_only else "Enter loads the path or name typed"
-            listing.add_option(Option(Content.styled(nothing, "$text-muted"), disabled=True))
+            listing.add_option(Option(Content.styled(nothing, MUTED), disabled=True))
         else:
             listing.action_first()
 
@@ -170,6 +173,14 @@ what limits.
             return
         device, precision = (self.query_one(f"#{n}", Select).value for n in ("device", "precision"))
         self.dismiss(Choice(model, str(device), str(precision)))
+
+
+def _padded(entry: Entry) -> str:
+    """The name, as wide as a column; of a long one, its end."""
+    indent = "    " if entry.is_part else "  "
+    room = NAME_WIDTH - len(indent)
+    name = entry.name if len(entry.name) <= room else "…" + entry.name[1 - room :]
+    return f"{indent}{name:<{room}}  "
 
 
 def _select(name: str, values: Iterable[str]) -> Select[str]:

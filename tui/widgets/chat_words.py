@@ -18,15 +18,13 @@ REASONS = {
     "cancelled": "stopped",
     None: "cut off: the engine ended",
 }
-CONTEXT_RULE = (
-    "When the context is full, its older half is dropped, the newer half is read again, and the "
-    "text goes on."
-)
+MUTED = "$foreground 55%"
+"""For `Content`: there, $text-muted means the contrast to a background that it does not know."""
 
 
 def model_in_words(loaded: Loaded) -> str:
     """The model's name, size and place: the title of its pane."""
-    parts = [short_name(loaded.model), count_in_words(loaded.n_parameters)]
+    parts = [short_name(loaded.model)]
     if loaded.step is not None:
         parts.append(f"step {loaded.step:,}")
     if loaded.val_loss is not None:
@@ -34,7 +32,7 @@ def model_in_words(loaded: Loaded) -> str:
     place = (
         loaded.device if loaded.precision == "float32" else f"{loaded.device} {loaded.precision}"
     )
-    return " · ".join([*parts, place])
+    return " · ".join([*parts, f"{count_in_words(loaded.n_parameters)} parameters", place])
 
 
 def short_name(model: str) -> str:
@@ -54,30 +52,21 @@ def loading_in_words(loading: Loading, model: str) -> str:
 
 
 def figures_in_words(turn: Turn, width: int) -> str:
-    """An answer's speed and context, as much of it as fits."""
+    """An answer's seed, context and speed, as much of it as fits."""
     parts = []
+    if turn.sampling is not None:
+        parts.append(f"seed {turn.sampling.seed}")
     if turn.context_used and turn.n_ctx:
-        parts.append(context_in_words(turn))
+        full = min(METER_WIDTH, round(METER_WIDTH * turn.context_used / turn.n_ctx))
+        meter = "▰" * full + "▱" * (METER_WIDTH - full) + " " if width > 60 else ""
+        parts.append(f"context {meter}{turn.context_used:,}/{turn.n_ctx:,}")
     if turn.tokens_per_second is not None:
         parts.append(f"{turn.tokens_per_second:.1f} tokens/s")
     if turn.time_to_first_token is not None:
         parts.append(f"first token {turn.time_to_first_token:.2f} s")
-    if turn.sampling is not None:
-        parts.insert(0, f"seed {turn.sampling.seed}")
     while len(" · ".join(parts)) > width and len(parts) > 1:
         parts.pop()
     return " · ".join(parts)
-
-
-def context_in_words(turn: Turn) -> str:
-    """Context used of the context there is, and what was dropped when it was full."""
-    full = min(METER_WIDTH, round(METER_WIDTH * turn.context_used / turn.n_ctx))
-    meter = "▰" * full + "▱" * (METER_WIDTH - full)
-    text = f"context {meter} {turn.context_used:,}/{turn.n_ctx:,}"
-    if turn.context_slides:
-        times = "once" if turn.context_slides == 1 else f"{turn.context_slides} times"
-        text += f", older half dropped {times}"
-    return text
 
 
 def turn_in_words(turn: Turn, siblings: Sequence[Turn]) -> str:
@@ -91,6 +80,8 @@ def turn_in_words(turn: Turn, siblings: Sequence[Turn]) -> str:
         parts.append(what)
     if turn.role == "model":
         parts.append(f"{len(turn.ids):,} tokens")
+        if turn.context_slides:
+            parts.append(f"context full, older half dropped {turn.context_slides}×")
         parts += settings_in_words(turn.sampling)
         parts.append(REASONS[turn.reason])
     return " · ".join(parts)

@@ -130,8 +130,8 @@ class ConversationView(Vertical):
             if seen and piece.token is not None and piece.token < len(turn.ids):
                 token_id = turn.ids[piece.token]
                 words.insert(0, chat_words.token_in_words(piece.text, piece.logprob, token_id))
-        if self.transcript.probabilities and not self._wants_markdown:
-            words.insert(0 if len(words) < 2 else 1, "red unlikely, green likely")
+        if self.transcript.probabilities and not self._wants_markdown and len(words) == 1:
+            words.insert(0, "red unlikely, green likely")
         self.query_one(".turn", Static).update(" · ".join(words))
         figures = ""
         if turn is not None and turn.role == "model" and not self._live:

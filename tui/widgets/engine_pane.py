@@ -350,7 +350,10 @@ class EnginePane(ConversationView):
             loading = chat_words.loading_in_words(self._loading, name)
             self.tell(f"{self.error}\n{loading}".strip(), "busy")
         elif self.error:
-            self.tell(printable(self.error), "error")
+            hint = " F7 chooses a model." if self.state == "failed" else ""
+            self.tell(printable(self.error) + hint, "error")
+        elif self.state == "empty" and not self.note and not self.shares_engine:
+            self.tell("No model is loaded yet: F7 chooses one.")
         else:
             self.tell(self.note)
         self.show_turn()

@@ -6,6 +6,7 @@ from textual.widgets import Static
 from simplegpt.progress import quantity
 from simplegpt.protocol import Loaded
 from tui.figures import count_in_words
+from tui.widgets.chat_words import MUTED
 from tui.widgets.text_flow import one_line
 
 
@@ -25,7 +26,7 @@ half is read again, and the text goes on.
 
     def show(self, loaded: Loaded | None) -> None:
         """Show a model; None: there is none."""
-        self.display = loaded is not None
+        self.set_class(loaded is None, "-unknown")
         if loaded is None:
             return
         shape = loaded.config
@@ -37,6 +38,6 @@ half is read again, and the text goes on.
             ("weights", f"{quantity(loaded.memory_bytes, 'B')} {loaded.precision}"),
             ("device", f"{loaded.device}, {loaded.threads} threads"),
         )
-        lines = [Content.assemble((f"{name:<15}", "$foreground 55%"), value) for name, value in facts]
+        lines = [Content.assemble((f"{name:<15}", MUTED), value) for name, value in facts]
         self.update(Content("\n").join(lines))
         self.tooltip = Content(one_line(loaded.source))

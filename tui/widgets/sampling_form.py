@@ -239,5 +239,13 @@ def from_text(name: str, text: str) -> Any:
 
 def in_words(message: str) -> str:
     """pydantic's message, shorter."""
-    message = message.replace("Input should be", "must be").replace("a valid integer", "an integer")
+    for theirs, ours in (
+        ("Input should be", "must be"),
+        ("a valid integer", "an integer"),
+        ("a valid number", "a number"),
+        ("greater than or equal to", "at least"),
+        ("less than or equal to", "at most"),
+        ("greater than", "more than"),
+    ):
+        message = message.replace(theirs, ours)
     return message.split(", unable to")[0]

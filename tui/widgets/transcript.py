@@ -135,7 +135,7 @@ lets you go on from there. A click does the same; drag to select text.
         lines = len(self.flow.lines)
         self.virtual_size = Size(self.scrollable_content_region.width, lines)
         if self._follows:
-            self.scroll_end(animate=False, immediate=True)
+            self.scroll_end(animate=False, immediate=True, force=True)
 
     def on_resize(self, event: events.Resize) -> None:
         self._follows = self._follows or self.is_vertical_scroll_end
@@ -143,7 +143,7 @@ lets you go on from there. A click does the same; drag to select text.
         if self.flow.width != width:
             self._wrap()
         elif self._follows:
-            self.scroll_end(animate=False, immediate=True)
+            self.scroll_end(animate=False, immediate=True, force=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
