@@ -81,6 +81,8 @@ async def tokenize(
     # With the tokenizers and numpy behind it: 0.2 s, which the screen must not wait for.
     data = await asyncio.to_thread(importlib.import_module, "simplegpt.data")
     parsed: TypeAdapter[Step | Done] = TypeAdapter(Step | data.Done)
+    folder = work.output_dir.absolute()
+    made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -108,22 +110,27 @@ async def tokenize(
         if code != 0 or not done:
             raise TokenizingError(_cause(await complaint, code))
     finally:
-        await asyncio.shield(_end(process, work))
+        await asyncio.shield(_end(process, work, [] if done else made))
         complaint.cancel()
 
 
-async def _end(process: asyncio.subprocess.Process, work: Work) -> None:
-    """Let the process unwind, which removes its partial files; kill it where it does not."""
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        await asyncio.wait_for(process.wait(), LEAVE_SECONDS)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        for path in work.outputs:
-            path.with_name(f"{path.name}.partial").unlink(missing_ok=True)
+async def _end(process: asyncio.subprocess.Process, work: Work, made: Sequence[Path]) -> None:
+    """Let the process unwind, which removes its partial files; kill it where it does not.
+
+    Of the folders in `made`, those that are empty then are removed too.
+    """
+    if process.returncode is None:
+        process.terminate()
+        try:
+            await asyncio.wait_for(process.wait(), LEAVE_SECONDS)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+            for path in work.outputs:
+                path.with_name(f"{path.name}.partial").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not there, or in use by now
+        for folder in made:
+            folder.rmdir()
 
 
 def _cause(complaint: bytes, code: int) -> str:
