@@ -105,7 +105,9 @@ class Conversation:
     def title(self) -> str:
         """The title given, or the text's first words."""
         words = " ".join("".join(turn.text for turn in self.path()).split())
-        return self.header.title or words[:TITLE_LENGTH] or "Empty conversation"
+        if len(words) > TITLE_LENGTH:
+            words = words[:TITLE_LENGTH].rpartition(" ")[0] or words[:TITLE_LENGTH]
+        return self.header.title or words or "Empty conversation"
 
     @property
     def text(self) -> str:

@@ -275,9 +275,10 @@ async def test_chooser_lists_runs_with_their_checkpoints_and_pretrained_names(
         assert names[:2] == ["models/run", "last.ckpt"]
         assert "gpt2-xl" in names
         await pilot.press(*"last", "enter")
-        await settle(pilot)
+        await until(pilot, lambda: screen.left.can_generate)
         assert screen.left.loaded is not None
         assert screen.left.loaded.model == str(run / "ckpts" / "last.ckpt")
+        assert "Beside the live run" in screen.left.note, "it goes on, and is not slowed down"
 
 
 async def test_chooser_takes_a_path_as_it_is_typed(workplace: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from tests.tui.chatting import FAKE, notices, say, until
 from tests.tui.conftest import LARGE, SIZES, SMALL, settle
@@ -86,6 +87,20 @@ def test_failed(snap: Snap, size: Size) -> None:
         await chat(pilot, "missing")
 
     assert snap(Workbench(), size, steps)
+
+
+def test_loading(snap: Snap) -> None:
+    async def steps(pilot: Pilot[Any]) -> None:
+        screen = await usual(pilot)
+        screen.open_model("forever")
+        await until(pilot, lambda: "50%" in str(screen.left.query_one(".state", Static).content))
+        # The load never ends: the picture is taken of what it says so far.
+        for worker in pilot.app.workers:
+            if worker.group == "engine":
+                worker.cancel()
+        await until(pilot, lambda: all(w.group != "engine" for w in pilot.app.workers))
+
+    assert snap(Workbench(), SMALL, steps)
 
 
 @SIZES

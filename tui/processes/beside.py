@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 
 from simplegpt import hardware
-from simplegpt.checkpoint_files import list_checkpoints
+from simplegpt.checkpoint_files import list_checkpoints, read_info
 from simplegpt.run import RunDirectory
 
 GIB = 2**30
@@ -28,21 +28,27 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Newest:
-    """The newest checkpoint of a run."""
+class Checkpoint:
+    """A checkpoint of a run, mostly its newest."""
 
     path: Path
     step: int
     time: float
 
 
-def newest_checkpoint(run: Path) -> Newest | None:
+def newest_checkpoint(run: Path) -> Checkpoint | None:
     """The run's newest checkpoint, or None where there is none yet. Reads files."""
     found = list_checkpoints(RunDirectory(run))
     if not found:
         return None
     path, info = found[-1]
-    return Newest(path, info.step, info.time)
+    return Checkpoint(path, info.step, info.time)
+
+
+def checkpoint_at(path: Path) -> Checkpoint | None:
+    """The checkpoint in a file, or None where it has no sidecar. Reads files."""
+    info = read_info(path)
+    return Checkpoint(path, info.step, info.time) if info is not None else None
 
 
 def measure_share(checkpoint: Path) -> Share:

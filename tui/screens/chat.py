@@ -11,7 +11,7 @@ from tui.screens.chat_beside import BesideActions
 from tui.screens.chat_compare import ComparingActions
 from tui.screens.chat_inside import InsideActions
 from tui.screens.chat_keep import KeepActions
-from tui.screens.chat_models import ModelChooser
+from tui.screens.chat_models import Choice, ModelChooser
 from tui.screens.chat_talk import TalkActions
 from tui.widgets.chat_pane import ChatPane
 from tui.widgets.header import Mode
@@ -109,17 +109,20 @@ this prompt through all checkpoints of a run.
     @work(group="choose-model", exclusive=True)
     async def action_model(self, model: str = "") -> None:
         """Choose the active side's model, or load the one that is named."""
-        if model:
-            device, precision = "auto", "float32"
-        else:
+        choice: Choice | None = Choice(model)
+        if not model:
             choice = await self.app.push_screen_wait(ModelChooser(Path.cwd()))
-            if choice is None:
-                return
-            model, device, precision = choice.model, choice.device, choice.precision
-        if self.active is self.left:
-            self.leave_run()
-        self.load_model(self.active, model, device, precision)
+        if choice is None:
+            return
         self.prompt.focus()
+        if self.active is not self.left:
+            self.load_model(self.active, choice.model, choice.device, choice.precision)
+        elif choice.beside_run is not None:
+            is_checkpoint = choice.model.endswith(".ckpt")
+            self.talk_beside(choice.beside_run, Path(choice.model) if is_checkpoint else None)
+        else:
+            self.leave_run()
+            self.load_model(self.left, choice.model, choice.device, choice.precision)
 
     @on(ChatPane.StateChanged)
     def _state_changed(self, event: ChatPane.StateChanged) -> None:

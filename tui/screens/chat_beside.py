@@ -7,7 +7,13 @@ from textual import on, work
 from textual.message import Message
 from textual.timer import Timer
 
-from tui.processes.beside import Newest, Share, measure_share, newest_checkpoint
+from tui.processes.beside import (
+    Checkpoint,
+    Share,
+    checkpoint_at,
+    measure_share,
+    newest_checkpoint,
+)
 from tui.screens.chat_base import ChatBase
 from tui.widgets.text_flow import one_line
 
@@ -19,7 +25,9 @@ class ShareMeasured(Message):
     """A worker's news: the run's newest checkpoint, and what the engine may take."""
 
     run: Path
-    newest: Newest | None
+    chosen: Checkpoint | None
+    """The one to load: the newest, or the one that was asked for."""
+    newest: Checkpoint | None
     share: Share
 
 
@@ -28,7 +36,7 @@ class CheckpointSeen(Message):
     """A worker's news: the run's newest checkpoint."""
 
     run: Path
-    newest: Newest | None
+    newest: Checkpoint | None
 
 
 class BesideActions(ChatBase):
@@ -36,18 +44,18 @@ class BesideActions(ChatBase):
 
     run: Path | None = None
     """The live run that one talks beside."""
-    loaded_checkpoint: Newest | None = None
-    newest: Newest | None = None
+    loaded_checkpoint: Checkpoint | None = None
+    newest: Checkpoint | None = None
     _share: Share | None = None
     _watch: Timer | None = None
 
-    def talk_beside(self, run: Path) -> None:
-        """Load the newest checkpoint of a run that goes on."""
+    def talk_beside(self, run: Path, checkpoint: Path | None = None) -> None:
+        """Load a checkpoint of a run that goes on; None: its newest."""
         self.run, self.newest, self.loaded_checkpoint = run, None, None
         self.left.keep_what_came()
         self.left.note = f"Beside the live run “{one_line(run.name)}”: looking what is free …"
         self.left.describe()
-        self._measure(run)
+        self._measure(run, checkpoint)
 
     def leave_run(self) -> None:
         """Talk to a model that belongs to no live run."""
@@ -55,10 +63,11 @@ class BesideActions(ChatBase):
         self.keep_watch(False)
 
     @work(thread=True, group="measure", exclusive=True)
-    def _measure(self, run: Path) -> None:
+    def _measure(self, run: Path, checkpoint: Path | None = None) -> None:
         newest = newest_checkpoint(run)
-        share = measure_share(newest.path if newest is not None else run)
-        self.post_message(ShareMeasured(run, newest, share))
+        chosen = newest if checkpoint is None else checkpoint_at(checkpoint) or newest
+        share = measure_share(chosen.path if chosen is not None else run)
+        self.post_message(ShareMeasured(run, chosen, newest, share))
 
     @on(ShareMeasured)
     def _measured(self, event: ShareMeasured) -> None:
@@ -66,17 +75,17 @@ class BesideActions(ChatBase):
             return
         self.newest = event.newest
         self.keep_watch(True)
-        if event.newest is None:
+        if event.chosen is None:
             self.left.note = (
                 f"{one_line(event.run.name)} has no checkpoint yet; it is loaded when there is."
             )
             self.left.describe()
             return
         self._share = event.share
-        self.loaded_checkpoint = event.newest
+        self.loaded_checkpoint = event.chosen
         self.left.use_engine(event.share.niceness)
         self._describe_run()
-        self.left.load(str(event.newest.path), event.share.device, threads=event.share.threads)
+        self.left.load(str(event.chosen.path), event.share.device, threads=event.share.threads)
 
     def keep_watch(self, wanted: bool) -> None:
         """Look for newer checkpoints, or leave it."""

@@ -59,7 +59,6 @@ class InsideActions(ChatBase):
     async def _choose(self, event: ChatPane.AlternativesArrived) -> None:
         """Show the alternatives; go on from the one that was chosen."""
         turn, token, pane = event.turn, event.token, event.pane
-        assert isinstance(pane, ChatPane)
         before = "".join(t.text for t in pane.conversation.path(turn.id)[:-1])
         asked = Asked(
             before + "".join(turn.pieces[:token]),

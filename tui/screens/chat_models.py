@@ -42,6 +42,8 @@ class Choice:
     model: str
     device: str = "auto"
     precision: str = "float32"
+    beside_run: Path | None = None
+    """The live run that it belongs to."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Entry:
     group: str
     is_part: bool = False
     """One checkpoint of the run above it."""
+    live_run: Path | None = None
+    """The run that it belongs to, where that goes on."""
 
 
 @dataclass
@@ -158,21 +162,22 @@ what limits.
         exact = typed and (Path(typed).expanduser().exists() or typed in PRETRAINED)
         if self._shown and place is not None and not exact:
             option = self.query_one(OptionList).get_option_at_index(place)
-            self._take(self._shown[int(option.id or 0)].model)
+            self._take(self._shown[int(option.id or 0)])
         elif typed:
             path = Path(typed).expanduser()
-            self._take(str(path) if path.exists() else typed)
+            model = str(path) if path.exists() else typed
+            self._take(Entry(model, model, "", ""))
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
-        self._take(self._shown[int(event.option.id or 0)].model)
+        self._take(self._shown[int(event.option.id or 0)])
 
-    def _take(self, model: str) -> None:
+    def _take(self, entry: Entry) -> None:
         if self.runs_only:
-            self.dismiss(Choice(model))
+            self.dismiss(Choice(entry.model))
             return
         device, precision = (self.query_one(f"#{n}", Select).value for n in ("device", "precision"))
-        self.dismiss(Choice(model, str(device), str(precision)))
+        self.dismiss(Choice(entry.model, str(device), str(precision), entry.live_run))
 
 
 def _padded(entry: Entry) -> str:
@@ -200,10 +205,11 @@ def run_entries(root: Path) -> Iterable[Entry]:
         best = [i.val_loss for _, i in checkpoints if i.val_loss is not None]
         about = f"{state} · step {checkpoints[-1][1].step:,} · val loss "
         about += loss_in_words(min(best, default=None))
-        yield Entry(str(run.path), one_line(name), about, "Runs here")
+        live = run.path if status is not None and status.is_alive() else None
+        yield Entry(str(run.path), one_line(name), about, "Runs here", live_run=live)
         for path, info in reversed(checkpoints):
             about = f"step {info.step:,} · val loss {loss_in_words(info.val_loss)}"
-            yield Entry(str(path), one_line(path.name), about, "Runs here", is_part=True)
+            yield Entry(str(path), one_line(path.name), about, "Runs here", True, live)
 
 
 def pretrained_entries() -> Iterable[Entry]:

@@ -18,6 +18,7 @@ from simplegpt.checkpoint_files import CheckpointInfo, list_checkpoints
 from simplegpt.protocol import Done, Failed, GenerateRequest, LoadRequest, Tokens
 from simplegpt.run import RunDirectory
 from tui.figures import loss_in_words
+from tui.processes.beside import LOW_PRIORITY
 from tui.processes.engine import EngineExitError, EngineProcess
 from tui.widgets.sampling_form import GenerationSettings
 from tui.widgets.text_flow import one_line, printable
@@ -30,6 +31,8 @@ class CheckpointsFound(Message):
     """A worker's news: the run's checkpoints."""
 
     checkpoints: Checkpoints
+    is_live: bool
+    """The run goes on: the engine takes little."""
 
 
 @dataclass
@@ -94,7 +97,8 @@ best checkpoint and its last; `save_top_k = -1` in `[checkpointing]` keeps them 
         self.run = run
         self.prompt = prompt
         self.settings = settings
-        self.engine = EngineProcess(log, niceness=5)
+        self.engine = EngineProcess(log)
+        self.threads: int | None = None
         self.eras: list[Era] = []
 
     def compose(self) -> ComposeResult:
@@ -113,7 +117,10 @@ best checkpoint and its last; `save_top_k = -1` in `[checkpointing]` keeps them 
 
     @work(thread=True, group="checkpoints", exclusive=True)
     def _find(self) -> None:
-        self.post_message(CheckpointsFound(list_checkpoints(RunDirectory(self.run))))
+        run = RunDirectory(self.run)
+        status = run.status()
+        is_live = status is not None and status.is_alive()
+        self.post_message(CheckpointsFound(list_checkpoints(run), is_live))
 
     @on(CheckpointsFound)
     async def _found(self, event: CheckpointsFound) -> None:
@@ -126,6 +133,8 @@ best checkpoint and its last; `save_top_k = -1` in `[checkpointing]` keeps them 
         ]
         await self.query_one("#eras").mount(*self.eras)
         self._describe(0)
+        if event.is_live:
+            self.engine.niceness, self.threads = LOW_PRIORITY, 1
         self._ask_all([path for path, _ in event.checkpoints])
 
     @work(group="time", exclusive=True)
@@ -139,7 +148,7 @@ best checkpoint and its last; `save_top_k = -1` in `[checkpointing]` keeps them 
 
     async def _ask(self, place: int, path: Path) -> str:
         """One checkpoint's answer; returns what went wrong."""
-        load = LoadRequest(id=self.engine.new_id(), model=str(path))
+        load = LoadRequest(id=self.engine.new_id(), model=str(path), threads=self.threads)
         async for answer in self.engine.answers(load):
             if isinstance(answer, Failed):
                 return answer.error

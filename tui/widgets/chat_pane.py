@@ -1,12 +1,16 @@
 """One side of the chat: what a person can do with a text and a model that goes on with it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from textual import work
+from textual.message import Message
 
 from simplegpt.config import SamplingConfig
-from simplegpt.protocol import Alternative
+from simplegpt.protocol import Alternative, Alternatives, AlternativesRequest
 from tui.answers import Given, answer_after, next_seed, other_choice
 from tui.conversations import Conversation, Turn
-from tui.widgets.engine_pane import EnginePane
+from tui.processes.engine import EngineExitError
+from tui.widgets.engine_pane import EngineLost, EnginePane, EngineSaid
 from tui.widgets.sampling_form import GenerationSettings
 
 
@@ -21,6 +25,15 @@ class TakenBack:
 class ChatPane(EnginePane):
     """Every method that generates needs `can_generate`; those that return a bool say whether
     there was something to do."""
+
+    @dataclass
+    class AlternativesArrived(Message):
+        """What else could have come at a token."""
+
+        pane: "ChatPane" = field(repr=False)
+        turn: Turn
+        token: int
+        answer: Alternatives
 
     BORDER_TITLE = "No model"
 
@@ -134,3 +147,45 @@ class ChatPane(EnginePane):
             return False
         self.show()
         return True
+
+    # Looking inside
+
+    def ask_alternatives(self, turn: Turn, token: int) -> None:
+        """Ask what else could have come at a token; the answer is an `AlternativesArrived`."""
+        if self.can_generate:
+            self._run_alternatives(self._job, turn, token, self.settings)
+
+    @work(group="alternatives", exclusive=True)
+    async def _run_alternatives(
+        self, job: int, turn: Turn, token: int, settings: GenerationSettings
+    ) -> None:
+        path = self.conversation.path(turn.id)[:-1]
+        earlier = 0
+        for before in reversed(path):
+            if before.role != "model" or not before.ids:
+                break
+            earlier += len(before.ids)
+        try:
+            ids = turn.prompt_ids
+            if not ids:
+                text = "".join(t.text for t in path)
+                ask = AlternativesRequest(id=self.engine.new_id(), prompt=text, k=1)
+                async for answer in self.engine.answers(ask):
+                    if not isinstance(answer, Alternatives):
+                        self.post_message(EngineSaid(job, answer))
+                        return
+                    ids = answer.prompt_ids
+            ask = AlternativesRequest(
+                id=self.engine.new_id(),
+                prompt_ids=[*ids, *turn.ids[:token]],
+                k=40,
+                sampling=settings.sampling,
+                n_generated=earlier + token,
+            )
+            async for answer in self.engine.answers(ask):
+                if isinstance(answer, Alternatives):
+                    self.post_message(self.AlternativesArrived(self, turn, token, answer))
+                else:
+                    self.post_message(EngineSaid(job, answer))
+        except EngineExitError as error:
+            self.post_message(EngineLost(job, str(error)))

@@ -46,9 +46,8 @@ def loading_in_words(loading: Loading, model: str) -> str:
     """How far a load is, with a bar."""
     full = round(loading.progress * BAR_WIDTH)
     bar = "━" * full + "─" * (BAR_WIDTH - full)
-    return (
-        f"Loading {short_name(model)}  {bar} {loading.progress:.0%}  {printable(loading.message)}"
-    )
+    doing = printable(loading.message)
+    return f"Loading {short_name(model)}  {bar} {loading.progress:.0%}  {doing} · Esc stops it"
 
 
 def figures_in_words(turn: Turn, width: int) -> str:

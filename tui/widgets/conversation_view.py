@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.style import Style
 from textual.widgets import ContentSwitcher, Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
@@ -39,6 +40,7 @@ class ConversationView(Vertical):
         self._stream: MarkdownStream | None = None
         self._live = False
         """An answer is being added."""
+        self._told: tuple[str, str] | None = None
 
     def compose(self) -> ComposeResult:
         yield Static(classes="state", markup=False)
@@ -106,6 +108,9 @@ class ConversationView(Vertical):
 
     def tell(self, text: str, kind: str = "") -> None:
         """The line above the text; `kind` is "", "error" or "busy"."""
+        if (text, kind) == self._told:
+            return  # an update costs a layout, and this is called with every few tokens
+        self._told = (text, kind)
         line = self.query_one(".state", Static)
         line.update(text)
         line.display = bool(text)
@@ -132,7 +137,7 @@ class ConversationView(Vertical):
                 words.insert(0, chat_words.token_in_words(piece.text, piece.logprob, token_id))
         if self.transcript.probabilities and not self._wants_markdown and len(words) == 1:
             words.insert(0, "red unlikely, green likely")
-        self.query_one(".turn", Static).update(" · ".join(words))
+        self.query_one(".turn", Static).update(clickable(" · ".join(words)), layout=False)
         figures = ""
         if turn is not None and turn.role == "model" and not self._live:
             figures = chat_words.figures_in_words(turn, max(10, self.size.width - 4))
@@ -142,3 +147,14 @@ class ConversationView(Vertical):
     def _cursor_moved(self, event: CursorMoved) -> None:
         event.stop()
         self.show_turn()
+
+
+def clickable(words: str) -> Content:
+    """The line on a turn; a click on ‹ or › shows the turn's neighbour."""
+    content = Content(words)
+    for sign, offset in (("‹", -1), ("›", 1)):
+        place = words.find(sign)
+        if place >= 0:
+            click = Style.from_meta({"@click": f"screen.sibling({offset})"})
+            content = content.stylize(click, max(0, place - 1), place + 2)
+    return content

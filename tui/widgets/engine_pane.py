@@ -11,7 +11,6 @@ from textual.message import Message
 
 from simplegpt.protocol import (
     Alternatives,
-    AlternativesRequest,
     Answer,
     Done,
     Failed,
@@ -25,9 +24,9 @@ from tui.conversations import Turn
 from tui.processes.engine import EngineExitError, EngineProcess
 from tui.widgets import chat_words
 from tui.widgets.conversation_view import ConversationView
+from tui.widgets.pieces import Piece, pieces_of
 from tui.widgets.sampling_form import GenerationSettings
 from tui.widgets.text_flow import printable
-from tui.widgets.transcript import Piece, pieces_of
 
 State = Literal["empty", "loading", "ready", "generating", "stopping", "failed"]
 
@@ -63,15 +62,6 @@ class EnginePane(ConversationView):
 
         pane: "EnginePane" = field(repr=False)
         turn: Turn
-
-    @dataclass
-    class AlternativesArrived(Message):
-        """What else could have come at a token."""
-
-        pane: "EnginePane" = field(repr=False)
-        turn: Turn
-        token: int
-        answer: Alternatives
 
     BORDER_TITLE = "No model"
 
@@ -224,46 +214,6 @@ class EnginePane(ConversationView):
             self.engine.kill()
             self.error = "Loading was stopped."
             self._become("failed")
-
-    def ask_alternatives(self, turn: Turn, token: int) -> None:
-        """Ask what else could have come at a token; the answer is an `AlternativesArrived`."""
-        if self.can_generate:
-            self._run_alternatives(self._job, turn, token, self.settings)
-
-    @work(group="alternatives", exclusive=True)
-    async def _run_alternatives(
-        self, job: int, turn: Turn, token: int, settings: GenerationSettings
-    ) -> None:
-        path = self.conversation.path(turn.id)[:-1]
-        earlier = 0
-        for before in reversed(path):
-            if before.role != "model" or not before.ids:
-                break
-            earlier += len(before.ids)
-        try:
-            ids = turn.prompt_ids
-            if not ids:
-                text = "".join(t.text for t in path)
-                ask = AlternativesRequest(id=self.engine.new_id(), prompt=text, k=1)
-                async for answer in self.engine.answers(ask):
-                    if not isinstance(answer, Alternatives):
-                        self.post_message(EngineSaid(job, answer))
-                        return
-                    ids = answer.prompt_ids
-            ask = AlternativesRequest(
-                id=self.engine.new_id(),
-                prompt_ids=[*ids, *turn.ids[:token]],
-                k=40,
-                sampling=settings.sampling,
-                n_generated=earlier + token,
-            )
-            async for answer in self.engine.answers(ask):
-                if isinstance(answer, Alternatives):
-                    self.post_message(self.AlternativesArrived(self, turn, token, answer))
-                else:
-                    self.post_message(EngineSaid(job, answer))
-        except EngineExitError as error:
-            self.post_message(EngineLost(job, str(error)))
 
     # News from the workers
 

@@ -20,6 +20,11 @@ class History:
         self._place = len(self.sent)
         self._draft = ""
 
+    @property
+    def is_looking_back(self) -> bool:
+        """Whether an earlier text is shown, not a draft."""
+        return self._place < len(self.sent)
+
     def add(self, text: str) -> None:
         """Add what was just sent; the same text twice in a row is kept once."""
         if text and (not self.sent or self.sent[-1] != text):
@@ -93,7 +98,12 @@ A line that begins with **/** is a command: `/help` lists them, `//` sends a sla
         return text
 
     def put(self, text: str) -> None:
-        """Replace the text; the cursor goes to its end."""
+        """Replace the text; the cursor goes to its end. What stood there is in the history."""
+        if self.text and self.text != text and not self.earlier.is_looking_back:
+            self.earlier.add(self.text)
+        self._show(text)
+
+    def _show(self, text: str) -> None:
         self.text = text
         self.move_cursor(self.document.end)
 
@@ -101,7 +111,7 @@ A line that begins with **/** is a command: `/help` lists them, `//` sends a sla
         if not select and self.cursor_at_first_line:
             text = self.earlier.before(self.text)
             if text is not None:
-                self.put(text)
+                self._show(text)
             return
         super().action_cursor_up(select)
 
@@ -109,7 +119,7 @@ A line that begins with **/** is a command: `/help` lists them, `//` sends a sla
         if not select and self.cursor_at_last_line:
             text = self.earlier.after()
             if text is not None:
-                self.put(text)
+                self._show(text)
             return
         super().action_cursor_down(select)
 

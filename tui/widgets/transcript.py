@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -16,24 +16,12 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from tui.conversations import Role, Turn
+from tui.conversations import Turn
+from tui.widgets.pieces import Piece, pieces_of
 from tui.widgets.text_flow import NEWLINE, Run, TextFlow
 
 GUTTER = "▎ "
 SHADES = 24
-
-
-class Piece(NamedTuple):
-    """A token of an answer, or the whole of what a person wrote."""
-
-    turn: str
-    """Id of the turn that it belongs to."""
-    role: Role
-    token: int | None
-    """Its index among the turn's tokens; None where the turn has none."""
-    text: str
-    logprob: float | None = None
-    given: bool = False
 
 
 @dataclass
@@ -310,14 +298,3 @@ lets you go on from there. A click does the same; drag to select text.
         self.cursor = index
         if again:
             self.action_choose()
-
-
-def pieces_of(turn: Turn) -> list[Piece]:
-    """A turn as pieces: its tokens where it has any, else its text."""
-    if not turn.pieces:
-        return [Piece(turn.id, turn.role, None, turn.text)] if turn.text else []
-    known = len(turn.logprobs) == len(turn.pieces)
-    return [
-        Piece(turn.id, turn.role, i, text, turn.logprobs[i] if known else None, i < turn.n_given)
-        for i, text in enumerate(turn.pieces)
-    ]
