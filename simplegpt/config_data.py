@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 Found = tuple[tuple[str, ...], str]
 """The keys of a mistake, and what to say."""
 
+HOW_TO_MAKE = " (python -m simplegpt.data makes token files)"
 _SAME_VOCABULARY = {"r50k_base": "gpt2"}
 _QUICK = 1 << 20  # tokens of a file without sidecar that are read even when it must be quick
 
@@ -39,7 +40,7 @@ def data_problems(
         try:
             tokens = open_tokens(spec)
         except UserError as error:
-            makes = "" if Path(spec).exists() else " (python -m simplegpt.data makes token files)"
+            makes = "" if Path(spec).exists() else HOW_TO_MAKE
             yield (key,), f"{error}{makes}"
             continue
         for keys, message in _misfits(values, spec, tokens, scan=scan):

@@ -50,8 +50,8 @@ class ConfigDocument:
 
     @property
     def name(self) -> str:
-        """The path as short as it can be said."""
-        return str(self.path)
+        """The path as short as it can be said; of a new one, what it is made from."""
+        return f"new from {self.path.stem}" if self.is_new else str(self.path)
 
     @property
     def text(self) -> str:

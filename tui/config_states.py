@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from simplegpt.config_data import HOW_TO_MAKE
 from simplegpt.config_file import Origin, Problem
 from simplegpt.schema import Setting, settings, tables
 from tui.config_document import ConfigDocument
@@ -47,7 +48,8 @@ def field_states(document: ConfigDocument, problems: Iterable[Problem]) -> Mappi
     told: dict[str, str] = {}
     for problem in problems:
         for key in problem.keys:
-            told.setdefault(key, problem.message)
+            message = problem.message.replace(HOW_TO_MAKE, " (F3 Data makes one)")
+            told.setdefault(key, message)
     enabled = not document.has_syntax_error
     return {
         key: FieldState(

@@ -96,6 +96,7 @@ starts the training.
         self.machine: Machine | None = None
         self.data: DataFacts | None = None
         self.costs: Consequences | None = None
+        self._said: dict[str, str] = {}
         self._looking = False
         self._disk_timer: Timer | None = None
 
@@ -169,15 +170,13 @@ starts the training.
         self._show_text_problem()
         self._show_costs()
         self.show_about(self.query_one(ConfigForm).focused_key())
-        self.refresh_bindings()
+        self.refresh_actions()
         self.look_at_data()
 
     def show_bar(self) -> None:
         document, problems = self.document, self.problems
         changed = len(document.changed_keys())
         state = Content()
-        if document.is_new:
-            state += Content.styled("  new", "$accent")
         if document.is_changed:
             many = f"{changed} change{'s' * (changed != 1)}" if changed else "text changed"
             state += Content.styled(f"  ● {many}", "$text-warning")
@@ -196,26 +195,26 @@ starts the training.
 
     def _show_banner(self, problems: list[Problem]) -> None:
         loose = loose_problems(problems)
-        banner = self.query_one("#banner", Static)
-        banner.display = bool(loose) and self.query_one(ContentSwitcher).current == "form"
-        if loose:
+        said = ""
+        if loose and self.query_one(ContentSwitcher).current == "form":
             place = f"line {loose[0].origin.line}: " if loose[0].origin.kind == "file" else ""
             named = f"{', '.join(loose[0].keys)}: " if loose[0].keys else ""
             where = place or f"{loose[0].origin}: "
             more = f" (and {len(loose) - 1} more)" if len(loose) > 1 else ""
-            way = (
-                ". F8 shows the TOML, where it can be mended"
-                if self.document.has_syntax_error
-                else ""
-            )
-            banner.update(f"✗ {where}{named}{loose[0].message}{more}{way}")
+            way = ". F8: mend it in the TOML" if self.document.has_syntax_error else ""
+            said = f"✗ {where}{named}{loose[0].message}{more}{way}"
+        self._say("#banner", said)
+
+    def _say(self, name: str, said: str) -> None:
+        """Show a message, and its line only while there is one."""
+        if said != self._said.get(name, ""):
+            self._said[name] = said
+            self.query_one(name, Static).update(said)
+            self.query_one(name).display = bool(said)
 
     @on(TextArea.SelectionChanged)
     def _show_text_problem(self) -> None:
-        said = self.query_one(TomlEditor).problem_here()
-        message = self.query_one("#text-problem", Static)
-        message.update(said)
-        message.display = bool(said)
+        self._say("#text-problem", self.query_one(TomlEditor).problem_here())
 
     def _show_costs(self) -> None:
         config = self.document.inspection.config

@@ -68,7 +68,7 @@ class ConfigActions(ConfigFiles):
     @on(FormField.Entered)
     def _entered(self, event: FormField.Entered) -> None:
         self.show_about(event.key)
-        self.refresh_bindings()
+        self.refresh_actions()
 
     @on(FormField.Left)
     def _left(self, event: FormField.Left) -> None:
@@ -96,6 +96,16 @@ class ConfigActions(ConfigFiles):
         if action == "next_mistake":  # left out of the footer: there is little room at 80 columns
             return bool(self.problems)
         return True if possible.get(action, True) else None
+
+    def refresh_actions(self) -> None:
+        """Refresh the footer where what can be done has changed: it is made anew each time."""
+        names = ("undo", "redo", "reset", "unset", "reset_all", "next_mistake")
+        possible = tuple(self.check_action(name, ()) for name in names)
+        if possible != self._possible:
+            self._possible = possible
+            self.refresh_bindings()
+
+    _possible: tuple[bool | None, ...] = ()
 
     def action_undo(self) -> None:
         if self.document.undo():
@@ -170,10 +180,11 @@ class ConfigActions(ConfigFiles):
 
     @on(Input.Submitted, "#search")
     def _search_done(self) -> None:
-        for field in self.query(FormField):
-            if field.display and field.region.height:
-                field.focus_editor()
-                return
+        fields = [one for one in self.query(FormField) if one.display and one.region.height]
+        word = self.query_one("#search", Input).value.strip().lower()
+        named = [one for one in fields if word in one.setting.name]
+        for field in [*named, *fields][:1]:
+            field.focus_editor()
 
     async def action_next_view(self) -> None:
         views = list(VIEWS)

@@ -44,7 +44,7 @@ class SaveQuestion(ModalScreen[Path | None]):
             else:
                 yield Static(short_path(self.path), id="where", markup=False)
             with VerticalScroll(id="diff"):
-                yield Static(coloured(self.diff))
+                yield Static(coloured(self.diff, is_new=self.ask_path))
             yield Static(id="problem", markup=False)
             with Horizontal(id="answers"):
                 yield Button(self.accept, id="accept", variant="primary")
@@ -99,10 +99,11 @@ class SaveQuestion(ModalScreen[Path | None]):
         return problem
 
 
-def coloured(diff: Sequence[str]) -> Content:
+def coloured(diff: Sequence[str], *, is_new: bool) -> Content:
     """A unified diff in colours."""
     if not diff:
-        return Content.styled("Nothing differs from the file.", "$footer-description-foreground")
+        other = "A copy: nothing differs." if is_new else "Nothing differs from the file."
+        return Content.styled(other, "$footer-description-foreground")
     styles = {"+": "$text-success", "-": "$text-error", "@": "$footer-description-foreground"}
     lines = [Content.styled(line or " ", styles.get(line[:1], "")) for line in diff]
     return Content("\n").join(lines)

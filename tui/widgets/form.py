@@ -45,6 +45,15 @@ class ConfigForm(VerticalScroll):
         yield from self._made
         yield Static("Nothing here matches. Esc clears the search.", id="nothing", markup=False)
 
+    def on_mount(self) -> None:
+        self.run_worker(self._unfold_the_rest(), group="unfold")
+
+    async def _unfold_the_rest(self) -> None:
+        for section in self._made:
+            name = section.table.name
+            if name in OPEN_AT_FIRST or self.sections[name].mistakes:
+                await section.unfold()
+
     def show(self, fields: Mapping[str, FieldState], sections: Mapping[str, SectionState]) -> None:
         self.fields, self.sections = fields, sections
         for section in self._made:

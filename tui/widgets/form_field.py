@@ -1,27 +1,34 @@
 """One field of the config form: its name, its editor, where its value comes from, its mistake."""
 
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.suggester import SuggestFromList
-from textual.widgets import Input, Select, Static, Switch
+from textual.widget import Widget
+from textual.widgets import Input, Select, Switch
 
 from simplegpt.config_text import literal, literal_for
 from simplegpt.schema import Setting
 from tui.config_states import FieldState, help_of
 
 OFF = "off"
+NAME_WIDTH, EDITOR_WIDTH, ORIGIN_WIDTH = 27, 44, 20  # the stylesheet places the editor by these
+MUTED = "$footer-description-foreground"
 TOKENIZERS = ("char", "byte", "gpt2", "cl100k_base", "o200k_base")
 
 
-class FormField(Vertical):
-    """A setting in a row. `show` sets it; what a person does comes as a message."""
+class FormField(Widget):
+    """A setting in a row. `show` sets it; what a person does comes as a message.
+
+    It draws everything but the editor itself: three widgets more for each of 75 fields would be
+    felt at every key stroke.
+    """
 
     @dataclass
     class Typed(Message):
@@ -53,25 +60,38 @@ class FormField(Vertical):
         super().__init__(id=field_id(setting.key))
         self.setting = setting
         self.state = state
-        # Kept, since a query for each of 75 fields at each key stroke is felt.
-        self._label = Static(classes="name")
-        self._origin = Static(classes="origin", markup=False)
-        self._problem: Static | None = None
-        """The message; made with the first mistake."""
         self._editor = self._make_editor()
+        self.tip = Content(
+            f"{setting.description}\n\nMust be {setting.allowed}.\n"
+            f"Default: {literal(setting.default)}"
+        )
+        self.tooltip = self.tip
 
     def compose(self) -> ComposeResult:
-        default = literal(self.setting.default)
-        tip = Content(f"{self.setting.description}\n\nMust be {self.setting.allowed}.\n"
-                      f"Default: {default}")  # fmt: skip
-        with Horizontal(classes="line"):
-            yield self._label.with_tooltip(tip)
-            if isinstance(self._editor, Switch):
-                with Horizontal(classes="holder"):
-                    yield self._editor.with_tooltip(tip)
-            else:
-                yield self._editor.with_tooltip(tip)
-            yield self._origin
+        yield self._editor.with_tooltip(self.tip)
+
+    def render(self) -> Content:
+        state, width = self.state, self.size.width
+        mark = ("● ", "$text-warning") if state.changed else "  "
+        style = "$text-error" if state.problem else ""
+        name = Content.assemble(mark, (self.setting.name, style)).pad_right(NAME_WIDTH)[:NAME_WIDTH]
+        room = max(0, min(EDITOR_WIDTH, width - NAME_WIDTH - ORIGIN_WIDTH))
+        origin = Content.styled(state.origin, "$text-secondary" if state.own else MUTED)
+        first = Content.assemble(name, " " * (room + 2), origin)[:width]
+        problem = [Content.styled(f"  {line}", "$text-error") for line in self._problem_lines()]
+        return Content("\n").join([first, *problem])
+
+    def _problem_lines(self) -> list[str]:
+        return textwrap.wrap(self.state.problem, max(20, self.size.width - 4))
+
+    def _fit(self) -> None:
+        """As high as its message needs."""
+        height = 1 + len(self._problem_lines())
+        if self.styles.height is None or self.styles.height.value != height:
+            self.styles.height = height
+
+    def on_resize(self) -> None:
+        self._fit()
 
     def _make_editor(self) -> Switch | Select[Any] | Input:
         if self.setting.kind == "switch":
@@ -117,23 +137,10 @@ class FormField(Vertical):
         return literal_for(self.setting, typed) == literal_for(self.setting, self.state.shown)
 
     def _paint(self) -> None:
-        state = self.state
-        mark = ("● ", "$warning") if state.changed else "  "
-        self._label.update(Content.assemble(mark, self.setting.name), layout=False)
-        self._origin.update(state.origin, layout=False)
-        if state.problem and self._problem is None:
-            self._problem = Static(state.problem, classes="problem", markup=False)
-            self.mount(self._problem)
-        elif self._problem is not None and state.problem != self._told:
-            self._problem.display = bool(state.problem)
-            self._problem.update(state.problem)
-        self._told = state.problem
-        self.set_class(bool(state.problem), "-wrong")
-        self.set_class(state.own, "-own")
-        self._editor.disabled = not state.enabled
-
-    _told = ""
-    """The problem that is shown."""
+        self._fit()
+        self.set_class(bool(self.state.problem), "-wrong")
+        self._editor.disabled = not self.state.enabled
+        self.refresh()
 
     def _options(self) -> list[tuple[str, Any]]:
         """The choices; also a value that is none of them, so that it stays to be seen."""
@@ -152,7 +159,7 @@ class FormField(Vertical):
 
     def focus_editor(self) -> None:
         """Put the cursor into the field and bring it into sight."""
-        self._editor.focus()
+        self.screen.set_focus(self._editor)
         self.scroll_visible(animate=False)
 
     def help_text(self) -> str:
