@@ -17,6 +17,8 @@ SPIKE_LEAST = 0.1
 """Nats: below that a jump is nobody's concern, however quiet the curve was."""
 RECENT_ROWS = 200
 PLATEAU_VALIDATIONS = 5
+RISE = 0.01
+"""Relative: a validation loss that far above the best one is clearly worse."""
 PLATEAU_IMPROVEMENT = 0.002
 """Relative: less than that over the last validations is a plateau."""
 
@@ -92,12 +94,12 @@ def plateau_since(steps: Array, losses: Array) -> int | None:
 
 
 def rising_since(steps: Array, losses: Array) -> int | None:
-    """The step of the best validation, where all later ones (three at least) were worse by more
-    than a plateau's breadth; None otherwise."""
-    if len(losses) < 4 or not np.isfinite(losses).all():
+    """The step of the best validation, where those after it (four at least) rose, and the last
+    four are all clearly worse; None otherwise."""
+    if len(losses) < 5 or not np.isfinite(losses).all():
         return None
     best = int(np.argmin(losses))
     later = losses[best + 1 :]
-    if len(later) < 3 or float(later[-1]) < float(losses[best]) * (1 + 5 * PLATEAU_IMPROVEMENT):
+    if len(later) < 4 or (later[-4:] < losses[best] * (1 + RISE)).any():
         return None
-    return int(steps[best])
+    return int(steps[best]) if later[-2:].mean() > later[:2].mean() else None

@@ -30,7 +30,7 @@ def explain(error: str, log_end: str, config: Mapping[str, Any]) -> Failure:
         return Failure(cause, edits, _told(edits) if edits else "a smaller model would fit")
     if "loss is not a number" in said or "nan" in cause.lower().split():
         peak = _number(config, "optimization", "peak_lr")
-        edits = {"optimization.peak_lr": peak / 3} if peak else {}
+        edits = {"optimization.peak_lr": float(f"{peak / 3:.2g}")} if peak else {}
         return Failure(cause, edits, "a lower peak_lr usually helps")
     return Failure(cause)
 

@@ -10,29 +10,16 @@ from typing import Literal, TypeAlias
 
 from textual.content import Content
 
-from simplegpt.progress import duration
+from simplegpt.console import duration
 from simplegpt.run import GPU, State, Status, System
 from tui.curves import bucket_means
 from tui.figures import count_in_words, in_one_line
 from tui.history import History
+from tui.run_signs import MUTED, SIGNS
 from tui.widgets.small_curve import block_curve
 
 ShownState: TypeAlias = State | Literal["lost", "none"]
 GIB = 2**30
-MUTED = "$foreground 60%"
-
-# Sign and colour of each state.
-SIGNS: dict[ShownState, tuple[str, str]] = {
-    "none": ("○", MUTED),
-    "starting": ("◌", "$secondary"),
-    "running": ("●", "$success"),
-    "paused": ("‖", "$warning"),
-    "stopping": ("◍", "$warning"),
-    "finished": ("✓", "$success"),
-    "stopped": ("■", MUTED),
-    "failed": ("✗", "$error"),
-    "lost": ("?", "$error"),
-}
 
 
 @dataclass
@@ -81,10 +68,11 @@ def title(view: RunView, width: int) -> Content:
     """State, name, what it does; the device at the right."""
     state, status = view.state, view.status
     sign, colour = SIGNS[state]
+    name = shortened(in_one_line(view.path.name), max(width - len(state) - 30, 16))
     parts: list[str | Content | tuple[str, str]] = [
         (f"{sign} {state}", f"{colour} bold"),
         "  ",
-        (in_one_line(view.path.name), "bold"),
+        (name, "bold"),
     ]
     if state == "paused":
         parts.append(("  memory stays allocated", "$text-warning"))
@@ -192,9 +180,16 @@ def step_time(seconds: float) -> str:
     return f"{seconds * 1_000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"
 
 
+def shortened(name: str, room: int) -> str:
+    """Its beginning and its end, where names of runs differ."""
+    if len(name) <= room:
+        return name
+    return f"{name[: room // 2]}…{name[-(room - room // 2 - 1) :]}"
+
+
 def _both_ends(left: Content, right: Content, width: int) -> Content:
     """`right` at the right edge where both fit; `left` alone where they do not."""
     gap = width - left.cell_length - right.cell_length
     if gap < 2:
-        return left
+        return left.truncate(width, ellipsis=True)
     return Content.assemble(left, " " * gap, right)

@@ -67,10 +67,10 @@ class Shape:
     tokens_a_step: int = 768
 
 
-def loss_at(step: int, noise: random.Random) -> float:
+def loss_at(step: int, noise: random.Random, spread: float = 0.03) -> float:
     """A plausible character model's loss."""
     return (
-        1.45 + 2.7 * math.exp(-step / 260) + 0.35 * math.exp(-step / 2_000) + noise.gauss(0, 0.03)
+        1.45 + 2.7 * math.exp(-step / 260) + 0.35 * math.exp(-step / 2_000) + noise.gauss(0, spread)
     )
 
 
@@ -96,7 +96,7 @@ def make_events(shape: Shape) -> Iterator[core.Event]:
         if step % 50 == 0:
             yield _system(shape, now, noise)
         if step % 250 == 0:
-            val_loss = loss_at(step, noise) + 0.06
+            val_loss = loss_at(step, noise, spread=0.002) + 0.06
             yield core.Validation(
                 time=now, step=step, tokens=step * shape.tokens_a_step, val_loss=val_loss
             )
@@ -144,12 +144,14 @@ def make_run(
     run = core.RunDirectory(path)
     run.create()
     run.config.write_text(CONFIG.format(path=path, max_steps=shape.max_steps))
+    noise = random.Random(11)
     lines = [event.model_dump_json() + "\n" for event in make_events(shape)]
     run.events.write_text("".join(lines))
     run.log.write_text(
         "device: CPU, 2 cores\nparameters: 0.80 M\n"
         + "".join(
-            f"step {s}: val_loss {1.9 - s / 5000:.3f}\n" for s in range(250, shape.steps, 250)
+            f"step {s:,}: validation loss {loss_at(s, noise, 0.002):.4f}\n"
+            for s in range(250, shape.steps, 250)
         )
         + (f"{shape.error}\n" if shape.error else "")
     )

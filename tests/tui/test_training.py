@@ -93,7 +93,7 @@ async def test_joined_run_shows_where_it_stands(workplace: Path) -> None:
         head = text_of(screen, RunHead)
         assert "running" in head
         assert "step 1,200 of 2,000" in head
-        assert "25 s left" in head  # 800 steps of 31 ms
+        assert "25s left" in head  # 800 steps of 31 ms
         assert "no GPU" in head
         assert "What light is this" in text_of(screen, SamplesPanel)
         table = screen.query_one(CheckpointsPanel).query_one("DataTable")

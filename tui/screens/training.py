@@ -18,7 +18,7 @@ from tui.history import History
 from tui.notices import notices
 from tui.processes.follower import Update
 from tui.run_failure import explain, read_config
-from tui.run_words import MUTED
+from tui.run_signs import MUTED
 from tui.screens.training_actions import PANELS, RunActions
 from tui.widgets.header import Mode
 from tui.widgets.machine import MachinePanel
@@ -169,7 +169,10 @@ picture.
         view = self.view
         history = view.history if view is not None else History()
         self.query_one(RunHead).show(view)
+        was_empty = self.has_class("-empty")
         self.set_class(view is None and self.starting is None, "-empty")
+        if was_empty and not self.has_class("-empty"):
+            self.action_panel("plot")
         if redraw:
             self.query_one(PlotPanel).show(history, notices(history))
             self.query_one(SamplesPanel).show(history)
@@ -218,10 +221,13 @@ picture.
         elif view.state == "lost":
             cause = f"lost: the process ended without a word at step {view.step:,}"
             advice = self._how_it_died()
-            ways = [_GO_ON, Way("edit", "Config")]
+            ways = [*self._way_on(), Way("edit", "Config")]
             self.query_one(RunTrouble).tell(cause, advice, self._log_end[-LOG_END_LINES:], ways)
         elif view.state != "none":  # a run that never began keeps what was said of it
             self.query_one(RunTrouble).clear()
+
+    def _way_on(self) -> list[Way]:
+        return [_GO_ON] if self.can_resume() else []
 
     def _how_it_died(self) -> str:
         trainer = self.trainers.get(self.view.path) if self.view is not None else None
@@ -230,7 +236,8 @@ picture.
             return "it was killed (SIGKILL): the system may have run out of memory"
         if code is not None and code < 0:
             return f"it was ended by signal {-code}"
-        return "it was killed, or its machine went down; its checkpoints are still there"
+        kept = "; its last checkpoint is there" if self.can_resume() else ""
+        return f"it was killed, or its machine went down{kept}"
 
     def _say_nothing_runs(self) -> None:
         """The empty state: the ways to a run."""

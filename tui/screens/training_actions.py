@@ -45,7 +45,7 @@ class RunActions(RunFollowing):
         state: ShownState = "none" if view is None or self.starting is not None else view.state
         match action:
             case "pause":
-                allowed = state in LIVE or (state in ENDED and state != "finished")
+                allowed = state in LIVE or self.can_resume()
             case "stop":
                 allowed = state in (*LIVE, "starting") and not self.asked.pending("stop")
             case "ask" | "learning_rate":
@@ -59,6 +59,12 @@ class RunActions(RunFollowing):
             case _:
                 return True
         return True if allowed else None
+
+    def can_resume(self) -> bool:
+        """Whether the run has ended before its end, and has a checkpoint to go on from."""
+        if self.view is None or self.view.state not in ENDED or self.view.state == "finished":
+            return False
+        return RunDirectory(self.view.path).last_checkpoint.exists()
 
     # Asking the run
 

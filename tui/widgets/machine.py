@@ -10,10 +10,12 @@ from textual.widgets import Static
 from simplegpt.run import GPU, System
 from tui.figures import in_one_line
 from tui.history import History
-from tui.run_words import GIB, MUTED, memory
+from tui.run_words import GIB, MUTED, gpu_in_short, memory
 from tui.widgets.small_curve import block_curve
 
 _BAR = 12
+FEW = 2
+"""GPUs up to this number have three lines each, more have one."""
 
 
 class MachinePanel(VerticalScroll):
@@ -36,8 +38,11 @@ about once a second. Without a GPU: how busy all CPU cores are together, and the
             return
         lines: list[Content] = []
         system = history.systems[-1]
+        if len(system.gpus) > FEW:
+            names = sorted({in_one_line(gpu.name) for gpu in system.gpus})
+            lines.append(Content.styled(", ".join(names), "bold"))
         for i, gpu in enumerate(system.gpus):
-            lines += gpu_lines(i, gpu)
+            lines += gpu_lines(i, gpu) if len(system.gpus) <= FEW else [gpu_line(i, gpu)]
         if not system.gpus:
             lines.append(Content.styled("no GPU: trains on the CPU", MUTED))
         lines += cpu_lines(system, [s.cpu_percent for s in history.systems])
@@ -56,6 +61,19 @@ def gpu_lines(index: int, gpu: GPU) -> list[Content]:
         said = memory(gpu.memory_used, gpu.memory_total)
         lines.append(bar("memory", gpu.memory_used / gpu.memory_total, said))
     return lines
+
+
+def gpu_line(index: int, gpu: GPU) -> Content:
+    """One line: how busy, memory, how warm, power."""
+    busy = min((gpu.utilization or 0.0) / 100, 1.0)
+    full = round(busy * _BAR / 2)
+    said = gpu_in_short(gpu).removeprefix("GPU ")
+    return Content.assemble(
+        (f"{index} ", MUTED),
+        ("━" * full, "$primary"),
+        ("━" * (_BAR // 2 - full), "$panel"),
+        f" {said}",
+    )
 
 
 def cpu_lines(system: System, history: list[float]) -> list[Content]:

@@ -97,13 +97,14 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
         """Draw `curves`; what is in sight stays, unless everything was."""
         self.curves, self.logarithmic = curves, logarithmic
         self.set_x_formatter(TimeFormatter() if axis == "time" else CountFormatter())
-        self.set_y_formatter(LogFormatter() if logarithmic else FigureFormatter())
         self.draw()
 
     def draw(self) -> None:
         if not self.is_mounted or not self.size:
             return
         self.clear()
+        room = (self.size.height - 3) // 2
+        self.set_y_formatter(LogFormatter(room) if self.logarithmic else FigureFormatter(room))
         low, high = self.in_sight()
         for place, variable in self.marks:
             if low <= place <= high:
@@ -202,10 +203,15 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
 
 
 class FigureFormatter(NumericAxisFormatter):
-    """Few ticks, no more places than needed."""
+    """As many ticks as there is room for, no more places than needed."""
+
+    def __init__(self, room: int = 6) -> None:
+        self.room = max(room, 2)
 
     def get_ticks(self, min_: float, max_: float, max_ticks: int = 6) -> list[float]:
-        return super().get_ticks(min_, max_, max_ticks)
+        return apart(
+            super().get_ticks(min_, max_, min(max_ticks, self.room)), min_, max_, self.room
+        )
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         small = ticks and max(abs(tick) for tick in ticks) < 0.01
@@ -231,7 +237,15 @@ class TimeFormatter(FigureFormatter):
 class LogFormatter(AxisFormatter):
     """Ticks at 1, 2 and 5 of each power of ten; evenly where the range is short."""
 
+    def __init__(self, room: int = 6) -> None:
+        self.room = max(room, 2)
+
     def get_ticks(self, min_: float, max_: float, max_ticks: int = 6) -> list[float]:
+        """Logarithms of round figures."""
+        ticks = self._all_ticks(min_, max_, min(max_ticks, self.room))
+        return apart(ticks, min_, max_, self.room)
+
+    def _all_ticks(self, min_: float, max_: float, max_ticks: int) -> list[float]:
         first, last = math.floor(min_), math.ceil(max_)
         if last - first > 40:
             return []
@@ -244,6 +258,16 @@ class LogFormatter(AxisFormatter):
 
     def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
         return [f"{10**tick:.3g}" for tick in ticks]
+
+
+def apart(ticks: Sequence[float], min_: float, max_: float, room: int) -> list[float]:
+    """`ticks` without those so near to another that their labels would overlap."""
+    least = (max_ - min_) / (2 * room)
+    kept: list[float] = []
+    for tick in reversed(ticks):
+        if not kept or kept[-1] - tick >= least:
+            kept.append(tick)
+    return kept[::-1]
 
 
 def _count(value: float) -> str:

@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from simplegpt.progress import duration
+from simplegpt.console import duration
 from tui import run_words
 from tui.curves import smooth
 from tui.figures import count_in_words, in_one_line
@@ -65,6 +65,9 @@ class PlotPanel(Vertical):
         yield CurvePlot(id="main")
         yield Static(id="below-legend")
         yield CurvePlot(id="below")
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _: self.draw())
 
     def show(self, history: History, notices: Sequence[Notice]) -> None:
         """Draw `history` as it is now."""
