@@ -15,7 +15,8 @@ from simplegpt.run import GPU, State, Status, System
 from tui.curves import bucket_means
 from tui.figures import count_in_words, in_one_line
 from tui.history import History
-from tui.run_signs import MUTED, SIGNS
+from tui.run_signs import MUTED as MUTED
+from tui.run_signs import SIGNS
 from tui.widgets.small_curve import block_curve
 
 ShownState: TypeAlias = State | Literal["lost", "none"]

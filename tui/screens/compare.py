@@ -18,6 +18,7 @@ from textual_plot import HiResMode, PlotWidget
 from simplegpt.run import RunDirectory, TrainStep, Validation, skim
 from simplegpt.schema import settings as schema_settings
 from tui.figures import in_one_line, loss_in_words
+from tui.run_signs import MUTED
 from tui.run_summary import NOT_COMPARED, RunSummary, span_means
 from tui.widgets.run_table import value_in_words
 
@@ -110,7 +111,7 @@ class CompareScreen(ModalScreen[None]):
             Content.assemble(
                 ("━━ ", f"${COLOURS[i]}"),
                 in_one_line(run.name),
-                (f" {run.state}, best {loss_in_words(run.best_loss)}", "$foreground 60%"),
+                (f" {run.state}, best {loss_in_words(run.best_loss)}", MUTED),
             )
             for i, run in enumerate(self.runs)
         ]

@@ -10,11 +10,11 @@ from textual.widgets import Static
 
 from simplegpt.progress import quantity
 from tui.figures import in_one_line
+from tui.run_signs import MUTED, SIGNS
 from tui.run_summary import RunSummary, differences
-from tui.widgets.run_table import STATE_SIGNS, value_in_words
+from tui.widgets.run_table import value_in_words
 from tui.widgets.small_curve import SmallCurve
 
-MUTED = "$foreground 60%"  # "$text-muted" is relative to a background that Content does not know
 _SEPARATOR = Content.styled(" · ", MUTED)
 
 
@@ -59,8 +59,7 @@ def describe(run: RunSummary, after: RunSummary | None) -> Content:
 
 
 def _state(run: RunSummary) -> Content:
-    sign, colour = STATE_SIGNS[run.state]
-    style = MUTED if colour == "muted" else f"${colour}"
+    sign, style = SIGNS[run.state]
     parts = [Content.assemble((sign, style), f" {run.state}")]
     if run.activity and run.activity != run.state:
         parts.append(Content(in_one_line(run.activity)))

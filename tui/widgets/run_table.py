@@ -20,21 +20,11 @@ from simplegpt.config_text import literal
 from simplegpt.progress import quantity
 from tui.figures import in_one_line, loss_in_words, span_in_words
 from tui.run_list import SORT_KEYS, SortKey
-from tui.run_summary import Difference, ListedState, RunSummary, differences_of_all
+from tui.run_signs import MUTED, SIGNS
+from tui.run_summary import Difference, RunSummary, differences_of_all
 from tui.widgets.small_curve import block_curve
 
-# (sign, theme colour): a state is told by its sign and its word, never by colour alone.
-STATE_SIGNS: dict[ListedState, tuple[str, str]] = {
-    "starting": ("◌", "success"),
-    "running": ("●", "success"),
-    "paused": ("‖", "warning"),
-    "stopping": ("◌", "warning"),
-    "finished": ("✓", "primary"),
-    "stopped": ("■", "muted"),
-    "failed": ("✗", "error"),
-    "lost": ("?", "warning"),
-    "unreadable": ("?", "error"),
-}
+_COLOURS = ("primary", "secondary", "accent", "success", "warning", "error")
 _PADDING = 2  # a column's own, one cell on each side
 _WIDE = 110  # from here on there is room for what differs
 
@@ -70,7 +60,14 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
             super().__init__()
             self.key = key
 
-    COLOURS: ClassVar[tuple[str, ...]] = ("success", "warning", "error", "primary", "accent")
+    COLOURS: ClassVar[tuple[str, ...]] = (
+        "success",
+        "warning",
+        "error",
+        "primary",
+        "secondary",
+        "accent",
+    )
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row", zebra_stripes=False)
@@ -193,18 +190,18 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
         self, layout: Sequence[_Column], run: RunSummary, differing: Sequence[Difference]
     ) -> list[Text]:
         width = {column.key: column.width for column in layout}
-        sign, colour = STATE_SIGNS[run.state]
+        sign, colour = SIGNS[run.state]
         style = self._colours[colour]
         texts = {
-            "mark": Text("◆" if run.path in self.marked else "", self._colours["accent"]),
+            "mark": Text("◆" if run.path in self.marked else "", self._colours["$accent"]),
             "state": Text.assemble((sign, style), f" {run.state}"),
             "name": Text(in_one_line(run.name[len(self._shared) :]), "bold" if run.alive else ""),
             "progress": self._progress(run, style, width["progress"]),
             "loss": Text(loss_in_words(run.best_loss)),
-            "curve": Text(block_curve(run.curve, width["curve"]), self._colours["primary"]),
+            "curve": Text(block_curve(run.curve, width["curve"]), self._colours["$primary"]),
             "size": Text(quantity(run.size, "B")),
             "age": Text(span_in_words(self.now - run.started) if run.started else "–"),
-            "differs": Text(differences_in_words(differing), self._colours["muted"]),
+            "differs": Text(differences_in_words(differing), self._colours[MUTED]),
         }
         cells = []
         for column in layout:
@@ -223,7 +220,7 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
             return Text(percent)
         done = int(run.progress * bar)
         return Text.assemble(
-            ("━" * done, style), ("─" * (bar - done), self._colours["muted"]), f" {percent}"
+            ("━" * done, style), ("─" * (bar - done), self._colours[MUTED]), f" {percent}"
         )
 
     def _recolour(self, theme: Theme) -> None:
@@ -232,9 +229,9 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
 
     def _read_colours(self) -> dict[str, str]:
         variables = self.app.theme_variables
-        colours = {name: variables[name] for name in self.COLOURS}
+        colours = {f"${name}": variables[name] for name in _COLOURS}
         back, front = Color.parse(variables["surface"]), Color.parse(variables["foreground"])
-        return {**colours, "muted": back.blend(front, 0.6).hex}
+        return {**colours, MUTED: back.blend(front, 0.6).hex}
 
 
 def shared_folder(runs: Sequence[RunSummary]) -> str:

@@ -9,6 +9,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from tui.figures import loss_in_words
+from tui.run_signs import MUTED
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
 
@@ -70,8 +71,8 @@ class SmallCurve(Widget):
     def render(self) -> RenderResult:
         width, height = self.content_size
         if len(self.values) < 2 or height < 2:
-            return Content.styled("no curve yet", "$foreground 60%") if height else Content()
+            return Content.styled("no curve yet", MUTED) if height else Content()
         lines = area_curve(self.values, width, height - 1)
         first, last = loss_in_words(self.values[0]), loss_in_words(self.values[-1])
         gap = " " * max(1, width - len(first) - len(last))
-        return Content.assemble("\n".join(lines), "\n", (first + gap + last, "$foreground 60%"))
+        return Content.assemble("\n".join(lines), "\n", (first + gap + last, MUTED))

@@ -7,11 +7,11 @@ from textual.widgets import Static
 
 from simplegpt.progress import quantity
 from tui.figures import count_in_words, in_one_line
+from tui.run_signs import MUTED
 from tui.text_look import Survey, TextHead, TokenLook, alphabet_in_words
 from tui.widgets.text_flow import printable
 from tui.widgets.text_sample import TextSample
 
-_MUTED = "$foreground 60%"
 # More of an alphabet than this tells nobody more, and would push the text off the screen.
 _MOST_ALPHABET = 150
 
@@ -65,7 +65,7 @@ class TextPreview(Vertical):
         """A corpus that is not here yet, or a text that is no text."""
         self.head = None
         facts = Content.assemble(
-            (in_one_line(name), "bold"), (f"\n{about}" if about else "", _MUTED)
+            (in_one_line(name), "bold"), (f"\n{about}" if about else "", MUTED)
         )
         self.query_one("#facts", Static).update(facts)
         self.text.show((), coloured=False)
@@ -108,7 +108,7 @@ class TextPreview(Vertical):
             more = "" if survey.is_whole else "more than "
             facts.append(f"{more}{count_in_words(survey.lines)} lines")
         lines = [
-            Content.assemble((in_one_line(name), "bold"), (f"  {' · '.join(facts)}", _MUTED)),
+            Content.assemble((in_one_line(name), "bold"), (f"  {' · '.join(facts)}", MUTED)),
             _alphabet(survey),
         ]
         self.query_one("#facts", Static).update(Content("\n").join(lines))
@@ -116,7 +116,7 @@ class TextPreview(Vertical):
 
 def _alphabet(survey: Survey | None) -> Content:
     if survey is None:
-        return Content.styled("reading its alphabet …", _MUTED)
+        return Content.styled("reading its alphabet …", MUTED)
     words = alphabet_in_words(survey.characters)
     if len(words) > _MOST_ALPHABET:
         words = words[:_MOST_ALPHABET].rsplit(" ", 1)[0] + " …"
