@@ -188,6 +188,23 @@ async def test_cancel_leaves_nothing_and_says_so(text: Path, workplace: Path) ->
     assert list((workplace / "data").iterdir()) == [text]
 
 
+async def test_nothing_else_is_chosen_while_it_works(text: Path) -> None:
+    (text.parent / "other.txt").write_text(VERSE)
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        screen.panel.start(100)
+        chosen = screen.choice
+        screen.query_one("#corpora").focus()
+        await pilot.press("up", "enter")  # another text
+        await pilot.press("end", "enter")  # another file
+        await pilot.press("f7", "f9")
+        await settle(pilot)
+        assert pilot.app.screen is screen
+        assert screen.choice is chosen
+        assert screen.panel.phase == "working"
+    assert not (text.parent / "verse").exists()
+
+
 async def test_quitting_while_it_writes_leaves_neither_process_nor_half_files(
     text: Path, workplace: Path
 ) -> None:

@@ -128,9 +128,12 @@ config. A text marked ↓ is not on this machine yet: Enter fetches it.
             self.look_at(self.choices[event.option_index])
 
     @on(OptionList.OptionSelected, "#corpora")
-    def _corpus_selected(self, event: OptionList.OptionSelected) -> None:
+    async def _corpus_selected(self, event: OptionList.OptionSelected) -> None:
         if event.option_index >= len(self.choices):
-            self.action_pick_file()
+            await self.run_action("pick_file")  # where it can be done now
+            return
+        if self.panel.phase == "working":
+            self.notify("One text at a time: wait for this one, or cancel it with Esc.")
             return
         choice = self.choices[event.option_index]
         self.look_at(choice)
@@ -188,8 +191,12 @@ config. A text marked ↓ is not on this machine yet: Enter fetches it.
             self.action_prepare()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if not self.is_mounted:
+            return True
+        if action == "pick_file":
+            return self.panel.phase != "working"
         needed = {"prepare": "choosing", "open_config": "done", "cancel": "working"}.get(action)
-        return needed is None or not self.is_mounted or self.panel.phase == needed
+        return needed is None or self.panel.phase == needed
 
     def action_switch_sample(self) -> None:
         """Show the text or its tokens, where there is room for only one."""
