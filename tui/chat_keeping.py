@@ -18,14 +18,17 @@ class Keeper:
         self.store = ConversationStore(folder / "conversations")
         self.prompts = folder / "prompts.jsonl"
         self._complain = complain
-        self._waiting: dict[str, list[str]] = {}
+        self._waiting: dict[str, Conversation] = {}
         self._is_writing = False
 
     def add(self, conversation: Conversation) -> bool:
         """Note a conversation's state; True where `write` has to be run for it."""
         if not conversation.turns:
             return False
-        self._waiting[conversation.id] = conversation.lines()
+        # Turns are frozen: a shallow copy is a state, and is turned into lines in the thread.
+        self._waiting[conversation.id] = Conversation(
+            conversation.header, conversation.turns.values()
+        )
         return not self._is_writing
 
     async def write(self) -> None:
@@ -33,9 +36,9 @@ class Keeper:
         self._is_writing = True
         try:
             while self._waiting:
-                name, lines = self._waiting.popitem()
+                _, state = self._waiting.popitem()
                 try:
-                    await asyncio.to_thread(self.store.save, name, lines)
+                    await asyncio.to_thread(self.store.save, state)
                 except OSError as error:
                     self._complain(f"The conversation cannot be kept: {error}.")
         finally:
@@ -44,9 +47,9 @@ class Keeper:
     def write_now(self) -> None:
         """Write what waits before the workbench quits."""
         while self._waiting:
-            name, lines = self._waiting.popitem()
+            _, state = self._waiting.popitem()
             try:
-                self.store.save(name, lines)
+                self.store.save(state)
             except OSError as error:
                 self._complain(f"The conversation cannot be kept: {error}.")
 

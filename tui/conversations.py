@@ -219,10 +219,10 @@ class ConversationStore:
     def path(self, conversation_id: str) -> Path:
         return self.folder / f"{conversation_id}.jsonl"
 
-    def save(self, conversation_id: str, lines: list[str]) -> None:
+    def save(self, conversation: Conversation) -> None:
         """Replace a conversation's file. Raises OSError where it cannot be written."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path(conversation_id), "\n".join(lines) + "\n")
+        write_atomically(self.path(conversation.id), to_jsonl(conversation))
 
     def load(self, conversation_id: str) -> Conversation | None:
         """The conversation, or None where it is not there or cannot be read."""

@@ -55,7 +55,7 @@ def test_saved_conversation_comes_back_equal(conversation: Conversation, tmp_pat
             logprobs=[-0.5, float("-inf")],
         )
     )
-    store.save(conversation.id, conversation.lines())
+    store.save(conversation)
     loaded = store.load(conversation.id)
     assert loaded is not None
     assert loaded.header == conversation.header
@@ -91,10 +91,10 @@ def test_file_without_a_header_is_no_conversation(tmp_path: Path) -> None:
 
 def test_search_finds_every_word_in_any_branch(conversation: Conversation, tmp_path: Path) -> None:
     store = ConversationStore(tmp_path)
-    store.save(conversation.id, conversation.lines())
+    store.save(conversation)
     other = Conversation()
     other.add(Turn(role="you", text="All the world's a stage"))
-    store.save(other.id, other.lines())
+    store.save(other)
     assert [item.id for item in store.search("NOT be")] == [conversation.id]
     assert [item.id for item in store.search()] == [other.id, conversation.id], "latest first"
     assert store.search("not stage") == []
@@ -103,11 +103,11 @@ def test_search_finds_every_word_in_any_branch(conversation: Conversation, tmp_p
 
 def test_deleted_conversation_can_be_put_back(conversation: Conversation, tmp_path: Path) -> None:
     store = ConversationStore(tmp_path)
-    store.save(conversation.id, conversation.lines())
+    store.save(conversation)
     removed = store.delete(conversation.id)
     assert removed is not None
     assert store.load(conversation.id) is None
-    store.save(removed.id, removed.lines())
+    store.save(removed)
     assert store.search()[0].title == conversation.title
 
 

@@ -133,7 +133,7 @@ Every word typed has to occur in a conversation's title, model or text, in any o
 
     @work(thread=True, group="remove")
     def _bring_back(self, conversation: Conversation, query: str) -> None:
-        self.store.save(conversation.id, conversation.lines())
+        self.store.save(conversation)
         self.post_message(ConversationsFound(self.store.search(query)))
 
 

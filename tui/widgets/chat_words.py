@@ -9,14 +9,14 @@ from tui.conversations import Turn
 from tui.figures import count_in_words, loss_in_words
 from tui.widgets.text_flow import one_line, printable
 
-BAR_WIDTH = 20
+BAR_WIDTH = 14
 METER_WIDTH = 8
 REASONS = {
-    "length": "ended at the token limit",
-    "stop": "ended at a stop text",
-    "end_of_text": "the model ended the text",
+    "length": "token limit",
+    "stop": "stop text",
+    "end_of_text": "the model ended it",
     "cancelled": "stopped",
-    None: "cut off: the engine ended",
+    None: "the engine ended",
 }
 MUTED = "$foreground 55%"
 """For `Content`: there, $text-muted means the contrast to a background that it does not know."""
@@ -42,12 +42,12 @@ def short_name(model: str) -> str:
     return printable(name.removesuffix(".ckpt"))
 
 
-def loading_in_words(loading: Loading, model: str) -> str:
-    """How far a load is, with a bar."""
+def loading_in_words(loading: Loading, name: str) -> str:
+    """How far the load of a model is, with a bar."""
     full = round(loading.progress * BAR_WIDTH)
     bar = "━" * full + "─" * (BAR_WIDTH - full)
     doing = printable(loading.message)
-    return f"Loading {short_name(model)}  {bar} {loading.progress:.0%}  {doing} · Esc stops it"
+    return f"Loading {name}  {bar} {loading.progress:.0%}  {doing} · Esc stops"
 
 
 def figures_in_words(turn: Turn, width: int) -> str:

@@ -23,7 +23,7 @@ WELCOME = Content.from_markup(
 Write a beginning below and press [b]Enter[/]. The model's words follow yours; \
 [b]Ctrl+G[/] lets it go on, [b]Ctrl+R[/] asks for another answer, [b]Esc[/] stops it.
 
-[b]Tab[/] goes to the text: there [b]Enter[/] on a token shows what else could have come.
+[b]Shift+Tab[/] goes to the text: there [b]Enter[/] on a token shows what else could have come.
 [b]F7[/] chooses the model, [b]F8[/] finds earlier conversations, [b]/help[/] lists the commands.
 """
 )

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from itertools import groupby
+from typing import ClassVar, NamedTuple
 
 from rich.segment import Segment
 from rich.style import Style
@@ -18,10 +19,20 @@ from textual.strip import Strip
 
 from tui.conversations import Turn
 from tui.widgets.pieces import Piece, pieces_of
-from tui.widgets.text_flow import NEWLINE, Run, TextFlow
+from tui.widgets.text_flow import NEWLINE, TextFlow
 
 GUTTER = "▎ "
 SHADES = 24
+
+
+class Look(NamedTuple):
+    """How a piece is drawn."""
+
+    name: str
+    """Of its component class."""
+    shade: int | None
+    """Its probability's colour, where these are shown."""
+    cursor: bool
 
 
 @dataclass
@@ -91,6 +102,7 @@ lets you go on from there. A click does the same; drag to select text.
         self._follows = True
         self._styles: dict[str, Style] = {}
         self._shades: list[Style] = []
+        self._looks: dict[Look, Style] = {}
 
     # What is shown
 
@@ -143,15 +155,15 @@ lets you go on from there. A click does the same; drag to select text.
         super().notify_style_update()
         self._styles.clear()
         self._shades.clear()
+        self._looks.clear()
 
     def _style(self, name: str) -> Style:
         if name not in self._styles:
             self._styles[name] = self.get_component_rich_style(f"transcript--{name}")
         return self._styles[name]
 
-    def _shade(self, logprob: float) -> Style:
-        """The background for a probability: the worst third of a theme's traffic light to the
-        best, by the square root, so that 1%, 10% and 50% look different."""
+    def _shade(self, shade: int) -> Style:
+        """The background of one of `SHADES`, from a theme's error over warning to success."""
         if not self._shades:
             ground = self.background_colors[1]
             colours = [
@@ -163,16 +175,23 @@ lets you go on from there. A click does the same; drag to select text.
                 low = min(1, int(place))
                 hue = colours[low].blend(colours[low + 1], place - low)
                 self._shades.append(Style(bgcolor=ground.blend(hue, 0.38).rich_color))
-        return self._shades[round(math.sqrt(math.exp(min(0.0, logprob))) * (SHADES - 1))]
+        return self._shades[shade]
 
-    def _run_style(self, run: Run) -> Style:
-        piece = self.pieces[run.piece]
-        style = self._style("given" if piece.given else piece.role)
-        if self.probabilities and piece.logprob is not None:
-            style += self._shade(piece.logprob)
-        if run.piece == self.cursor and self.has_focus:
-            style += self._style("cursor")
-        return style
+    def _look(self, index: int) -> Look:
+        piece = self.pieces[index]
+        shade = shade_of(piece.logprob) if self.probabilities else None
+        name = "given" if piece.given else piece.role
+        return Look(name, shade, index == self.cursor and self.has_focus)
+
+    def _look_style(self, look: Look) -> Style:
+        if look not in self._looks:
+            style = self.rich_style + self._style(look.name)
+            if look.shade is not None:
+                style += self._shade(look.shade)
+            if look.cursor:
+                style += self._style("cursor")
+            self._looks[look] = style
+        return self._looks[look]
 
     def render_line(self, y: int) -> Strip:
         base = self.rich_style
@@ -186,13 +205,12 @@ lets you go on from there. A click does the same; drag to select text.
         selection = self.text_selection
         span = selection.get_span(line) if selection is not None else None
         at = len(GUTTER)
-        for run in runs:
-            style = base + self._run_style(run)
-            text = run.text
-            if text == NEWLINE:
-                seen = self.probabilities or (run.piece == self.cursor and self.has_focus)
-                text = "↵" if seen and self.pieces[run.piece].token is not None else " "
-            segments.extend(self._selected(text, style, at, span))
+        for look, part in groupby(runs, key=lambda run: self._look(run.piece)):
+            text = "".join(run.text for run in part)
+            if text.endswith(NEWLINE):
+                seen = (self.probabilities or look.cursor) and look.name in ("model", "given")
+                text = text[:-1] + ("↵" if seen else " ")
+            segments.extend(self._selected(text, self._look_style(look), at, span))
             at += len(text)
         return Strip(segments).crop_extend(0, width, base).apply_offsets(0, line)
 
@@ -298,3 +316,10 @@ lets you go on from there. A click does the same; drag to select text.
         self.cursor = index
         if again:
             self.action_choose()
+
+
+def shade_of(logprob: float | None) -> int | None:
+    """Which of `SHADES` a probability has: by its square root, so that 1%, 10% and 50% differ."""
+    if logprob is None or math.isnan(logprob):
+        return None
+    return round(math.sqrt(math.exp(min(0.0, logprob))) * (SHADES - 1))
