@@ -66,6 +66,9 @@ class Console:
             # a child process may still hold the pipe open: do not wait for it
             copier.join(timeout=2.0)
         self._saved, self._copiers = [], []
+        if self._terminal is not sys.stdout:
+            self._terminal.close()
+            self._terminal = sys.stdout
 
     def live(self, text: str) -> None:
         """Show `text` in place of the last live line; nothing where there is no terminal."""

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 import warnings
+from contextlib import suppress
 from typing import Any
 
 import lightning
@@ -15,12 +16,14 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from simplegpt.checkpoint import read_checkpoint
 from simplegpt.config import Config
+from simplegpt.config_file import resolved
 from simplegpt.console import Console, duration
 from simplegpt.errors import FAILED, INTERRUPTED, TERMINATED, UserError
 from simplegpt.heartbeat import Heartbeat
 from simplegpt.recorder import Ending, Recorder
-from simplegpt.run import RunDirectory, RunEnded
+from simplegpt.run import RunDirectory, RunEnded, write_atomically
 from simplegpt.samples import SampleWriter
 from simplegpt.training import GPTModule, TokenData
 from simplegpt.warm_start import load_initial_weights
@@ -31,24 +34,27 @@ STEPS_THAT_PAY_FOR_COMPILING = 500
 RECORDERS_SETTINGS = {"val_check_interval", "limit_val_batches", "log_every_n_steps"}
 
 
-def fit(run: RunDirectory, config: Config, *, resume: bool) -> int:
+def fit(run: RunDirectory, config: Config, *, resume: bool, is_first_rank: bool) -> int:
     """Train until the end, a stop or a failure; returns the exit code.
 
-    Raises UserError for what only the libraries can judge (a device that is not there …).
+    Raises UserError for what only the libraries can judge (a device that is not there …). What
+    ends before the first status is written leaves no run behind.
     """
     _quiet()
     status = run.status() if resume else None
     attempt = 1 if status is None else status.attempt + 1
     console, heartbeat = Console(), Heartbeat(run, attempt, config.trainer.max_steps)
-    is_first_rank, recorder = True, None
+    recorder = None
     started = time.monotonic()
     try:
+        if resume:
+            read_checkpoint(run.last_checkpoint)  # a damaged one is told in one message
         torch.manual_seed(config.seed)
         data = TokenData(config)
         recorder = Recorder(run, config, data, console, heartbeat, SampleWriter(config))
         trainer = make_trainer(run, config, recorder)
-        is_first_rank = trainer.is_global_zero
         if is_first_rank:
+            write_atomically(run.config, resolved(config))
             console.copy_to(run.log)
             heartbeat.begin()
         recorder.take_signals()
@@ -70,18 +76,23 @@ def fit(run: RunDirectory, config: Config, *, resume: bool) -> int:
             _take_back(run, heartbeat, console, resume)
         raise
     except BaseException as error:
-        if is_first_rank:
-            _fail(run, heartbeat, console, error)
+        cause = cause_of(error)
+        traceback.print_exception(error)
+        print(f"error: {cause}", file=sys.stderr)
+        if heartbeat.is_writing:
+            _end(run, heartbeat, console, RunEnded(reason="failed", error=cause))
+        elif is_first_rank:
+            _take_back(run, heartbeat, console, resume)
         return FAILED
     finally:
         if recorder is not None:
             recorder.release_signals()
-    if is_first_rank:
-        run.append_event(RunEnded(reason=ending.reason, error=ending.message))
-        if recorder is not None:
-            _summarise(run, recorder, ending, time.monotonic() - started)
-        heartbeat.end(ending.reason)
-        console.close()
+    if heartbeat.is_writing:
+        assert recorder is not None
+        _summarise(run, recorder, ending, time.monotonic() - started)
+        _end(run, heartbeat, console, RunEnded(reason=ending.reason, error=ending.message))
+    elif is_first_rank:
+        _take_back(run, heartbeat, console, resume)
     return ending.exit_code
 
 
@@ -103,7 +114,7 @@ def make_trainer(run: RunDirectory, config: Config, recorder: Recorder) -> light
             enable_model_summary=False,
             use_distributed_sampler=False,
         )
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"[trainer] {error}") from error
 
 
@@ -148,20 +159,18 @@ def _loggers(run: RunDirectory, config: Config) -> list[Logger]:
 
 
 def _take_back(run: RunDirectory, heartbeat: Heartbeat, console: Console, resume: bool) -> None:
-    """A mistake that only showed after the directory was claimed: leave no run behind."""
+    """What ended before it was a run: leave none behind."""
     heartbeat.end("stopped")
     console.close()
     if not resume:
         run.discard()
 
 
-def _fail(run: RunDirectory, heartbeat: Heartbeat, console: Console, error: BaseException) -> None:
-    """Leave a failed run with its cause in a sentence, and the traceback in its log."""
-    cause = cause_of(error)
-    traceback.print_exception(error)
-    print(f"error: {cause}", file=sys.stderr)
-    run.append_event(RunEnded(reason="failed", error=cause))
-    heartbeat.end("failed", cause)
+def _end(run: RunDirectory, heartbeat: Heartbeat, console: Console, event: RunEnded) -> None:
+    """The last words: an event, a status and the log's end."""
+    with suppress(OSError):  # a full disk: the exit code still tells
+        run.append_event(event)
+    heartbeat.end(event.reason, event.error if event.reason == "failed" else None)
     console.close()
 
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from simplegpt.hardware import Hardware
 from simplegpt.run import RunDirectory, State, Status
@@ -82,7 +82,7 @@ class Heartbeat:
                 if time.monotonic() >= next_system:
                     next_system = time.monotonic() + SYSTEM_SECONDS
                     self.run.append_event(hardware.read())
-            except OSError:  # a full disk must not end the run; the next beat tries again
+            except OSError:  # as in _write
                 pass
             if self._stop.wait(STATUS_SECONDS):
                 return
@@ -98,4 +98,6 @@ class Heartbeat:
                     "time": time.time(),
                 }
             )
-            self.run.write_status(self._status)
+            # a full disk must not end the run; the next beat tries again
+            with suppress(OSError):
+                self.run.write_status(self._status)

@@ -7,6 +7,7 @@ All mistakes are told before torch is imported and before anything is written.
 """
 
 import fcntl
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from simplegpt.command_line import CommandParser, add_config_options
 from simplegpt.config import Config
 from simplegpt.errors import UserError, run_command
 from simplegpt.plan import describe, plan
-from simplegpt.run import RunDirectory, find_runs, write_atomically
+from simplegpt.run import RunDirectory, find_runs
 from simplegpt.tokens import open_tokens
 
 # What a resumed run may change: its end, its machines, and what is told of it.
@@ -72,14 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     resume = arguments.resume is not None
     run = RunDirectory(arguments.resume or config.output_dir)
-    # with a trailing move or rename of the directory in mind: it is where it is now
+    # a resumed run may have been moved or renamed: it is where it is now
     config = config.model_copy(update={"output_dir": run.path})
     lock = _claim(run, config, resume) if _is_first_rank() else None
 
     from simplegpt.fitting import fit  # imports torch and lightning: seconds
 
     try:
-        return fit(run, config, resume=resume)
+        return fit(run, config, resume=resume, is_first_rank=lock is not None)
     finally:
         if lock is not None:
             lock.close()
@@ -94,16 +95,16 @@ def _n_train_tokens(config: Config) -> int | None:
 
 
 def _claim(run: RunDirectory, config: Config, resume: bool) -> IO[bytes]:
-    """Make the directory this process's own; raises UserError where it cannot be."""
+    """Make the directory this process's own; raises UserError where it cannot be.
+
+    It holds no run yet: a process that dies before it could train leaves nothing in the way.
+    """
     if resume:
         _check_resumable(run, config)
     elif run.exists():
-        other = run.path.with_name(f"{run.path.name}-2")
-        raise UserError(
-            f"output_dir {run.path} already holds a run\n"
-            f"  go on with it:   --resume\n"
-            f"  start another:   --output_dir {other}"
-        )
+        can_resume = run.last_checkpoint.exists()
+        go_on = "go on with it:   --resume" if can_resume else "it has no checkpoint to resume from"
+        raise UserError(f"output_dir {run.path} already holds a run\n  {go_on}\n{_another(run)}")
     try:
         run.create()
         lock = run.commands.open("rb")
@@ -112,8 +113,13 @@ def _claim(run: RunDirectory, config: Config, resume: bool) -> IO[bytes]:
         raise UserError(f"another process is training in {run.path}") from None
     except OSError as error:
         raise UserError(f"output_dir {run.path}: {error.strerror}") from None
-    write_atomically(run.config, config_file.resolved(config))
     return lock
+
+
+def _another(run: RunDirectory) -> str:
+    names = (run.path.with_name(f"{run.path.name}-{n}") for n in itertools.count(2))
+    free = next(name for name in names if not name.exists())
+    return f"  start another:   --output_dir {free}"
 
 
 def _check_resumable(run: RunDirectory, config: Config) -> None:
@@ -123,7 +129,7 @@ def _check_resumable(run: RunDirectory, config: Config) -> None:
     if status is not None and status.is_alive():
         raise UserError(f"the run at {run.path} is still going (process {status.pid})")
     if not run.last_checkpoint.exists():
-        raise UserError(f"the run at {run.path} has no checkpoint to resume from")
+        raise UserError(f"the run at {run.path} has no checkpoint to resume from\n{_another(run)}")
     stored = config_file.load(run.config, check_files=False)
     differences = _differences(stored, config)
     if differences:

@@ -1,5 +1,6 @@
 """A run's directory is read as it was written, even when half-written, restarted or very long."""
 
+import errno
 import itertools
 import json
 import math
@@ -15,6 +16,7 @@ import pytest
 
 from simplegpt.checkpoint_files import CheckpointFiles, CheckpointInfo, list_checkpoints, read_info
 from simplegpt.config import CheckpointingConfig
+from simplegpt.heartbeat import Heartbeat
 from simplegpt.run import (
     CommandDone,
     LineReader,
@@ -191,6 +193,25 @@ def test_broken_status_is_no_status(run: RunDirectory) -> None:
     run.status_file.write_text('{"state": "dancing"}')
     assert run.status() is None
     assert not run.is_lost()
+
+
+def test_heartbeat_outlives_a_disk_that_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    run = RunDirectory(tmp_path)
+    heartbeat = Heartbeat(run, attempt=1, max_steps=1)
+    monkeypatch.setattr(RunDirectory, "write_status", refuse)
+    heartbeat.begin()
+    with heartbeat.doing("saving"):
+        pass
+    monkeypatch.undo()
+    heartbeat.end("stopped")
+    status = run.status()
+    assert status is not None
+    assert status.state == "stopped"
 
 
 def test_discard_leaves_what_is_not_ours(run: RunDirectory) -> None:

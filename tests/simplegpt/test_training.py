@@ -1,8 +1,10 @@
 """What is learned, from which windows, and that a resumed run repeats the uninterrupted one."""
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -172,6 +174,41 @@ def test_existing_run_is_refused_with_the_ways_on(folder: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)--resume.*--output_dir .*run-2"):
         train(["tiny.toml"])
     assert RunDirectory("run").events.read_bytes() == before
+
+
+def test_start_that_died_before_it_trained_is_not_in_the_way(folder: Path) -> None:
+    assert run_train("tiny.toml", "--trainer.devices", "[0, 1]") == 2  # only Lightning knows
+    assert not Path("run").exists()
+    started = subprocess.Popen([sys.executable, "-m", "simplegpt.train", "tiny.toml"])
+    deadline = time.monotonic() + 60
+    while not RunDirectory("run").commands.exists() and time.monotonic() < deadline:
+        os.sched_yield()
+    started.kill()  # it imports torch now
+    started.wait()
+    assert run_train("tiny.toml") == 0
+
+
+def test_damaged_checkpoint_is_not_resumed_and_the_run_stays_as_it_was(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_train("tiny.toml") == 0
+    run = RunDirectory("run")
+    before = run.status(), run.events.read_bytes(), run.config.read_bytes()
+    run.last_checkpoint.write_bytes(run.last_checkpoint.read_bytes()[:5000])
+    with pytest.raises(UserError, match="damaged or cut short"):
+        train(["--resume", "run", "--trainer.max_steps", "20"])
+    assert (run.status(), run.events.read_bytes(), run.config.read_bytes()) == before
+
+
+def test_run_without_a_checkpoint_tells_the_one_way_on(folder: Path) -> None:
+    RunDirectory("run").create()
+    Path("run/config.toml").write_text(TINY)
+    Path("run-2").mkdir()
+    for arguments in (["tiny.toml"], ["tiny.toml", "--resume"]):
+        with pytest.raises(UserError, match="no checkpoint to resume from") as error:
+            train(arguments)
+        assert "--output_dir" in str(error.value)
+        assert str(error.value).endswith("run-3")
 
 
 def test_mistake_ends_with_code_2_and_writes_nothing(folder: Path) -> None:
