@@ -15,6 +15,13 @@ DOING: dict[CommandName, str] = {
     "resume": "go on",
     "set_lr_factor": "change the learning rate",
 }
+# What the run says it does while it obeys.
+OWN_ACTIVITY: dict[CommandName, str] = {
+    "stop": "saving",
+    "save": "saving",
+    "validate": "validating",
+    "sample": "sampling",
+}
 ENDED: tuple[ShownState, ...] = ("finished", "stopped", "failed", "lost")
 
 
@@ -79,6 +86,8 @@ def in_words(asked: Asked, activity: str) -> tuple[str, str, str]:
         if asked.command == "stop":
             return "✓", "the run has ended", "$text-success"
         return "✗", f"{doing}: the run ended before it answered", "$text-warning"
+    if activity == OWN_ACTIVITY.get(asked.command):
+        return "…", f"asked to {doing}: {activity} now", "$text-warning"
     busy = activity and activity != "training"
     waits = f"{activity} comes to its end first" if busy else "at the end of this step"
     return "…", f"asked to {doing}; {waits}", "$text-warning"

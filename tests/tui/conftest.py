@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from textual.app import App
 from textual.pilot import Pilot
 from textual.screen import ModalScreen
 from textual.widgets import Input, TextArea
+from textual.worker import WorkerCancelled
 
 SETTLE_SECONDS = 20.0
 SMALL, LARGE = (80, 24), (140, 45)
@@ -36,7 +38,8 @@ async def settle(pilot: Pilot[Any]) -> None:
     """
     for _ in range(2):
         if not isinstance(pilot.app.screen, ModalScreen):
-            await asyncio.wait_for(pilot.app.workers.wait_for_complete(), SETTLE_SECONDS)
+            with suppress(WorkerCancelled):  # an exclusive worker made way for its successor
+                await asyncio.wait_for(pilot.app.workers.wait_for_complete(), SETTLE_SECONDS)
         await pilot.pause()
     for field in pilot.app.screen.query(Input):
         field.cursor_blink = False

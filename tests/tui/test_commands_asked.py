@@ -41,3 +41,10 @@ def test_what_still_waits_is_shown_before_what_was_answered() -> None:
     asked.answer([CommandDone(id="a2", command="save")])
     assert asked.last is not None
     assert asked.last.id == "a1"
+
+
+def test_own_activity_is_no_waiting() -> None:
+    asked = CommandsAsked()
+    asked.ask("a1", "validate")
+    assert asked.last is not None
+    assert in_words(asked.last, "validating")[1] == "asked to validate: validating now"

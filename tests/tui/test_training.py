@@ -18,6 +18,7 @@ from tests.tui.conftest import LARGE, SMALL, settle, until
 from tests.tui.runs import NOBODY, SAMPLE, Shape, make_run
 from tui import messages
 from tui.app import Start, Workbench
+from tui.processes.follower import SMALL_BYTES
 from tui.screens.dialogs import Question
 from tui.screens.training import TrainingScreen
 from tui.widgets.plot import CurvePlot
@@ -431,3 +432,22 @@ async def test_run_that_ends_while_one_looks_elsewhere_is_told(workplace: Path) 
         run.write_status(status.model_copy(update={"state": "finished"}))
         await until(pilot, lambda: bool(rung))
         assert any("finished" in n.message for n in app._notifications)
+
+
+async def test_long_history_is_pictured_before_it_is_read_whole(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(workplace / "models" / "r", Shape(steps=6_000, every=1, samples=0))
+    assert run.events.stat().st_size > SMALL_BYTES
+    whole: list[bool] = []
+    take = TrainingScreen._take
+    monkeypatch.setattr(
+        TrainingScreen, "_take", lambda self, event: whole.append(event.whole) or take(self, event)
+    )
+    app = Workbench(messages.OpenRun(run.path))
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: whole == [False, True])
+        view = front(app).view
+        assert view is not None
+        assert len(view.history.train) == 6_000
+        assert view.step == 6_000

@@ -51,8 +51,8 @@ from textual.binding import Binding
 from textual.containers import Container
 from textual.screen import Screen
 from textual.widget import Widget
-from textual.widgets import Footer
 
+from tui.widgets.footer import KeyFooter
 from tui.widgets.header import Header, Mode
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class WorkbenchScreen(Screen[None]):
         yield Header(self.MODE)
         with Container(id="body"):
             yield from self.compose_body()
-        yield Footer(compact=True)
+        yield KeyFooter()
 
     def compose_body(self) -> ComposeResult:
         """The screen's own widgets."""

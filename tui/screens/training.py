@@ -30,6 +30,10 @@ from tui.widgets.run_panels import CheckpointsPanel, LogPanel, SamplesPanel
 from tui.widgets.run_trouble import RunTrouble, Way
 
 LOG_END_LINES = 8
+DRAW_TICKS = 4
+"""Curves of a live run are drawn at every fourth tick: drawing costs the training."""
+YOUNG_ROWS = 100
+"""A curve with fewer points moves visibly, and is drawn at every tick."""
 _GO_ON = Way("pause", "Go on from the last checkpoint")
 _WAYS_TO_A_RUN = (
     Way("config", "Look at a config"),
@@ -86,6 +90,9 @@ picture.
     def __init__(self) -> None:
         super().__init__()
         self._log_end: list[str] = []
+        self._undrawn = False
+        """Whether events came in since the curves were drawn."""
+        self._allowed: dict[str, bool] = {}
 
     def compose_body(self) -> ComposeResult:
         yield RunHead()
@@ -137,8 +144,11 @@ picture.
         if view.state in ENDED:
             self.asked.run_ended()
         if not view.frozen:
-            new_curves = update is None or bool(update.events)
-            self.show_all(redraw=new_curves)
+            self._undrawn = self._undrawn or update is None or bool(update.events)
+            young = len(view.history.train) < YOUNG_ROWS
+            slow = update is not None and view.alive and not young
+            due = not slow or self._ticks % DRAW_TICKS == 0
+            self.show_all(redraw=self._undrawn and due)
 
     def start_changed(self, said: str) -> None:
         self.query_one(RunTrouble).clear()
@@ -174,6 +184,7 @@ picture.
         if was_empty and not self.has_class("-empty"):
             self.action_panel("plot")
         if redraw:
+            self._undrawn = False
             self.query_one(PlotPanel).show(history, notices(history))
             self.query_one(SamplesPanel).show(history)
             self.query_one(CheckpointsPanel).show(history)
@@ -182,7 +193,6 @@ picture.
         if view is not None:
             self._show_answer()
             self._show_trouble()
-        self.refresh_bindings()
 
     def _show_controls(self) -> None:
         paused = self.view is not None and self.view.state == "paused"
@@ -193,6 +203,9 @@ picture.
         for name in ("save", "validate", "sample"):
             allowed[name] = self.check_action("ask", (name,)) is True
         self.query_one(RunControls).show({"pause": pause}, allowed)
+        if allowed != self._allowed:
+            self._allowed = allowed
+            self.refresh_bindings()  # the footer is made anew: not at every tick
 
     def _show_answer(self) -> None:
         assert self.view is not None

@@ -31,6 +31,8 @@ class RunActions(RunFollowing):
     def __init__(self) -> None:
         super().__init__()
         self.asked = CommandsAsked()
+        self.panel = PANELS[0]
+        """The one that is shown where there is room for one only."""
         self.edits: Mapping[str, Any] = {}
         """Edits that would help a run that failed."""
         self.failed_config: Path | None = None
@@ -89,7 +91,8 @@ class RunActions(RunFollowing):
         if self.view.state in ENDED:
             self.post_message(messages.ResumeTraining(self.view.path))
         else:
-            self.ask("resume" if self.view.state == "paused" else "pause")
+            paused = self.view.state == "paused" or self.asked.pending("pause")
+            self.ask("resume" if paused else "pause")
 
     @work(exclusive=True, group="question")
     async def action_stop(self) -> None:
@@ -183,17 +186,28 @@ class RunActions(RunFollowing):
 
     def action_panel(self, name: str) -> None:
         """Show a panel where there is room for one only; go to it where there is for all."""
-        self.query_one(PanelTabs).choose(name)
-        for other in PANELS:
-            self.query_one(f"#panel-{other}").set_class(other == name, "-chosen")
-        for column in ("#left", "#right"):
-            self.query_one(column).set_class(bool(self.query(f"{column} .-chosen")), "-chosen")
+        self.panel = name
+        self.choose_panel()
         panel = self.query_one(f"#panel-{name}")
         for widget in panel.query("CurvePlot, DataTable, RichLog"):
             if widget.display:
                 widget.focus()
                 return
         panel.focus()
+
+    def choose_panel(self) -> None:
+        """Show `panel` alone, in a small terminal. In a large one all are shown, and marking
+        one of them would only lay out the whole screen anew."""
+        if not (self.has_class("-narrow") or self.has_class("-short")):
+            return
+        self.query_one(PanelTabs).choose(self.panel)
+        for name in PANELS:
+            self.query_one(f"#panel-{name}").set_class(name == self.panel, "-chosen")
+        for column in ("#left", "#right"):
+            self.query_one(column).set_class(bool(self.query(f"{column} .-chosen")), "-chosen")
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.choose_panel)
 
     @on(PanelTabs.Chosen)
     def _panel_chosen(self, event: PanelTabs.Chosen) -> None:

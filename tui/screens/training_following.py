@@ -21,6 +21,7 @@ from tui.processes.follower import (
     read_all,
     size_of,
 )
+from tui.processes.history_reader import read_in_child
 from tui.processes.trainer import Trainer, output_directory
 from tui.run_words import RunView
 from tui.screens.base import WorkbenchScreen
@@ -139,7 +140,12 @@ class RunFollowing(WorkbenchScreen):
         size = size_of(run.events)
         if size > SMALL_BYTES:
             self.post_message(Read(generation, first_picture(run), size, whole=False))
-        found = read_all(run, lambda: worker.is_cancelled)
+            try:
+                found = read_in_child(run, lambda: worker.is_cancelled)
+            except (OSError, RuntimeError):
+                found = read_all(run, lambda: worker.is_cancelled)  # slower, and here
+        else:
+            found = read_all(run, lambda: worker.is_cancelled)
         if found is not None:
             self.post_message(Read(generation, *found, whole=True))
 
