@@ -1,5 +1,6 @@
 """The writing part of the Data screen: the token files made by a child process, then the config."""
 
+import asyncio
 import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ from tui.screens.dialogs import Answer, Question
 
 if TYPE_CHECKING:
     from simplegpt.data import Done
+
+STILL_READING = "The text is still being read; a moment."
+READING_LOOKS, READING_GLANCE = 200, 0.05  # how often, and seconds between: ten in all
 
 
 @dataclass
@@ -74,7 +78,7 @@ class DataWriting(DataLooking):
         if self.problem is not None:
             return self.problem
         if self.look is None:
-            return "The text is still being read; a moment."
+            return STILL_READING
         fraction = self.panel.fraction
         if fraction is None:
             return "The part for validation is a percentage, from 0 to below 100."
@@ -88,7 +92,12 @@ class DataWriting(DataLooking):
     @work(group="prepare", exclusive=True)
     async def action_prepare(self) -> None:
         """Write the token files; where there are some already, ask first."""
-        planned = self.planned()
+        for _ in range(READING_LOOKS):  # Enter came before the text was read: not in vain
+            planned = self.planned()
+            if planned != STILL_READING:
+                break
+            self.preview.show_problem(planned)
+            await asyncio.sleep(READING_GLANCE)
         if isinstance(planned, str):
             self.preview.show_problem(planned)
             return
