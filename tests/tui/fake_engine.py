@@ -6,6 +6,7 @@ comes; ``missing`` fails to load; ``crash`` dies while it loads; ``mortal`` dies
 """
 
 import math
+import os
 import queue
 import sys
 import threading
@@ -32,6 +33,8 @@ class FakeEngine:
                 self.cancelled.add(request.target)
             else:
                 self.requests.put(request)
+        if self.model == "forever":
+            os._exit(0)  # as the real one: it ends with its input, whatever it does
         self.requests.put(None)
 
     def say(self, answer: protocol.Message) -> None:

@@ -12,6 +12,7 @@ from tests.tui.chatting import FAKE, notices, say, until
 from tests.tui.conftest import LARGE, SIZES, SMALL, settle
 from tests.tui.test_chat_inside import live_run, save_checkpoint
 from tui.app import Workbench
+from tui.processes.beside import GIB, choose_share
 from tui.screens.chat import ChatScreen
 from tui.screens.time_machine import Era
 
@@ -21,10 +22,12 @@ Size = tuple[int, int]
 
 @pytest.fixture(autouse=True)
 def fixed_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What changes from machine to machine: the engine, ages, what is downloaded."""
+    """What changes from machine to machine: the engine, ages, downloads, what is free."""
     monkeypatch.setattr("tui.processes.engine.ENGINE_COMMAND", FAKE)
     monkeypatch.setattr("tui.screens.chat_conversations.span_in_words", lambda seconds: "5 min")
     monkeypatch.setenv("HF_HOME", "/nowhere")
+    busy = choose_share(0, memory_free=64 * GIB, cores_free=0)
+    monkeypatch.setattr("tui.screens.chat_beside.measure_share", lambda path: busy)
 
 
 async def chat(pilot: Pilot[Any], model: str | None = "models/shakespeare-char") -> ChatScreen:

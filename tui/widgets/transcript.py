@@ -147,6 +147,8 @@ lets you go on from there. A click does the same; drag to select text.
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
+        # Textual leaves out a scroll bar that is not shown yet: it would come up at the top.
+        self.vertical_scrollbar.position = new_value
         self._follows = self.is_vertical_scroll_end
 
     # Looks
