@@ -10,7 +10,7 @@ from textual.widgets import Button, Input, Select, Static, Switch, TextArea
 
 from simplegpt.run import RunDirectory
 from tests.tui.configs import BASE, CONFIG, MACHINE, PATH, config_screen, make_project
-from tests.tui.conftest import SIZES, SMALL, settle
+from tests.tui.conftest import LARGE, SIZES, SMALL, settle
 from tests.tui.runs import Shape, make_run
 from tui import messages
 from tui.config_facts import Machine, Speed
@@ -184,7 +184,7 @@ async def test_undo_redo_reset_and_unset() -> None:
         assert screen.document.text == CONFIG
         await pilot.press("escape", "R")
         await screen.go_to("data.seq_len")
-        await screen.run_action("screen.unset")
+        await pilot.press("ctrl+t")
         await settle(pilot)
         assert state(screen, "data.seq_len").origin == "default"
         assert shown(screen, "data.seq_len") == "1024"
@@ -209,12 +209,12 @@ async def test_search_shows_what_matches_and_escape_shows_all() -> None:
 async def test_the_unsaved_view_shows_only_what_was_changed() -> None:
     async with config_screen() as (pilot, screen):
         await screen.go_to("model.n_layer")
-        await pilot.press("end", "2", "ctrl+t")
+        await pilot.press("end", "2", "escape", "v")
         await settle(pilot)
         found = {one.setting.key for one in screen.query(FormField) if one.region.height}
         assert {"model.n_layer", "model.n_vocab", "trainer.max_steps"} <= found  # of this file
         assert "model.bias" not in found
-        await pilot.press("ctrl+t")
+        await pilot.press("v")
         await settle(pilot)
         found = {one.setting.key for one in screen.query(FormField) if one.region.height}
         assert found == {"model.n_layer"}
@@ -493,7 +493,7 @@ async def test_buttons_do_what_the_keys_do(button: str) -> None:
         "#view-file": lambda screen: screen.view == "file",
         "#open": lambda screen: isinstance(screen.app.screen, OpenQuestion),
     }
-    async with config_screen() as (pilot, screen):
+    async with config_screen(LARGE) as (pilot, screen):
         screen.query_one(button, Button).press()
         for _ in range(500):
             if done[button](screen):

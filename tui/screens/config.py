@@ -62,7 +62,10 @@ class ConfigScreen(ConfigActions):
     HELP = """\
 Each field is a key of the TOML file. **●** marks what differs from the file on disk, and at the
 right stands where a value comes from: this file, an include, or the default. An empty optional
-field is *off*. **Esc** leaves a field; then the single letters act.
+field is *off*. **Ctrl+R** puts a field back to what the file says; **Ctrl+T** takes it out of the
+file, so that the include or the default holds. **Esc** leaves a field; then the single letters act:
+**o**pen, **n**ew from a template, save **a**s, re**l**oad, **v**iew, **R**eset all, **+** and **-**
+unfold and fold.
 
 Mistakes are told under their field while you type, and **Ctrl+G** goes from one to the next.
 **F8** turns to the TOML itself and back. **F7** shows what a save would change, and saves; **F9**
@@ -77,9 +80,9 @@ starts the training.
         Binding("ctrl+b", "undo", "Undo", tooltip="Take the last change back"),
         Binding("ctrl+n", "redo", "Redo", show=False, tooltip="Make it again"),
         Binding("ctrl+r", "reset", "Reset", tooltip="Put this field back to what the file says"),
-        Binding("ctrl+t", "next_view", "View", show=False, tooltip="All, this file, unsaved"),
+        Binding("ctrl+t", "unset", "Unset", show=False, tooltip="Take the field out of this file"),
+        Binding("v", "next_view", "View", show=False, tooltip="All, this file, unsaved"),
         Binding("slash", "search", "Find", show=False),
-        Binding("x", "unset", "Unset", show=False, tooltip="Take the field out of this file"),
         Binding("R", "reset_all", "Reset all", show=False, tooltip="Back to the saved file"),
         Binding("o", "open", "Open", show=False, tooltip="Open another config"),
         Binding("n", "new", "New", show=False, tooltip="A new config from a template"),
@@ -89,6 +92,9 @@ starts the training.
         Binding("minus", "fold_all", "Fold all", show=False, tooltip="Close every section"),
         Binding("escape", "leave_field", "Leave the field", show=False),
     ]
+
+    # Beside the consequences there is room for the files' buttons only on a wide terminal.
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (130, "-roomy")]  # noqa: RUF012
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,6 +115,7 @@ starts the training.
                     yield Static(id="where", markup=False)
                     yield Button("Form", id="tab-form", tooltip="The form (F8)")
                     yield Button("TOML", id="tab-toml", tooltip="The file itself (F8)")
+                    yield Button("Train", id="train", tooltip="Start a training of this (F9)")
                 with Horizontal(id="tools"):
                     yield Input(
                         placeholder="find a setting (Ctrl+L)",
@@ -132,6 +139,9 @@ starts the training.
     def on_mount(self) -> None:
         self.query_one("SectionTitle").focus()
         self.refresh_document()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self.show_bar)
 
     def shown(self) -> None:
         self._look_at_machine()
@@ -176,15 +186,23 @@ starts the training.
     def show_bar(self) -> None:
         document, problems = self.document, self.problems
         changed = len(document.changed_keys())
-        state = Content()
+        where = self.query_one("#where", Static)
+        signs = []
         if document.is_changed:
-            many = f"{changed} change{'s' * (changed != 1)}" if changed else "text changed"
-            state += Content.styled(f"  ● {many}", "$text-warning")
+            many = f" change{'s' * (changed != 1)}" if changed else "text changed"
+            signs.append((f"● {changed or ''}", many, "$text-warning"))
         if problems:
-            count = f"  ✗ {len(problems)} mistake{'s' * (len(problems) > 1)}"
-            state += Content.styled(count, "$text-error")
+            signs.append(
+                (f"✗ {len(problems)}", f" mistake{'s' * (len(problems) > 1)}", "$text-error")
+            )
+        length = len(document.name) + sum(2 + len(sign + words) for sign, words, _ in signs)
+        is_long = 0 < where.size.width < length
+        state = Content("").join(
+            Content.styled(f"  {sign}" if is_long else f"  {sign}{words}", style)
+            for sign, words, style in signs
+        )
         name = Content.styled(document.name, "bold")
-        self.query_one("#where", Static).update(Content.assemble(name, state), layout=False)
+        where.update(Content.assemble(name, state), layout=False)
         form = self.query_one(ContentSwitcher).current == "form"
         self.query_one("#tab-form").set_class(form, "-on")
         self.query_one("#tab-toml").set_class(not form, "-on")

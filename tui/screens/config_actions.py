@@ -45,6 +45,8 @@ class ConfigActions(ConfigFiles):
 
     @on(FormField.Typed)
     def _typed(self, event: FormField.Typed) -> None:
+        if event.is_stale():  # a later letter is on its way: showing this one would undo it
+            return
         self.document.type(event.key, event.text)
         self.refresh_document()
 
@@ -198,7 +200,7 @@ class ConfigActions(ConfigFiles):
                 self.view = view
                 await self._filter()
 
-    @on(Button.Pressed, "#open, #new, #save_as")
+    @on(Button.Pressed, "#open, #new, #save_as, #train")
     async def _file_pressed(self, event: Button.Pressed) -> None:
         await self.run_action(f"screen.{event.button.id}")
 

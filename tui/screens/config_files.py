@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from textual import work
 from textual.message import Message
+from textual.widgets import Button
 
 from simplegpt import hardware
 from simplegpt.config_file import config_folder
@@ -41,6 +42,10 @@ class ConfigFiles(WorkbenchScreen):
         """Show the document as it is now; `typed_toml`: its text is on the screen already."""
         raise NotImplementedError
 
+    def show_tab(self, tab: str) -> None:
+        """Turn to ``form`` or ``toml``."""
+        raise NotImplementedError
+
     async def go_to(self, key: str) -> None:
         """Put the cursor into the field of `key`."""
         raise NotImplementedError
@@ -66,6 +71,8 @@ class ConfigFiles(WorkbenchScreen):
         if values and not self.document.has_syntax_error:
             self.document.lay_over(values)
             self.refresh_document()
+            self.show_tab("form")
+            self.query_one("#train", Button).focus()  # Enter goes on
 
     async def _may_leave(self) -> bool:
         """Unsaved changes were saved or given up, or there are none."""

@@ -40,7 +40,7 @@ was trained on this machine: it is scaled from the earlier run that is nearest i
         self.border_subtitle = "before the mistakes" if outdated and costs else ""
         if costs is None:
             waiting = Content.styled("Known once the mistakes are mended.", MUTED)
-            self._put(waiting if outdated else Content(), Content())
+            self._put(*[waiting if outdated else Content()] * 2)
         else:
             self._put(in_a_column(costs), in_two_lines(costs))
 

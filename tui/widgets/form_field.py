@@ -36,6 +36,11 @@ class FormField(Widget):
 
         key: str
         text: str
+        editor: Input
+
+        def is_stale(self) -> bool:
+            """Whether more was typed since."""
+            return self.editor.value != self.text
 
     @dataclass
     class Chosen(Message):
@@ -82,7 +87,8 @@ class FormField(Widget):
         return Content("\n").join([first, *problem])
 
     def _problem_lines(self) -> list[str]:
-        return textwrap.wrap(self.state.problem, max(20, self.size.width - 4))
+        width = max(20, self.size.width - 4)
+        return textwrap.wrap(self.state.problem, width, break_on_hyphens=False)
 
     def _fit(self) -> None:
         """As high as its message needs."""
@@ -160,6 +166,8 @@ class FormField(Widget):
     def focus_editor(self) -> None:
         """Put the cursor into the field and bring it into sight."""
         self.screen.set_focus(self._editor)
+        if isinstance(self._editor, Input):
+            self._editor.select_all()  # what is typed now takes the old value's place
         self.scroll_visible(animate=False)
 
     def help_text(self) -> str:
@@ -169,7 +177,7 @@ class FormField(Widget):
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
         if not self._means_the_same(event.value):  # an Input also tells of its first value
-            self.post_message(self.Typed(self.setting.key, event.value))
+            self.post_message(self.Typed(self.setting.key, event.value, event.input))
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:
