@@ -6,6 +6,7 @@ config as plain data under ``hyper_parameters`` (its shape and tokenizer travel 
 one imports no lightning and runs no code from the file.
 """
 
+import os
 import pathlib
 import pickle
 from collections.abc import Callable, Mapping
@@ -76,7 +77,7 @@ def find_model(name_or_path: str, progress: Progress = lambda share, message: No
 
     A hub name is downloaded, unless a file or folder has that name. Raises UserError.
     """
-    path = Path(name_or_path).expanduser()
+    path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 - Path's own raises for no home
     if path.is_dir():
         if (path / "config.json").exists():
             return path

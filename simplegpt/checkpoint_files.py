@@ -5,6 +5,7 @@ is kept (``save_top_k``), each is ``step-N.ckpt`` as well. Beside each lies a si
 ``NAME.ckpt.json``, from which a screen lists checkpoints without opening them.
 """
 
+import math
 import os
 import shutil
 import time
@@ -74,7 +75,7 @@ class CheckpointFiles:
             os.fsync(file.fileno())
         names = ["last.ckpt"] if self.config.save_last else []
         k, score = self.config.save_top_k, info.score
-        if k != 0 and score is not None:
+        if k != 0 and score is not None and math.isfinite(score):
             best = read_info(self.folder / "best.ckpt")
             if best is None or best.score is None or score < best.score:
                 names.append("best.ckpt")

@@ -11,11 +11,12 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import ValidationError
 
-from simplegpt.config import Section
+from simplegpt.config import OWNED_TRAINER_KEYS, Section
 from simplegpt.config_text import literal, typed_value
 from simplegpt.errors import UserError, nearest
 from simplegpt.schema import Setting, settings_of, tables
@@ -32,6 +33,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def __init__(self, **kwargs: Any) -> None:
         kwargs.setdefault("formatter_class", _HelpFormatter)
+        called = Path(sys.argv[0])  # python -m gives the module's file
+        if called.suffix == ".py":
+            kwargs.setdefault("prog", f"python -m {called.parent.name}.{called.stem}")
         super().__init__(allow_abbrev=False, **kwargs)
         # argparse's own pattern takes -1 for a value but -1e-3 for an option.
         self._negative_number_matcher = re.compile(r"^-(?:\d|\.\d|inf$)[\d._eE+-]*$")
@@ -79,6 +83,10 @@ class CommandParser(argparse.ArgumentParser):
         told = []
         for option in options:
             wanted = "--" + option.lstrip("-").replace("-", "_")
+            table, _, name = wanted[2:].partition(".")
+            if table == "trainer" and name in OWNED_TRAINER_KEYS:
+                told.append(f"{option} is set by simplegpt itself: {OWNED_TRAINER_KEYS[name]}")
+                continue
             near = nearest(wanted, known)
             if not near:  # --n_embd for --model.n_embd
                 same = [name for name in known if name.rpartition(".")[2] == wanted[2:]]

@@ -18,7 +18,7 @@ from simplegpt.schema import settings, tables
 def validated(layers: Layers) -> tuple[Config | None, list[Problem]]:
     values = {name: value for name, value in layers.values.items() if name != "include"}
     problems = [
-        problem for key, value in _leaves(values) if (problem := _date_problem(key, value, layers))
+        problem for key, value in _leaves(values) if (problem := _not_json(key, value, layers))
     ]
     for problem in problems:
         _remove(values, problem.keys[0])
@@ -132,13 +132,18 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def _date_problem(key: str, value: Any, layers: Layers) -> Problem | None:
-    """TOML has dates, which no setting takes and JSON does not know."""
+def _not_json(key: str, value: Any, layers: Layers) -> Problem | None:
+    """What TOML or a command line can give and no setting takes: the validation reads JSON."""
     items = value if isinstance(value, list) else [value]
-    if not any(isinstance(one, datetime.date | datetime.time) for one in items):
+    texts = [one for one in items if isinstance(one, str)]
+    if any(isinstance(one, datetime.date | datetime.time) for one in items):
+        what = "not a date"
+    elif any("\0" in one or one.encode(errors="ignore").decode() != one for one in texts):
+        what = "in UTF-8 and without null characters"
+    else:
         return None
     setting = settings().get(key)
-    message = f"must be {setting.allowed}, not a date" if setting else unknown_key(key)
+    message = f"must be {setting.allowed}, {what}" if setting else unknown_key(key)
     return Problem((key,), message, value, layers.origins.get(key, DEFAULT))
 
 

@@ -33,6 +33,7 @@ def data_problems(
         names = tokenizer_names()
         known = f"there are {', '.join(names)}"
         yield ("tokenizer_name",), f"unknown tokenizer{nearest(tokenizer, names)} ({known})"
+        wrong |= {"tokenizer_name"}
     for key in ("data.train_fpath", "data.val_fpath"):
         if key in wrong:
             continue

@@ -120,7 +120,9 @@ class Layers:
             message = f"files must not include each other in a circle: {cycle}"
             self.problems.append(Problem(("include",), message, include, origin))
         elif not target.is_file():
-            message = f"no such file: {target}{nearest_file(target)}"
+            is_folder = target.is_dir()
+            missing = f"no such file: {target}{nearest_file(target)}"
+            message = "is a folder, where a TOML file is needed" if is_folder else missing
             self.problems.append(Problem(("include",), message, include, origin))
         else:
             self.unread = False

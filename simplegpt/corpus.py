@@ -69,10 +69,7 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
 
     Raises UserError for an unknown name, and CorpusUnavailableError where it cannot be had.
     """
-    if name not in CORPORA:
-        raise UserError(
-            f"unknown dataset '{name}'{nearest(name, CORPORA)} (there are: {', '.join(CORPORA)})"
-        )
+    check_name(name)
     corpus = CORPORA[name]
     partial = corpus.path.with_name(f"input.txt.{os.getpid()}.partial")
     try:
@@ -92,6 +89,14 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
     return corpus.path
+
+
+def check_name(name: str) -> None:
+    """Raises UserError where no corpus has that name."""
+    if name not in CORPORA:
+        raise UserError(
+            f"unknown dataset '{name}'{nearest(name, CORPORA)} (there are: {', '.join(CORPORA)})"
+        )
 
 
 def cache_folder() -> Path:

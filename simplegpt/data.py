@@ -175,6 +175,8 @@ def _outputs(options: argparse.Namespace, tokenizer: Tokenizer) -> list[Output]:
     """What to write, checked as far as it can be before the work begins."""
     if bool(options.text_file) == bool(options.dataset):
         raise UserError("say what to read: either --text_file FILE or --dataset NAME")
+    if options.dataset:
+        corpus.check_name(options.dataset)
     if options.workers is not None and options.workers < 1:
         raise UserError(f"--workers {options.workers}: must be 1 or more")
     folder: str | None = options.output_dir or ("data" if options.dataset else None)
@@ -205,7 +207,7 @@ def _outputs(options: argparse.Namespace, tokenizer: Tokenizer) -> list[Output]:
 def _sources(options: argparse.Namespace) -> tuple[Source, ...]:
     """The text files named, or the corpus's; each exists and one of them is not empty."""
     if options.dataset:
-        if options.dataset not in corpus.CORPORA or corpus.CORPORA[options.dataset].is_cached:
+        if corpus.CORPORA[options.dataset].is_cached:
             return (Source(corpus.fetch(options.dataset)),)
         reporter = JsonProgress if options.json_progress else Progress
         total = corpus.CORPORA[options.dataset].size

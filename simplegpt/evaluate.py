@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict
 
 from simplegpt.command_line import CommandParser
 from simplegpt.errors import UserError, run_command
-from simplegpt.inference import load_with_progress, positive, progress_line
+from simplegpt.inference import load_with_progress, model_name, positive, progress_line
 from simplegpt.progress import duration
 from simplegpt.protocol import Device, LoadRequest, Precision
 from simplegpt.tokenizer import Tokenizer
@@ -97,6 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = CommandParser(description="Measure a GPT on a token file, over every token once.")
     parser.add_argument(
         "model",
+        type=model_name,
         metavar="MODEL",
         help="a checkpoint, a run's directory, a folder of Hugging Face's GPT-2, or its hub name",
     )

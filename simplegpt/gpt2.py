@@ -9,6 +9,7 @@ writes one, which transformers' ``GPT2LMHeadModel`` loads with the same logits.
 """
 
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -60,7 +61,7 @@ class Pretrained:
 
 def load_pretrained(name_or_path: str) -> GPT:
     """The GPT-2 in a local folder or of a hub name (downloaded once). Raises UserError."""
-    folder = Path(name_or_path).expanduser()
+    folder = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 - Path's own raises for no home
     return load_folder(folder if folder.is_dir() else find_folder(name_or_path)).gpt
 
 

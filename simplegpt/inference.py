@@ -6,6 +6,7 @@ print whole after it.
 
 import argparse
 import io
+import shutil
 import signal
 import sys
 import time
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model_name_or_ckpt_path",
+        type=model_name,
         default="gpt2",
         metavar="MODEL",
         help="a checkpoint, a run's directory, a folder of Hugging Face's GPT-2, or its name on "
@@ -107,9 +109,19 @@ def positive(text: str) -> int:
     return value
 
 
+def model_name(text: str) -> str:
+    """A name or path of a model, for argparse."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be a checkpoint, a folder or a name, not empty")
+    return text
+
+
 def read_prompts(words: Sequence[str], file: Path | None) -> list[str]:
     """The prompts given as words, on standard input ("-") and in `file`. Raises UserError."""
     prompts = [sys.stdin.read().removesuffix("\n") if word == "-" else word for word in words]
+    for prompt in prompts:
+        if prompt.encode(errors="ignore").decode() != prompt:
+            raise UserError(f"the prompt {prompt!r} is no UTF-8")
     if file is not None:
         try:
             prompts += [line for line in file.read_text(encoding="utf-8").splitlines() if line]
@@ -143,7 +155,8 @@ def progress_line(patience: float = 0.5) -> Callable[[float, str], None]:
         if share >= 1:
             sys.stderr.write("\r\x1b[K")
         elif time.monotonic() - began >= patience:
-            sys.stderr.write(f"\r\x1b[K{share:4.0%} {message[:70]}")
+            line = f"{share:4.0%} {message}"
+            sys.stderr.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
         sys.stderr.flush()
 
     return report

@@ -4,6 +4,7 @@ All that happens between two optimizer steps happens here, in one order: record,
 save, obey. So a checkpoint always lies at a step's end, and a stop never waits for anything else.
 """
 
+import math
 import os
 import signal
 import time
@@ -93,6 +94,7 @@ class Recorder(Callback):
         self._last_plain_line = 0.0
         self._warned_of_nan = False
         self._train_loss = float("nan")
+        """Mean since the last `train_step` event, at the last step that needed it."""
 
     # Lightning's hooks
 
@@ -199,8 +201,9 @@ class Recorder(Callback):
     # What happens at a step's end
 
     def _log_step(self, trainer: lightning.Trainer, module: GPTModule) -> None:
-        loss = module.mean_loss() / trainer.world_size
-        figures = torch.stack([module.all_reduce_sum(loss), self._grad_norm(module)])
+        loss = self._mean_loss(trainer, module)
+        module.forget_losses()
+        figures = torch.stack([loss, self._grad_norm(module)])
         self._train_loss, grad_norm = figures.tolist()  # the one place that waits for the device
         speed = self.throughput.measure()
         if not trainer.is_global_zero:
@@ -225,6 +228,9 @@ class Recorder(Callback):
             self._warn(f"the loss is not a number at step {self.step}: try a lower peak_lr")
         self._show_progress(event)
 
+    def _mean_loss(self, trainer: lightning.Trainer, module: GPTModule) -> torch.Tensor:
+        return module.all_reduce_sum(module.mean_loss() / trainer.world_size)
+
     def _grad_norm(self, module: GPTModule) -> torch.Tensor:
         norm = module.grad_norm
         return torch.zeros((), device=module.device) if norm is None else norm.float()
@@ -246,15 +252,18 @@ class Recorder(Callback):
     def _validate(self, trainer: lightning.Trainer, module: GPTModule) -> None:
         with self._aside("validating"):
             loss = float(module.validation_loss(self.data.validation_loader()))
-        self._validated_at = self.step
+        again, self._validated_at = self._validated_at == self.step, self.step
         self.val_loss = loss
         if self.config.checkpointing.monitor == "train_loss":
+            if self.step % self.config.trainer.log_every_n_steps:
+                self._train_loss = float(self._mean_loss(trainer, module))
             loss = self._train_loss
         early = self.config.early_stopping
         least = early.min_delta if early is not None else 0.0
-        if self.best_loss is None or loss < self.best_loss - least:
+        # infinity and NaN are never the best
+        if loss < (math.inf if self.best_loss is None else self.best_loss - least):
             self.best_loss, self.validations_without_improvement = loss, 0
-        else:
+        elif not again:  # an observer may ask for the same one twice
             self.validations_without_improvement += 1
         self.heartbeat.best_loss = self.best_loss
         if early is not None and self.validations_without_improvement >= early.patience:

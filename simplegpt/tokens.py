@@ -230,9 +230,14 @@ class TokenWriter:
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:
-    """Raise UserError where a token file must not be written: a folder, or one that exists."""
+    """Raise UserError where no token file can be written: a folder, a device, a file there."""
     if path.is_dir():
         raise UserError(f"{path} is a folder; name a file in it, such as {path / 'train.bin'}")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not an ordinary file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise UserError(f"{path} cannot be written: {folder} is a file, not a folder")
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists already; --overwrite replaces it")
 

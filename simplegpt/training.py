@@ -47,10 +47,11 @@ class GPTModule(lightning.LightningModule):
         return loss
 
     def mean_loss(self) -> Tensor:
-        """Mean training loss since the last call, a scalar on the device."""
-        mean = self._loss_sum / max(self._n_losses, 1)
+        """Mean training loss since `forget_losses`, a scalar on the device."""
+        return self._loss_sum / max(self._n_losses, 1)
+
+    def forget_losses(self) -> None:
         self._loss_sum, self._n_losses = torch.zeros_like(self._loss_sum), 0
-        return mean
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # a gradient scaler leaves the unscaling to a fused step, which is after the clipping

@@ -171,6 +171,8 @@ def test_missing_paths_name_what_is_nearest(run: Path) -> None:
         load_model(str(run / "ckpts" / "lst.ckpt"))
     with pytest.raises(UserError, match=rf"did you mean '{run}'"):
         load_model(str(run.parent / "runn" / "ckpts" / "last.ckpt"))
+    with pytest.raises(UserError, match=r"there is no model at '~nobody-such/x\.ckpt'"):
+        load_model("~nobody-such/x.ckpt")
     with pytest.raises(UserError, match="did you mean 'gpt2-medium'"):
         load_model("gpt2-medum")
 

@@ -90,6 +90,18 @@ def test_a_wrong_number_is_told_in_words() -> None:
         sampling_parser().parse_args(["a", "--n_tokens_to_generate", "x"])
 
 
+def test_a_key_of_lightnings_that_is_ours_is_refused_by_name() -> None:
+    with pytest.raises(UserError, match=r"--trainer\.logger is set by simplegpt itself: set tens"):
+        config_parser().parse_args(["run.toml", "--trainer.logger", "true"])
+
+
+def test_help_says_how_the_command_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["/somewhere/simplegpt/data.py"])
+    assert CommandParser().prog == "python -m simplegpt.data"
+    monkeypatch.setattr("sys.argv", ["simplegpt data"])
+    assert CommandParser().prog == "simplegpt data"
+
+
 def test_every_wrong_sampling_option_is_told_at_once() -> None:
     arguments = sampling_parser().parse_args(["--top-k=-1", "--top_p", "2", "--seed", "one"])
     with pytest.raises(UserError) as caught:

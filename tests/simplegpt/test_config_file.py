@@ -350,6 +350,19 @@ def test_a_token_file_without_sidecar_is_read_for_its_largest_id(tmp_path: Path)
     assert load(path, {"data.train_fpath": str(train), "model.n_vocab": "301"}).model.n_vocab == 301
 
 
+@pytest.mark.parametrize("path", ["models/\udcff", "models/\0"])
+def test_a_path_that_is_no_text_is_told(path: str, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("")
+    with pytest.raises(ConfigError, match=r"output_dir = .*must be a path, in UTF-8 and without"):
+        load(tmp_path / "run.toml", {"output_dir": path}, check_files=False)
+
+
+def test_a_folder_as_include_is_told(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('include = "."')
+    with pytest.raises(ConfigError, match=r'run\.toml:1: include = "\.": is a folder'):
+        load(tmp_path / "run.toml")
+
+
 def test_an_unknown_tokenizer_is_told_with_the_nearest_name(tmp_path: Path) -> None:
     train = token_file(tmp_path / "train.bin", [1, 2, 3, 4])
     path = write(
@@ -361,6 +374,8 @@ def test_an_unknown_tokenizer_is_told_with_the_nearest_name(tmp_path: Path) -> N
     assert told.startswith(
         "run.toml:1: tokenizer_name = \"cl100k\": unknown tokenizer; did you mean 'cl100k_base'?"
     )
+    token_file(tmp_path / "train.bin", [1, 2, 3, 4], tokenizer="gpt2")
+    assert mistakes(path, check_files=True) == [told]
 
 
 def plain_text() -> st.SearchStrategy[str]:

@@ -186,6 +186,8 @@ OUT = ["--output_file", "o.bin"]
         (["--text_file", "*.nope", *OUT], "no text file matches *.nope"),
         (["--text_file", "text.txt", "--output_file", "."], "is a folder; name a file in it"),
         (["--text_file", "text.txt", "--output_file", "text.txt", "--overwrite"], "both read and"),
+        (["--text_file", "text.txt", "--output_file", "/dev/null", "--overwrite"], "not an ordin"),
+        (["--text_file", "text.txt", "--output_file", "text.txt/o.bin"], "text.txt is a file, not"),
         (["--text_file", "text.txt"], "say where to write"),
         (OUT, "say what to read"),
         (["--dataset", "tinyshakspeare"], "did you mean 'tinyshakespeare'?"),

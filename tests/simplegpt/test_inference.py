@@ -12,7 +12,7 @@ import torch
 
 from simplegpt.config import ModelConfig, SamplingConfig
 from simplegpt.errors import UserError
-from simplegpt.inference import build_parser, main
+from simplegpt.inference import build_parser, main, progress_line
 from simplegpt.model import GPT
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
@@ -131,11 +131,25 @@ def test_stop_may_be_given_several_times(
         (["a", "--batch_size", "0"], "must be a whole number, at least 1, not '0'"),
         (["a", "--precision", "float8"], "float8"),
         (["--prompt_file", "no/such.txt"], "no/such.txt cannot be read"),
+        (["\udcff"], "is no UTF-8"),
     ],
 )
 def test_mistakes_are_told_before_a_model_is_loaded(argv: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         main([*argv, "--model_name_or_ckpt_path", "there/is/none.ckpt"])
+
+
+def test_an_empty_model_name_is_told() -> None:
+    with pytest.raises(UserError, match="model_name_or_ckpt_path: must be a checkpoint"):
+        main(["a", "--model_name_or_ckpt_path", ""])
+
+
+def test_the_line_while_loading_stays_within_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    progress_line(0)(0.5, "reading a model with a long name")
+    assert capsys.readouterr().err == "\r\x1b[K 50% reading a mode"
 
 
 def test_help_tells_every_sampling_setting_with_its_description(

@@ -1,6 +1,7 @@
 """What is learned, from which windows, and that a resumed run repeats the uninterrupted one."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from simplegpt import config_file
+from simplegpt.checkpoint_files import read_info
 from simplegpt.config import Config, OptimizationConfig
 from simplegpt.errors import UserError
 from simplegpt.optimizer import MuonWithAdamW, make_optimizer, orthogonalize
@@ -234,6 +236,26 @@ def test_early_stopping_ends_a_run_that_does_not_improve(folder: Path) -> None:
     assert (status.state, status.step) == ("finished", 12)
     ended = [event for event in RunDirectory("run").read_events() if isinstance(event, RunEnded)]
     assert "no improvement in 2 validations" in (ended[0].error or "")
+
+
+def test_loss_that_is_no_number_is_never_the_best(folder: Path) -> None:
+    assert run_train("tiny.toml", "--optimization.peak_lr", "1e30") == 0
+    run = RunDirectory("run")
+    assert any(isinstance(e, Validation) and math.isnan(e.val_loss) for e in run.read_events())
+    status = run.status()
+    assert status is not None
+    assert status.best_loss is None
+    assert [path.name for path in run.checkpoints.glob("*.ckpt")] == ["last.ckpt"]
+
+
+def test_train_loss_ranks_checkpoints_at_any_interval(folder: Path) -> None:
+    monitor = ["--checkpointing.monitor", "train_loss", "--trainer.log_every_n_steps", "100"]
+    assert run_train("tiny.toml", *monitor) == 0
+    best = read_info(RunDirectory("run").checkpoints / "best.ckpt")
+    assert best is not None
+    assert best.score is not None
+    assert best.val_loss is not None
+    assert 0.0 < abs(best.score - best.val_loss) < 1.0
 
 
 def test_best_checkpoints_are_kept_and_the_rest_dropped(folder: Path) -> None:
