@@ -14,7 +14,7 @@ from simplegpt import config_file
 from simplegpt import run as core
 
 STEP_SECONDS = 0.01
-MAX_STEPS = {"short": 20}
+MAX_STEPS = {"short": 200}
 
 
 def main() -> int:

@@ -357,6 +357,23 @@ async def test_log_filter_keeps_lines_with_its_words(workplace: Path) -> None:
         await until(pilot, lambda: len(log.lines) == whole)
 
 
+async def test_finished_run_leads_on_to_the_chat_by_enter(
+    config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_TRAINER", "short")
+    app = Stay(None)
+    async with app.run_test(size=SMALL) as pilot:
+        screen = await started(pilot, config)
+        view = screen.view
+        assert view is not None
+        await until(pilot, lambda: view.state == "finished")
+        await until(pilot, lambda: screen.focused is not None and screen.focused.id == "chat")
+        await pilot.press("enter")
+        await until(pilot, lambda: bool(app.wanted))
+    assert app.wanted[0].model == str(core.RunDirectory(view.path).last_checkpoint)
+    assert app.wanted[0].beside_run is None
+
+
 async def test_chat_opens_with_the_newest_checkpoint_beside_the_run(workplace: Path) -> None:
     run = make_run(workplace / "models" / "r", Shape(steps=600))
     app = Stay(messages.OpenRun(run.path))

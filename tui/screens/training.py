@@ -9,6 +9,7 @@ from typing import ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.widgets import Button, Input
 
 from simplegpt.run import RunDirectory
 from tui import commands_asked
@@ -19,7 +20,8 @@ from tui.notices import notices
 from tui.processes.follower import Update
 from tui.run_failure import explain, read_config
 from tui.run_signs import MUTED
-from tui.screens.training_actions import PANELS, RunActions
+from tui.run_words import ShownState
+from tui.screens.training_actions import LIVE, PANELS, RunActions
 from tui.widgets.header import Mode
 from tui.widgets.machine import MachinePanel
 from tui.widgets.panel_tabs import PanelTabs
@@ -90,6 +92,8 @@ picture.
     def __init__(self) -> None:
         super().__init__()
         self._log_end: list[str] = []
+        self._state: ShownState = "none"
+        """As it was last shown."""
         self._undrawn = False
         """Whether events came in since the curves were drawn."""
         self._allowed: dict[str, bool] = {}
@@ -126,7 +130,7 @@ picture.
 
     def run_changed(self) -> None:
         self.asked = CommandsAsked()
-        self._log_end, self.edits = [], {}
+        self._log_end, self.edits, self._state = [], {}, "none"
         self.query_one(LogPanel).clear()
         self.query_one(RunTrouble).clear()
         self.query_one(PlotPanel).overlays.clear()
@@ -143,12 +147,23 @@ picture.
         self.asked.answer(view.history.answers)
         if view.state in ENDED:
             self.asked.run_ended()
+        before, self._state = self._state, view.state
         if not view.frozen:
             self._undrawn = self._undrawn or update is None or bool(update.events)
             young = len(view.history.train) < YOUNG_ROWS
             slow = update is not None and view.alive and not young
             due = not slow or self._ticks % DRAW_TICKS == 0
             self.show_all(redraw=self._undrawn and due)
+        if view.state == "finished" and before in LIVE:
+            self._lead_on()
+
+    def _lead_on(self) -> None:
+        """The run that was watched has finished: Enter talks to it."""
+        chat = self.query_one("RunControls #chat", Button)
+        if self.check_action("chat", ()) is True and not isinstance(self.focused, Input):
+            chat.disabled = False
+            chat.focus()
+            self.query_one(RunControls).answer("✓", "finished: Enter talks to it", "$text-success")
 
     def start_changed(self, said: str) -> None:
         self.query_one(RunTrouble).clear()
