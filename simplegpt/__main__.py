@@ -12,6 +12,7 @@ COMMANDS = {
     "train": "train a GPT on them",
     "inference": "let a trained GPT continue a text",
     "evaluate": "measure a GPT on a token file",
+    "gpt2": "export a GPT as a folder of Hugging Face's",
 }
 
 

@@ -13,7 +13,6 @@ Found = tuple[tuple[str, ...], str]
 """The keys of a mistake, and what to say."""
 
 HOW_TO_MAKE = " (python -m simplegpt.data makes token files)"
-_SAME_VOCABULARY = {"r50k_base": "gpt2"}
 _QUICK = 1 << 20  # tokens of a file without sidecar that are read even when it must be quick
 
 
@@ -52,18 +51,16 @@ def data_problems(
 def _misfits(
     values: Mapping[str, Any], spec: str, tokens: "Tokens", *, scan: bool
 ) -> Iterator[Found]:
+    from simplegpt.tokenizer import is_same_vocabulary
+
     n_vocab, seq_len = values["model"]["n_vocab"], values["data"]["seq_len"]
     if (scan or tokens.tokenizer or len(tokens) <= _QUICK) and tokens.max_id() >= n_vocab:
         message = f"n_vocab ({n_vocab}) must be above {spec}'s largest id ({tokens.max_id()})"
         yield ("model.n_vocab",), message
     wanted = values["tokenizer_name"]
     made_by = tokens.tokenizer
-    if made_by and _vocabulary(made_by) != _vocabulary(wanted):
+    if made_by and not is_same_vocabulary(made_by, wanted):
         yield ("tokenizer_name",), f'must be "{made_by}", which made {spec}, not "{wanted}"'
     if len(tokens) <= seq_len:
         message = f"{spec} has {len(tokens)} tokens, and one window needs seq_len + 1 = "
         yield ("data.seq_len",), f"{message}{seq_len + 1}"
-
-
-def _vocabulary(tokenizer: str) -> str:
-    return _SAME_VOCABULARY.get(tokenizer, tokenizer)

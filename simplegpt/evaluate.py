@@ -12,17 +12,23 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from simplegpt.command_line import CommandParser
 from simplegpt.errors import UserError, run_command
-from simplegpt.inference import load_with_progress, model_name, positive, progress_line
+from simplegpt.inference import (
+    add_loading_options,
+    load_with_progress,
+    model_name,
+    positive,
+    progress_line,
+)
 from simplegpt.progress import duration
-from simplegpt.protocol import Device, LoadRequest, Precision
-from simplegpt.tokenizer import Tokenizer
+from simplegpt.protocol import LoadRequest, Precision
+from simplegpt.tokenizer import Tokenizer, is_same_vocabulary
 from simplegpt.tokens import Tokens, open_tokens
 from simplegpt.windows import ValidationWindows
 
@@ -31,7 +37,6 @@ if TYPE_CHECKING:
 
 # fp32 logits that a batch may have: 256 MB. It is no slower than more, from 2,000 tokens on.
 MOST_LOGITS = 2**26
-SAME_VOCABULARY = {"r50k_base": "gpt2"}  # tiktoken's two names for one
 
 
 class Evaluation(BaseModel):
@@ -107,16 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seq_len", type=positive, metavar="N", help="tokens a window predicts; default: n_ctx"
     )
-    parser.add_argument(
-        "--device", choices=get_args(Device), default="auto", help="auto takes the best there is"
-    )
-    parser.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        default="float32",
-        help="number format of the weights",
-    )
-    parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads to use")
+    add_loading_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
 
@@ -125,8 +121,7 @@ def check(engine: "Engine", tokens: Tokens, seq_len: int | None) -> int:
     """The length of the windows. Raises UserError where model and tokens do not fit together."""
     n_ctx, n_vocab = engine.gpt.config.n_ctx, engine.gpt.config.n_vocab
     own = engine.tokenizer.name if engine.tokenizer else None
-    names = [name and SAME_VOCABULARY.get(name, name) for name in (own, tokens.tokenizer)]
-    if None not in names and names[0] != names[1]:
+    if own and tokens.tokenizer and not is_same_vocabulary(own, tokens.tokenizer):
         raise UserError(
             f"the tokens were made by the tokenizer '{tokens.tokenizer}', and the model speaks "
             f"'{own}': make a token file of the text with --tokenizer_name {own}"

@@ -13,7 +13,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,15 +82,28 @@ def load_folder(folder: Path, progress: Progress = lambda share, message: None) 
 def export_folder(gpt: GPT, folder: Path, tokenizer_name: str | None) -> None:
     """Write `gpt` as a folder of Hugging Face's, which must be new or empty.
 
-    A model without biases gets biases of zero. The tokenizer's name travels in config.json.
+    A model without biases gets biases of zero. The tokenizer's name travels in config.json, which
+    is written last: without it the folder is no model. Raises UserError where it cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists already: name a new or empty folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    config = gpt.config
     tensors = {f"transformer.{name}": tensor for name, tensor in theirs_from_ours(gpt).items()}
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    values = {
+    weights = folder / "model.safetensors"
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} exists already: name a new or empty folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, weights, metadata={"format": "pt"})
+        values = their_config(gpt.config, tokenizer_name)
+        (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            weights.unlink(missing_ok=True)
+        raise UserError(f"{folder} cannot be written: {error}") from error
+
+
+def their_config(config: ModelConfig, tokenizer_name: str | None) -> dict[str, Any]:
+    """What config.json says of a model of the shape `config`."""
+    end = None if tokenizer_name is None else load_tokenizer(tokenizer_name).end_of_text
+    return {
         "architectures": ["GPT2LMHeadModel"],
         "model_type": "gpt2",
         "activation_function": "gelu_new" if config.activation == "gelu_tanh" else "gelu",
@@ -106,13 +119,10 @@ def export_folder(gpt: GPT, folder: Path, tokenizer_name: str | None) -> None:
         "attn_pdrop": 0.0,
         "tie_word_embeddings": True,
         "dtype": "float32",
-        "bos_token_id": None,
-        "eos_token_id": None,
+        "bos_token_id": end,
+        "eos_token_id": end,
         "simplegpt_tokenizer": tokenizer_name,
     }
-    if tokenizer_name is not None:
-        values["bos_token_id"] = values["eos_token_id"] = load_tokenizer(tokenizer_name).end_of_text
-    (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -301,14 +311,12 @@ def fetch(name: str, progress: Progress, *, local_files_only: bool = False) -> P
     return folder
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """``export CHECKPOINT FOLDER``: a checkpoint as a folder of Hugging Face's."""
     from simplegpt.checkpoint import load_model
     from simplegpt.command_line import CommandParser
 
-    parser = CommandParser(
-        prog="simplegpt.gpt2", description="Weights from and to Hugging Face's GPT-2."
-    )
+    parser = CommandParser(description="Weights from and to Hugging Face's GPT-2.")
     parser.add_argument("command", choices=["export"], help="what to do")
     parser.add_argument("checkpoint", help="a checkpoint, a run's directory, or a GPT-2")
     parser.add_argument("folder", type=Path, help="the new folder")

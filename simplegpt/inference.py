@@ -84,6 +84,13 @@ def build_parser() -> argparse.ArgumentParser:
             metavar="N",
             help=f"{purpose}; default {default}",
         )
+    add_loading_options(parser)
+    add_section_options(parser, SamplingConfig, "sampling", "sampling")
+    return parser
+
+
+def add_loading_options(parser: argparse.ArgumentParser) -> None:
+    """How a model is loaded: the same for every command that loads one."""
     parser.add_argument(
         "--device", choices=get_args(Device), default="auto", help="auto takes the best there is"
     )
@@ -94,8 +101,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="number format of the weights; int8 is the fastest on a CPU, and not quite exact",
     )
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads to use")
-    add_section_options(parser, SamplingConfig, "sampling", "sampling")
-    return parser
 
 
 def positive(text: str) -> int:

@@ -108,6 +108,11 @@ def load_tokenizer(name: str) -> Tokenizer:
     return BytePairTokenizer(_download_encoding(name))
 
 
+def is_same_vocabulary(one: str, other: str) -> bool:
+    """Whether two names of tokenizers mean the same ids."""
+    return one == other or {one, other} == set(_GPT2_NAMES)
+
+
 class CharTokenizer(Tokenizer):
     """A character's code is its id: the 256 characters of Latin-1."""
 

@@ -43,7 +43,6 @@ MAY_DIFFER_ON_RESUME = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandParser(
-        prog="python -m simplegpt.train",
         usage="%(prog)s CONFIG [--section.key VALUE …] [--plan | --resume]\n"
         "       %(prog)s --resume RUN_DIR",
         description="Train the GPT that a config describes, or go on with a run that was stopped.",

@@ -40,7 +40,7 @@ class GPTModule(lightning.LightningModule):
         self._n_losses = 0
 
     def training_step(self, ids: Tensor, batch_idx: int) -> Tensor:
-        loss: Tensor = self.gpt(ids[:, :-1], ids[:, 1:])
+        loss: Tensor = self.gpt.loss(ids)
         # summed on the device: reading a figure at each step would make the CPU wait for it
         self._loss_sum = self._loss_sum.to(loss.device) + loss.detach()
         self._n_losses += 1

@@ -141,7 +141,7 @@ def test_help_lists_every_field_with_docstring_bounds_and_default(
 def test_the_installed_command_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out
-    for name in ("data", "train", "inference", "evaluate"):
+    for name in ("data", "train", "inference", "evaluate", "gpt2"):
         assert f"\n  {name} " in printed
     assert main(["--version"]) == 0
     with pytest.raises(UserError, match="there is no command trian; did you mean 'train'"):

@@ -1,5 +1,6 @@
 """Parity with Hugging Face's GPT-2, at odd shapes and random weights: no download."""
 
+import errno
 import json
 from pathlib import Path
 
@@ -207,3 +208,20 @@ def test_export_command_writes_a_new_folder_only(folder: Path, tmp_path: Path) -
     assert sorted(path.name for path in target.iterdir()) == ["config.json", "model.safetensors"]
     with pytest.raises(UserError, match="exists already"):
         main(["export", str(folder), str(target)])
+
+
+def test_export_that_cannot_be_written_is_one_message_and_leaves_no_half_file(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/new cannot be written"):
+        main(["export", str(folder), str(tmp_path / "file" / "new")])
+
+    def fill_the_disk(tensors: object, path: Path, metadata: object) -> None:
+        path.write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("simplegpt.gpt2.save_file", fill_the_disk)
+    with pytest.raises(UserError, match="No space left"):
+        main(["export", str(folder), str(tmp_path / "new")])
+    assert list((tmp_path / "new").iterdir()) == []
