@@ -38,6 +38,8 @@ class ConfigDocument:
         self.saved_text = text
         """What the file holds, as far as we know."""
         self.saved = inspect(text, path=self.path, check_files=False)
+        self._understood = self.saved
+        self._literals: dict[str, str] = {}
         self._past: list[_Step] = []
         self._future: list[_Step] = []
         self._what = ""
@@ -61,6 +63,11 @@ class ConfigDocument:
     def inspection(self) -> Inspection:
         """What the text means now, the token files not looked at."""
         return self._inspection
+
+    @property
+    def understood(self) -> Inspection:
+        """The last inspection that could read the text: what the fields show."""
+        return self._understood
 
     @property
     def is_changed(self) -> bool:
@@ -171,13 +178,15 @@ class ConfigDocument:
         self._text = text
         found = inspect(text, path=self.path, check_files=False)
         self._inspection = found
-        self._literals = own_literals(text)
+        if not self.has_syntax_error:
+            self._understood = found
+            self._literals = own_literals(text)
 
     # Reading
 
     def shown(self, key: str) -> str:
         """The value of a key as a field shows it: as typed where this file has it."""
-        setting, value = settings()[key], self._inspection.values[key]
+        setting, value = settings()[key], self._understood.values[key]
         if value is False and setting.optional:
             return ""
         if isinstance(value, str) and setting.item_kind != "text":
@@ -187,7 +196,7 @@ class ConfigDocument:
 
     def changed_keys(self) -> frozenset[str]:
         """Settings and tables that differ from the saved file in what they mean."""
-        now, then = self._inspection, self.saved
+        now, then = self._understood, self.saved
         on = now.tables_on | then.tables_on
         keys = {
             key
@@ -198,11 +207,11 @@ class ConfigDocument:
 
     def keys_in_file(self) -> frozenset[str]:
         """Settings and tables that this file itself sets."""
-        origins = self._inspection.origins
+        origins = self._understood.origins
         return frozenset(key for key, origin in origins.items() if origin.kind == "file")
 
     def origin(self, key: str) -> Origin:
-        return self._inspection.origins[key]
+        return self._understood.origins[key]
 
     # Files
 

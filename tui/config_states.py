@@ -43,7 +43,7 @@ class SectionState:
 
 def field_states(document: ConfigDocument, problems: Iterable[Problem]) -> Mapping[str, FieldState]:
     """By dotted key."""
-    found = document.inspection
+    found = document.understood
     changed = document.changed_keys()
     told: dict[str, str] = {}
     for problem in problems:
@@ -73,7 +73,7 @@ def section_states(
     mistakes = Counter(_table(key) for problem in problems for key in problem.keys[:1])
     return {
         name: SectionState(
-            on=name in document.inspection.tables_on,
+            on=name in document.understood.tables_on,
             optional=table.optional,
             changed=changed[name],
             mistakes=mistakes[name],

@@ -153,6 +153,7 @@ def test_laid_over_values_are_one_step_and_only_what_differs(document: ConfigDoc
 def test_a_syntax_error_is_kept_and_the_form_waits(document: ConfigDocument) -> None:
     document.set_text("[data\n" + TEXT, what="text")
     assert document.has_syntax_error
+    assert document.shown("data.seq_len") == "128"  # as it was last understood
     assert not any(state.enabled for state in field_states(document, []).values())
     document.undo()
     assert not document.has_syntax_error

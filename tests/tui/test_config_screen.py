@@ -497,6 +497,7 @@ async def test_buttons_do_what_the_keys_do(button: str) -> None:
         screen.query_one(button, Button).press()
         for _ in range(500):
             if done[button](screen):
+                await settle(pilot)  # what it unfolds is still being made
                 return
             await pilot.pause(0.01)
         raise AssertionError(f"{button} did nothing")

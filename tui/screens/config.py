@@ -185,12 +185,12 @@ starts the training.
 
     def show_bar(self) -> None:
         document, problems = self.document, self.problems
-        changed = len(document.changed_keys())
+        changed = 0 if document.has_syntax_error else len(document.changed_keys())
         where = self.query_one("#where", Static)
         signs = []
         if document.is_changed:
             many = f" change{'s' * (changed != 1)}" if changed else "text changed"
-            signs.append((f"● {changed or ''}", many, "$text-warning"))
+            signs.append((f"● {changed}" if changed else "● ", many, "$text-warning"))
         if problems:
             signs.append(
                 (f"✗ {len(problems)}", f" mistake{'s' * (len(problems) > 1)}", "$text-error")
