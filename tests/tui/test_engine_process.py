@@ -146,6 +146,12 @@ async def test_engine_that_cannot_be_started_says_why(tmp_path: Path) -> None:
         await load(engine, "tiny")
 
 
+async def started(engine: EngineProcess) -> None:
+    """Let the loop work until the process is there."""
+    while engine.pid is None:
+        await asyncio.sleep(0)
+
+
 async def test_close_ends_the_process_and_kill_ends_one_that_hangs(engine: EngineProcess) -> None:
     await load(engine, "tiny")
     pid = engine.pid
@@ -153,8 +159,7 @@ async def test_close_ends_the_process_and_kill_ends_one_that_hangs(engine: Engin
     await engine.close()
     assert not psutil.pid_exists(pid)
     loading = asyncio.create_task(load(engine, "forever"))
-    while engine.pid is None:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(started(engine), 20)
     engine.kill()
     with pytest.raises(EngineExitError, match=r"^The engine was ended\.$"):
         await loading

@@ -38,10 +38,10 @@ The title of the text names the model; below the text stand the seed, how much o
 used, the speed and the time to the first token. When the context is full, its older half is
 dropped, the newer half is read again, and the text goes on.
 
-With the text in focus (**Shift+Tab**, or a click): **p** colours tokens by their probability, **Enter**
-on a token shows what else could have come, before and after the sampling settings, and goes on
-from another choice. **e** edits your text and sends it again, **b** branches from the turn under
-the cursor, **m** shows Markdown, **c** copies the answer (over SSH too, by OSC 52; in tmux,
+With the text in focus (**Shift+Tab**, or a click): **p** colours tokens by their probability,
+**Enter** on a token shows what else could have come, before and after the sampling settings, and
+goes on from another choice. **e** edits your text and sends it again, **b** branches from the turn
+under the cursor, **m** shows Markdown, **c** copies the answer (over SSH too, by OSC 52; in tmux,
 `set -g set-clipboard on`), **x** compares two models or settings from the same seed, **t** runs
 this prompt through all checkpoints of a run.
 """

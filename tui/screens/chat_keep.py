@@ -85,11 +85,13 @@ class KeepActions(ChatBase):
     async def action_title(self, title: str = "") -> None:
         """Give the conversation a name."""
         now = self.active.conversation
-        new = title or await self.app.push_screen_wait(AskText("Name", "Its name", now.title))
-        if new:
-            now.change(title=new)
+        if not title:
+            answer = await self.app.push_screen_wait(AskText("Name", "Its name", now.title))
+            title = answer or ""
+        if title:
+            now.change(title=title)
             self.keep(self.active)
-            self.tell(f"It is called {one_line(new)} now.")
+            self.tell(f"It is called {one_line(title)} now.")
 
     # Export
 
@@ -104,7 +106,8 @@ class KeepActions(ChatBase):
             words = "".join(c if c.isalnum() else "-" for c in conversation.title.lower())
             usual = "-".join(part for part in words.split("-") if part)[:40] or "conversation"
             asked = AskText("Export", "Markdown (.md) or all branches (.jsonl)", f"{usual}.md")
-            path = await self.app.push_screen_wait(asked) or ""
+            answer = await self.app.push_screen_wait(asked)
+            path = answer or ""
         if not path:
             return
         target = Path(path).expanduser().absolute()

@@ -13,8 +13,9 @@ from textual.widgets.markdown import MarkdownStream
 
 from tui.conversations import Conversation, Turn
 from tui.widgets import chat_words
+from tui.widgets.pieces import Piece
 from tui.widgets.text_flow import printable
-from tui.widgets.transcript import CursorMoved, Piece, Transcript
+from tui.widgets.transcript import CursorMoved, Transcript
 
 WELCOME = Content.from_markup(
     """\
@@ -131,10 +132,9 @@ class ConversationView(Vertical):
         words: list[str] = []
         if turn is not None and not self._live:
             words.append(chat_words.turn_in_words(turn, self.conversation.siblings(turn)))
-            seen = piece is not None and not self._wants_markdown
-            if seen and piece.token is not None and piece.token < len(turn.ids):
-                token_id = turn.ids[piece.token]
-                words.insert(0, chat_words.token_in_words(piece.text, piece.logprob, token_id))
+            on_token = piece is not None and piece.turn == turn.id and not self._wants_markdown
+            if on_token and piece is not None and piece.token is not None:
+                words.insert(0, self._token_in_words(piece, piece.token, turn))
         if self.transcript.probabilities and not self._wants_markdown and len(words) == 1:
             words.insert(0, "red unlikely, green likely")
         self.query_one(".turn", Static).update(clickable(" · ".join(words)), layout=False)
@@ -142,6 +142,10 @@ class ConversationView(Vertical):
         if turn is not None and turn.role == "model" and not self._live:
             figures = chat_words.figures_in_words(turn, max(10, self.size.width - 4))
         self.border_subtitle = printable(figures)
+
+    @staticmethod
+    def _token_in_words(piece: Piece, token: int, turn: Turn) -> str:
+        return chat_words.token_in_words(piece.text, piece.logprob, turn.ids[token])
 
     @on(CursorMoved)
     def _cursor_moved(self, event: CursorMoved) -> None:
