@@ -62,6 +62,9 @@ class RunActions(RunFollowing):
                 return True
         return True if allowed else None
 
+    def in_haste(self) -> bool:
+        return self.asked.last is not None and self.asked.last.pending
+
     def can_resume(self) -> bool:
         """Whether the run has ended before its end, and has a checkpoint to go on from."""
         if self.view is None or self.view.state not in ENDED or self.view.state == "finished":

@@ -27,6 +27,8 @@ from tui.run_words import RunView
 from tui.screens.base import WorkbenchScreen
 
 TICK_SECONDS = 0.5
+LIVE_TICKS = 2
+"""A run under way is read once a second: what an open dashboard does costs the training."""
 ENDED_TICKS = 4
 """A run that has ended is looked at only every so many ticks: it may be resumed elsewhere."""
 
@@ -115,6 +117,10 @@ class RunFollowing(WorkbenchScreen):
         """A trainer could not be started, or ended before it claimed its directory."""
         raise NotImplementedError
 
+    def in_haste(self) -> bool:
+        """Whether an answer is awaited: then the run is read at every tick."""
+        return False
+
     # Joining
 
     def on_mount(self) -> None:
@@ -180,9 +186,10 @@ class RunFollowing(WorkbenchScreen):
             return  # nobody looks; what was appended meanwhile is read when it is shown again
         if self._follower is None or self._reading or self.view is None:
             return
-        ended = not self.view.alive and self.view.status is not None
-        if ended and self._ticks % ENDED_TICKS:
-            return
+        if self.view.status is not None and not self.in_haste():
+            every = LIVE_TICKS if self.view.alive else ENDED_TICKS
+            if self._ticks % every:
+                return
         self._reading = True
         self._follow(self._follower, self._generation)
 
