@@ -1,9 +1,9 @@
 """A real terminal for tests: tmux with a server of its own, a person's keys, what the screen says.
 
-    with Terminal(folder, 80, 24) as terminal:
-        terminal.start("simplegpt-tui")
-        terminal.wait_for("1 Text")
-        terminal.press("Down", "Enter")
+with Terminal(folder, 80, 24) as terminal:
+    terminal.start("simplegpt-tui")
+    terminal.wait_for("1 Text")
+    terminal.press("Down", "Enter")
 """
 
 import os
@@ -101,10 +101,12 @@ class Terminal:
         return int(self._tmux("display-message", "-p", "#{pane_dead_status}"))
 
     def processes(self, word: str = "") -> list[psutil.Process]:
-        """What runs from the folder, detached or not; only those whose command has `word`."""
+        """What else runs in the folder, detached or not; only those whose command has `word`."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error, OSError):
+                if process.pid == os.getpid():  # a test may stand in the folder itself
+                    continue
                 inside = Path(process.cwd()).is_relative_to(self.folder)
                 if inside and word in " ".join(process.cmdline()):
                     found.append(process)
