@@ -1,7 +1,7 @@
-"""A config file as text: where its keys stand, what a literal means, edits that keep the rest.
+"""A config file as text: where its keys stand, what a literal means.
 
-tomllib reads values but not where they stand; tomlkit keeps comments and order. A value is
-always written as the literal that a person typed, so that ``5_000`` stays ``5_000``.
+tomllib reads values but not where they stand. A value is always written as the literal that a
+person typed, so that ``5_000`` stays ``5_000``.
 """
 
 import re
