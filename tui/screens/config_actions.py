@@ -174,7 +174,7 @@ class ConfigActions(ConfigFiles):
 
     def action_search(self) -> None:
         self.show_tab("form")
-        self.query_one("#search").focus()
+        self.set_focus(self.query_one("#search"))  # at once: letters may be waiting already
 
     @on(Input.Changed, "#search")
     async def _searched(self, event: Input.Changed) -> None:

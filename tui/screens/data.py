@@ -141,7 +141,7 @@ config. A text marked ↓ is not on this machine yet: Enter fetches it.
             self.fetch_begun()
             self.fetch(choice)
         else:
-            self.query_one("#tokenizers").focus()
+            self.set_focus(self.query_one("#tokenizers"))  # at once: an Enter may be waiting
 
     @work(group="pick-file", exclusive=True)
     async def action_pick_file(self) -> None:
@@ -173,7 +173,7 @@ config. A text marked ↓ is not on this machine yet: Enter fetches it.
 
     @on(OptionList.OptionSelected, "#tokenizers")
     def _tokenizer_selected(self, event: OptionList.OptionSelected) -> None:
-        self.query_one("#write #next").focus()
+        self.set_focus(self.query_one("#write #next"))
 
     def tokenizer_proposed(self, name: str) -> None:
         tokenizers = self.query_one("#tokenizers", OptionList)
