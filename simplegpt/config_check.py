@@ -18,7 +18,7 @@ from simplegpt.schema import settings, tables
 def validated(layers: Layers) -> tuple[Config | None, list[Problem]]:
     values = {name: value for name, value in layers.values.items() if name != "include"}
     problems = [
-        problem for key, value in _leaves(values) if (problem := _not_json(key, value, layers))
+        problem for key, value in _leaves(values) if (problem := _unusable(key, value, layers))
     ]
     for problem in problems:
         _remove(values, problem.keys[0])
@@ -132,14 +132,19 @@ def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def _not_json(key: str, value: Any, layers: Layers) -> Problem | None:
-    """What TOML or a command line can give and no setting takes: the validation reads JSON."""
+def _unusable(key: str, value: Any, layers: Layers) -> Problem | None:
+    """What TOML or a command line can give, but not JSON, which the validation reads, or a path."""
     items = value if isinstance(value, list) else [value]
     texts = [one for one in items if isinstance(one, str)]
+    is_path = key in settings() and settings()[key].kind == "path"
     if any(isinstance(one, datetime.date | datetime.time) for one in items):
         what = "not a date"
-    elif any("\0" in one or one.encode(errors="ignore").decode() != one for one in texts):
-        what = "in UTF-8 and without null characters"
+    elif any(one.encode(errors="ignore").decode() != one for one in texts):
+        what = "in UTF-8"
+    elif is_path and isinstance(value, str) and "\0" in value:
+        what = "without null characters"
+    elif is_path and value == "":
+        what = "not empty"  # Path("") is the working directory
     else:
         return None
     setting = settings().get(key)

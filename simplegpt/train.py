@@ -98,6 +98,9 @@ def _claim(run: RunDirectory, config: Config, resume: bool) -> IO[bytes]:
 
     It holds no run yet: a process that dies before it could train leaves nothing in the way.
     """
+    status = run.status()
+    if status is not None and status.is_alive():
+        raise UserError(f"the run at {run.path} is still going (process {status.pid})")
     if resume:
         _check_resumable(run, config)
     elif run.exists():
@@ -124,9 +127,6 @@ def _another(run: RunDirectory) -> str:
 def _check_resumable(run: RunDirectory, config: Config) -> None:
     if not run.config.exists():
         raise UserError(f"no run to resume at {run.path}{_runs_nearby()}")
-    status = run.status()
-    if status is not None and status.is_alive():
-        raise UserError(f"the run at {run.path} is still going (process {status.pid})")
     if not run.last_checkpoint.exists():
         raise UserError(f"the run at {run.path} has no checkpoint to resume from\n{_another(run)}")
     stored = config_file.load(run.config, check_files=False)

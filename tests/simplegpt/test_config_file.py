@@ -350,10 +350,13 @@ def test_a_token_file_without_sidecar_is_read_for_its_largest_id(tmp_path: Path)
     assert load(path, {"data.train_fpath": str(train), "model.n_vocab": "301"}).model.n_vocab == 301
 
 
-@pytest.mark.parametrize("path", ["models/\udcff", "models/\0"])
-def test_a_path_that_is_no_text_is_told(path: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("models/\udcff", "in UTF-8"), ("models/\0", "without null"), ("", "not empty")],
+)
+def test_a_path_that_cannot_be_one_is_told(path: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "run.toml").write_text("")
-    with pytest.raises(ConfigError, match=r"output_dir = .*must be a path, in UTF-8 and without"):
+    with pytest.raises(ConfigError, match=rf"output_dir = .*must be a path, .*{message}"):
         load(tmp_path / "run.toml", {"output_dir": path}, check_files=False)
 
 

@@ -173,10 +173,11 @@ def test_killed_run_is_lost_and_can_be_resumed(trainer: Trainer) -> None:
 
 
 def test_live_run_cannot_be_taken_over(trainer: Trainer) -> None:
-    command = [sys.executable, "-m", "simplegpt.train", "--resume", "run"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-    assert told.returncode == 2
-    assert f"still going (process {trainer.process.pid})" in told.stderr
+    for arguments in (["--resume", "run"], ["tiny.toml"]):
+        command = [sys.executable, "-m", "simplegpt.train", *arguments]
+        told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+        assert told.returncode == 2
+        assert f"still going (process {trainer.process.pid})" in told.stderr
 
 
 def test_checkpoint_that_cannot_be_written_does_not_end_the_run(folder: Path) -> None:

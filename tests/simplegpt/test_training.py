@@ -88,7 +88,9 @@ def assert_equal_weights(left: str, right: str) -> None:
         ("muon", ["--optimization.optimizer", "muon"]),
         ("accumulation", ["--trainer.accumulate_grad_batches", "2"]),
         ("workers", ["--data.num_workers", "2"]),
-        ("bf16", ["--trainer.precision", "bf16-mixed"]),
+        ("bf16-mixed", ["--trainer.precision", "bf16-mixed"]),
+        ("bf16-true", ["--trainer.precision", "bf16-true"]),
+        ("16-mixed", ["--trainer.precision", "16-mixed"]),
     ],
 )
 def test_resumed_run_repeats_the_uninterrupted_one(
