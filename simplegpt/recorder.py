@@ -86,6 +86,8 @@ class Recorder(Callback):
         self.best_loss: float | None = None
         self.validations_without_improvement = 0
         self._learning_rate_scale = 1.0
+        # from here on: a stop that was sent to an earlier attempt must not stop this one
+        self._commands = LineReader.from_end(run.commands)
         self._signals: list[int] = []
         self._previous_handlers: dict[int, Any] = {}
         self.step = 0
@@ -137,7 +139,6 @@ class Recorder(Callback):
         self.throughput.start(trainer)
         if not trainer.is_global_zero:
             return
-        self._commands = LineReader.from_end(self.run.commands)
         device = self.throughput.device_name
         self._record(
             RunStarted(
@@ -154,6 +155,8 @@ class Recorder(Callback):
             f"resumed at step {trainer.global_step:,}" if self.heartbeat.attempt > 1 else "training"
         )
         print(f"{first} on {device}: {self.run.path}", flush=True)
+        if self.config.trainer.precision == "16-mixed" and pl_module.device.type == "cpu":
+            self._warn("on a CPU, 16-mixed is computed as bf16-mixed")
 
     def on_train_batch_end(
         self,

@@ -18,7 +18,7 @@ from simplegpt.checkpoint_files import read_info
 from simplegpt.config import Config, OptimizationConfig
 from simplegpt.errors import UserError
 from simplegpt.optimizer import MuonWithAdamW, make_optimizer, orthogonalize
-from simplegpt.run import CheckpointSaved, RunDirectory, RunEnded, TrainStep, Validation
+from simplegpt.run import CheckpointSaved, RunDirectory, RunEnded, TrainStep, Validation, Warned
 from simplegpt.schedule import learning_rate_factor
 from simplegpt.train import main as train
 from simplegpt.training import BatchIndices, GPTModule
@@ -106,6 +106,12 @@ def test_resumed_run_repeats_the_uninterrupted_one(
         {e.step: e.val_loss for e in x if isinstance(e, Validation)} for x in (whole, parts)
     ]
     assert validations[0].items() <= validations[1].items()  # step 5 was the end of the first part
+
+
+def test_half_precision_on_a_cpu_says_what_it_does_instead(folder: Path) -> None:
+    assert train(["tiny.toml", "--trainer.precision", "16-mixed"]) == 0
+    warned = [e.message for e in RunDirectory("run").read_events() if isinstance(e, Warned)]
+    assert warned == ["on a CPU, 16-mixed is computed as bf16-mixed"]
 
 
 def test_another_seed_gives_another_run(folder: Path) -> None:
