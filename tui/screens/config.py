@@ -137,8 +137,12 @@ starts the training.
             yield ConsequencesPanel(id="consequences")
 
     def on_mount(self) -> None:
-        self.query_one("SectionTitle").focus()
+        self.set_focus(self.query_one("SectionTitle"))
         self.refresh_document()
+
+    def _focus_first_title(self) -> None:
+        if self.focused is None and (titles := self.query("SectionTitle")):
+            titles.first().focus()
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.show_bar)

@@ -72,7 +72,7 @@ class ConfigFiles(WorkbenchScreen):
             self.document.lay_over(values)
             self.refresh_document()
             self.show_tab("form")
-            self.query_one("#train", Button).focus()  # Enter goes on
+            self.set_focus(self.query_one("#train", Button))  # Enter goes on
 
     async def _may_leave(self) -> bool:
         """Unsaved changes were saved or given up, or there are none."""

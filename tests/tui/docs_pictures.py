@@ -1,0 +1,84 @@
+"""The pictures in `docs/`, from the real program: ``python -m tests.tui.docs_pictures``.
+
+Prepares a text, trains a small model on it for a minute, and takes each screen at 140x45.
+"""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.tui.conftest import settle, until
+from tests.tui.picture import write_picture
+from tui import messages
+from tui.app import Workbench
+
+DOCS = Path(__file__).parents[2] / "docs"
+SIZE = (140, 45)
+PROMPT = "def read_"
+TRAINING = (
+    *("--trainer.max_steps", "250", "--trainer.val_check_interval", "50"),
+    *("--optimization.decay_steps", "150"),
+    *("--samples.prompts", '["def "]', "--samples.every_n_steps", "80"),
+)
+
+
+def train(folder: Path) -> Path:
+    """A real run on the source of Python's standard library; its directory."""
+    source = Path(os.__file__).parent
+    text = "".join((source / f"{name}.py").read_text() for name in ("argparse", "pathlib", "ast"))
+    (folder / "python.txt").write_text(text.encode("ascii", "ignore").decode())
+    run = (sys.executable, "-m", "simplegpt")
+    subprocess.run((*run, "data", "--text_file", "python.txt", "--output_dir", "data"), check=True)
+    config = Path(__file__).parents[2] / "configs" / "shakespeare_char_cpu.toml"
+    output = ("--output_dir", "models/python")
+    subprocess.run((*run, "train", str(config), *output, *TRAINING), check=True)
+    return folder / "models" / "python"
+
+
+async def take(run: Path) -> None:
+    app = Workbench()
+    async with app.run_test(size=SIZE) as pilot:
+        for mode, name in (("runs", "runs"), ("data", "data"), ("config", "config")):
+            await app.visit(mode)  # type: ignore[arg-type]
+            await settle(pilot)
+            if mode == "data":
+                await pilot.press("down", "down", "enter")
+                await settle(pilot)
+            write_picture(app, DOCS / f"{name}.png")
+        app.post_message(messages.OpenRun(run))
+        await until(pilot, lambda: "train" in app.visited)
+        await settle(pilot)
+        write_picture(app, DOCS / "training.png")
+        from tui.screens.chat import ChatScreen
+
+        app.post_message(messages.OpenChat(str(run / "ckpts" / "best.ckpt")))
+        await until(pilot, lambda: "chat" in app.visited)
+        chat = app.visited["chat"]
+        assert isinstance(chat, ChatScreen)
+        await until(pilot, lambda: chat.can_generate, 60)
+        chat.prompt.text = PROMPT
+        await pilot.press("f9")
+        await until(pilot, lambda: bool(chat.is_busy), 60)
+        await until(pilot, lambda: not chat.is_busy, 120)
+        await pilot.press("tab", "p")
+        await pilot.pause()
+        write_picture(app, DOCS / "chat.png")
+        for screen in app.visited.values():
+            screen.leave()
+        app.exit()
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["SIMPLEGPT_TUI_HOME"] = str(Path(folder) / "settings")
+        place = Path(folder) / "work"
+        place.mkdir()
+        os.chdir(place)
+        asyncio.run(take(train(place)))
+
+
+if __name__ == "__main__":
+    main()
