@@ -137,12 +137,14 @@ starts the training.
             yield ConsequencesPanel(id="consequences")
 
     def on_mount(self) -> None:
-        self.set_focus(self.query_one("SectionTitle"))
+        self._focus_first_title()
         self.refresh_document()
 
     def _focus_first_title(self) -> None:
-        if self.focused is None and (titles := self.query("SectionTitle")):
-            titles.first().focus()
+        if titles := self.query("SectionTitle"):
+            self.set_focus(titles.first())
+        elif self.focused is None:  # the sections have not made their titles yet
+            self.call_after_refresh(self._focus_first_title)
 
     def on_resize(self) -> None:
         self.call_after_refresh(self.show_bar)
