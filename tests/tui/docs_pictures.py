@@ -1,6 +1,7 @@
-"""The pictures in `docs/`, from the real program: ``python -m tests.tui.docs_pictures``.
+"""The pictures in `docs/`, from the real program: ``python -m tests.tui.docs_pictures [RUN_DIR]``.
 
-Prepares a text, trains a small model on it for a minute, and takes each screen at 140x45.
+Takes each screen at 140x45, with the run at RUN_DIR (below a folder ``models``), or with one that
+it trains first, on the source of Python's standard library, for a minute.
 """
 
 import asyncio
@@ -10,6 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from PIL import Image
+
+from simplegpt.corpus import CORPORA
 from tests.tui.conftest import settle, until
 from tests.tui.picture import write_picture
 from tui import messages
@@ -17,7 +21,7 @@ from tui.app import Workbench
 
 DOCS = Path(__file__).parents[2] / "docs"
 SIZE = (140, 45)
-PROMPT = "def read_"
+PROMPT = "The "
 TRAINING = (
     *("--trainer.max_steps", "250", "--trainer.val_check_interval", "50"),
     *("--optimization.decay_steps", "150"),
@@ -44,14 +48,14 @@ async def take(run: Path) -> None:
         for mode, name in (("runs", "runs"), ("data", "data"), ("config", "config")):
             await app.visit(mode)  # type: ignore[arg-type]
             await settle(pilot)
-            if mode == "data":
-                await pilot.press("down", "down", "enter")
-                await settle(pilot)
-            write_picture(app, DOCS / f"{name}.png")
+            if mode == "data" and not CORPORA["tinyshakespeare"].is_cached:
+                await pilot.press("down")
+            await settle(pilot)
+            write(app, name)
         app.post_message(messages.OpenRun(run))
         await until(pilot, lambda: "train" in app.visited)
         await settle(pilot)
-        write_picture(app, DOCS / "training.png")
+        write(app, "training")
         from tui.screens.chat import ChatScreen
 
         app.post_message(messages.OpenChat(str(run / "ckpts" / "best.ckpt")))
@@ -63,21 +67,32 @@ async def take(run: Path) -> None:
         await pilot.press("f9")
         await until(pilot, lambda: bool(chat.is_busy), 60)
         await until(pilot, lambda: not chat.is_busy, 120)
-        await pilot.press("tab", "p")
-        await pilot.pause()
-        write_picture(app, DOCS / "chat.png")
+        await pilot.press("shift+tab", "p")
+        await settle(pilot)
+        write(app, "chat")
         for screen in app.visited.values():
             screen.leave()
         app.exit()
 
 
+def write(app: Workbench, name: str) -> None:
+    """A picture of 64 colours, which is enough for text and a quarter of the size."""
+    path = DOCS / f"{name}.png"
+    write_picture(app, path)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(64).save(path, optimize=True)
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SIMPLEGPT_TUI_HOME"] = str(Path(folder) / "settings")
-        place = Path(folder) / "work"
-        place.mkdir()
-        os.chdir(place)
-        asyncio.run(take(train(place)))
+        if len(sys.argv) > 1:
+            run = Path(sys.argv[1]).absolute()
+            os.chdir(run.parent.parent)
+        else:
+            os.chdir(folder)
+            run = train(Path(folder))
+        asyncio.run(take(run))
 
 
 if __name__ == "__main__":
