@@ -229,7 +229,10 @@ def test_mistake_ends_with_code_2_and_writes_nothing(folder: Path) -> None:
     assert not Path("run").exists()
 
 
-def test_wandb_that_is_not_installed_is_one_message(folder: Path) -> None:
+def test_wandb_that_is_not_installed_is_one_message(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # wherever it is installed
     with pytest.raises(UserError, match="pip install 'simplegpt\\[wandb\\]'"):
         train(["tiny.toml", "--wandb.project", "x"])
     assert not Path("run").exists()
