@@ -40,7 +40,7 @@ def fit(run: RunDirectory, config: Config, *, resume: bool, is_first_rank: bool)
     Raises UserError for what only the libraries can judge (a device that is not there …). What
     ends before the first status is written leaves no run behind.
     """
-    _quiet()
+    quiet_lightning()
     status = run.status() if resume else None
     attempt = 1 if status is None else status.attempt + 1
     console, heartbeat = Console(), Heartbeat(run, attempt, config.trainer.max_steps)
@@ -203,7 +203,7 @@ def _summarise(run: RunDirectory, recorder: Recorder, ending: Ending, seconds: f
         print(f"go on:       python -m simplegpt.train --resume {os.path.relpath(run.path)}")
 
 
-def _quiet() -> None:
+def quiet_lightning() -> None:
     """Leave out what Lightning says of things that are as they should be here."""
     import logging
 

@@ -21,7 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from simplegpt.config import Config
-from simplegpt.fitting import _quiet, fit
+from simplegpt.fitting import quiet_lightning, fit
 from simplegpt.optimizer import make_optimizer
 from simplegpt.run import RunDirectory, TrainStep
 from simplegpt.schedule import learning_rate_factor
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=12)
     parser.add_argument("--optimizer", default="adamw")
     arguments = parser.parse_args()
-    _quiet()
+    quiet_lightning()
     warnings.filterwarnings("ignore")
     with tempfile.TemporaryDirectory() as folder:
         results: dict[str, list[float]] = {"bare": [], "lightning": [], "simplegpt": []}
@@ -148,7 +148,7 @@ def recorded(config: Config) -> float:
     """Seconds a step of a real run, by its own events: validation and saving are left out."""
     run = RunDirectory(config.output_dir)
     run.create()
-    fit(run, config, resume=False)
+    fit(run, config, resume=False, is_first_rank=True)
     steps = [event for event in run.read_events() if isinstance(event, TrainStep)]
     return statistics.mean(event.step_seconds for event in steps)
 
