@@ -21,7 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from simplegpt.config import Config
-from simplegpt.fitting import quiet_lightning, fit
+from simplegpt.fitting import fit, quiet_lightning
 from simplegpt.optimizer import make_optimizer
 from simplegpt.run import RunDirectory, TrainStep
 from simplegpt.schedule import learning_rate_factor
