@@ -1,5 +1,6 @@
 """How fast a training runs, and how far that is from what the device could do."""
 
+import math
 import platform
 import time
 from dataclasses import dataclass
@@ -38,7 +39,8 @@ class Throughput:
         self._peak: float | None = None
         self._aside = 0.0
         self._mark = (0.0, 0, 0)
-        self._step_seconds = 0.0
+        self._recent_seconds = 0.0
+        self._recent_steps = 0.0
 
     def start(self, trainer: lightning.Trainer) -> None:
         device = trainer.strategy.root_device
@@ -63,18 +65,19 @@ class Throughput:
         seconds, tokens, steps = (new - old for new, old in zip(mark, self._mark, strict=True))
         self._mark = mark
         seconds = max(seconds, 1e-9)
-        step_seconds = seconds / max(steps, 1)
-        weight = min(1.0, seconds / REMEMBERED_SECONDS) if self._step_seconds else 1.0
-        self._step_seconds += weight * (step_seconds - self._step_seconds)
+        # Both fade alike: slow first steps (warming up, compiling) weigh no more than others.
+        fading = math.exp(-seconds / REMEMBERED_SECONDS)
+        self._recent_seconds = self._recent_seconds * fading + seconds
+        self._recent_steps = self._recent_steps * fading + steps
         rate = tokens / seconds
         mfu = None
         if self._peak is not None:
             mfu = rate * flops_per_token(self._config.model, self._config.data.seq_len) / self._peak
-        return Speed(rate, step_seconds, mfu)
+        return Speed(rate, seconds / max(steps, 1), mfu)
 
     def average_step_seconds(self) -> float:
-        """Over about the last minute."""
-        return self._step_seconds
+        """Over about the last minute; 0 before the first step was measured."""
+        return self._recent_seconds / self._recent_steps if self._recent_steps else 0.0
 
     def _now(self) -> float:
         return time.perf_counter() - self._aside
