@@ -94,11 +94,11 @@ class Terminal:
     def exit_code(self, seconds: float = SECONDS) -> int:
         """Wait until the process in the window has ended; what it ended with."""
 
-        def dead() -> bool:
-            return self._tmux("display-message", "-p", "#{pane_dead}").strip() == "1"
+        def status() -> str:  # tmux sees the closed terminal first, and then the exit code
+            return self._tmux("display-message", "-p", "#{pane_dead_status}").strip()
 
-        self.until(dead, "the program ends", seconds)
-        return int(self._tmux("display-message", "-p", "#{pane_dead_status}"))
+        self.until(lambda: bool(status()), "the program ends", seconds)
+        return int(status())
 
     def processes(self, word: str = "") -> list[psutil.Process]:
         """What else runs in the folder, detached or not; only those whose command has `word`."""

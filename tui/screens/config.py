@@ -59,6 +59,7 @@ class ConfigScreen(ConfigActions):
     MODE = "config"
     HEADING: ClassVar[str] = "Config"
     CSS_PATH = "config.tcss"
+    AUTO_FOCUS = ""  # a section's title takes it, not the first button
     HELP = """\
 Each field is a key of the TOML file. **●** marks what differs from the file on disk, and at the
 right stands where a value comes from: this file, an include, or the default. An empty optional
@@ -75,7 +76,8 @@ starts the training.
         Binding("f7", "save", "Save", tooltip="Show what would be written, and write it"),
         Binding("f8", "other_tab", "TOML", tooltip="Turn to the TOML itself, and back"),
         Binding("f9", "train", "Train", tooltip="Start a training of this config"),
-        Binding("ctrl+l", "search", "Find", tooltip="Search names and descriptions"),
+        # At once, before the letters that follow it are given to what had the focus.
+        Binding("ctrl+l", "search", "Find", priority=True, tooltip="Search names and descriptions"),
         Binding("ctrl+g", "next_mistake", "Mistake", tooltip="Go to the next mistake"),
         Binding("ctrl+b", "undo", "Undo", tooltip="Take the last change back"),
         Binding("ctrl+n", "redo", "Redo", show=False, tooltip="Make it again"),
@@ -141,9 +143,11 @@ starts the training.
         self.refresh_document()
 
     def _focus_first_title(self) -> None:
+        if self.focused is not None:
+            return  # a key has been faster: what it chose stays
         if titles := self.query("SectionTitle"):
             self.set_focus(titles.first())
-        elif self.focused is None:  # the sections have not made their titles yet
+        else:  # the sections have not made their titles yet
             self.call_after_refresh(self._focus_first_title)
 
     def on_resize(self) -> None:
