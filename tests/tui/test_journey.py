@@ -63,9 +63,3 @@ def test_enter_leads_from_a_text_to_the_config(folder: Path) -> None:
         terminal.start("simplegpt-tui")
         prepare(terminal)
         assert (folder / "data" / "animals" / "train-char.bin").exists()
-
-
-def test_a_wrong_path_ends_with_2(folder: Path) -> None:
-    with terminal_in(folder) as terminal:
-        terminal.start("simplegpt-tui", "nowhere.toml")
-        assert terminal.exit_code() == 2
