@@ -249,6 +249,8 @@ def test_an_interrupted_command_leaves_nothing(number, code):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a shell's background job, as the tests may be one, ignores Ctrl-C, and so would this
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["type"] == "progress"  # under way
