@@ -70,6 +70,7 @@ def test_text_with_a_syntax_error(snap: Snap, size: Size) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         screen = await on_config(pilot)
         screen.show_tab("toml")
+        await settle(pilot)  # the editor scrolls to its cursor once it is in sight
         screen.query_one(TomlEditor).move_cursor((6, 7))
         await pilot.press("equals_sign")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from textual.message import Message
 from textual.pilot import Pilot
-from textual.widgets import Button, Input, Select, Static, Switch, TextArea
+from textual.widgets import Button, Input, Select, Switch, TextArea
 
 from simplegpt.run import RunDirectory
 from tests.tui.configs import BASE, CONFIG, MACHINE, PATH, config_screen, make_project
@@ -72,7 +72,7 @@ def state(screen: ConfigScreen, key: str) -> FieldState:
 
 
 def said(screen: ConfigScreen, selector: str) -> str:
-    return str(screen.query_one(selector, Static).render())
+    return str(screen.query_one(selector).render())
 
 
 @SIZES

@@ -30,6 +30,7 @@ from tui.config_states import (
 )
 from tui.screens.config_actions import VIEWS, ConfigActions
 from tui.screens.config_files import usual_config
+from tui.widgets.config_title import ConfigTitle
 from tui.widgets.consequences import ConsequencesPanel
 from tui.widgets.form import ConfigForm
 from tui.widgets.toml_editor import TomlEditor
@@ -114,7 +115,7 @@ starts the training.
         with Horizontal(id="columns"):
             with Vertical(id="editor"):
                 with Horizontal(id="bar"):
-                    yield Static(id="where", markup=False)
+                    yield ConfigTitle(id="where")
                     yield Button("Form", id="tab-form", tooltip="The form (F8)")
                     yield Button("TOML", id="tab-toml", tooltip="The file itself (F8)")
                     yield Button("Train", id="train", tooltip="Start a training of this (F9)")
@@ -149,9 +150,6 @@ starts the training.
             self.set_focus(titles.first())
         else:  # the sections have not made their titles yet
             self.call_after_refresh(self._focus_first_title)
-
-    def on_resize(self) -> None:
-        self.call_after_refresh(self.show_bar)
 
     def shown(self) -> None:
         self._look_at_machine()
@@ -194,25 +192,7 @@ starts the training.
         self.look_at_data()
 
     def show_bar(self) -> None:
-        document, problems = self.document, self.problems
-        changed = 0 if document.has_syntax_error else len(document.changed_keys())
-        where = self.query_one("#where", Static)
-        signs = []
-        if document.is_changed:
-            many = f" change{'s' * (changed != 1)}" if changed else "text changed"
-            signs.append((f"● {changed}" if changed else "● ", many, "$text-warning"))
-        if problems:
-            signs.append(
-                (f"✗ {len(problems)}", f" mistake{'s' * (len(problems) > 1)}", "$text-error")
-            )
-        length = len(document.name) + sum(2 + len(sign + words) for sign, words, _ in signs)
-        is_long = 0 < where.size.width < length
-        state = Content("").join(
-            Content.styled(f"  {sign}" if is_long else f"  {sign}{words}", style)
-            for sign, words, style in signs
-        )
-        name = Content.styled(document.name, "bold")
-        where.update(Content.assemble(name, state), layout=False)
+        self.query_one(ConfigTitle).show(self.document, len(self.problems))
         form = self.query_one(ContentSwitcher).current == "form"
         self.query_one("#tab-form").set_class(form, "-on")
         self.query_one("#tab-toml").set_class(not form, "-on")

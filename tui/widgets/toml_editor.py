@@ -82,7 +82,9 @@ mistake are marked, and what is wrong with the line under the cursor is said bel
 
     def go_to_line(self, line: int) -> None:
         self.focus()
-        self.move_cursor((min(line, self.document.line_count) - 1, 0), center=True)
+        self.move_cursor((min(line, self.document.line_count) - 1, 0))
+        # Not before its size is known: the editor may just have come into sight.
+        self.call_after_refresh(self.scroll_cursor_visible, center=True)
 
     def get_line(self, line_index: int) -> Text:
         line = super().get_line(line_index)
