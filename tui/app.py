@@ -8,11 +8,13 @@ from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.events import Event, InputEvent
 from textual.screen import Screen
 from textual.theme import Theme
 
 from simplegpt.run import RunDirectory, find_runs
 from tui import messages, settings
+from tui.collector import QUIET_SECONDS, Collector
 from tui.processes.watch import RunSeen, RunsSeen, look_at
 from tui.screens.base import WorkbenchScreen
 from tui.screens.dialogs import Answer, Question
@@ -95,6 +97,7 @@ class Workbench(App[None]):
         self.watched: dict[Path, RunSeen] = {}
         """Runs that were started, joined or found alive, as they were last seen."""
         self.visited: dict[str, WorkbenchScreen] = {}
+        self.collector = Collector()
         for theme in THEMES:
             self.register_theme(theme)
         kept = settings.Settings.load().theme
@@ -108,6 +111,14 @@ class Workbench(App[None]):
             self.post_message(self.start)
         self.find_live_runs()
         self.set_interval(WATCH_SECONDS, self.look_at_runs)
+        if not self.is_headless:  # a test's process is not ours alone
+            self.collector.begin()
+        self.set_interval(QUIET_SECONDS, self.collector.look)
+
+    async def on_event(self, event: Event) -> None:
+        if isinstance(event, InputEvent):
+            self.collector.felt()
+        await super().on_event(event)
 
     def get_key_display(self, binding: Binding) -> str:
         """Function keys as keyboards spell them: F1."""
