@@ -40,6 +40,8 @@ class ConfigDocument:
         self.saved = inspect(text, path=self.path, check_files=False)
         self._understood = self.saved
         self._literals: dict[str, str] = {}
+        self._changed: frozenset[str] | None = None
+        """The keys that differ, once they were asked for."""
         self._past: list[_Step] = []
         self._future: list[_Step] = []
         self._what = ""
@@ -178,6 +180,7 @@ class ConfigDocument:
         self._text = text
         found = inspect(text, path=self.path, check_files=False)
         self._inspection = found
+        self._changed = None
         if not self.has_syntax_error:
             self._understood = found
             self._literals = own_literals(text)
@@ -196,6 +199,11 @@ class ConfigDocument:
 
     def changed_keys(self) -> frozenset[str]:
         """Settings and tables that differ from the saved file in what they mean."""
+        if self._changed is None:
+            self._changed = self._find_changed()
+        return self._changed
+
+    def _find_changed(self) -> frozenset[str]:
         now, then = self._understood, self.saved
         on = now.tables_on | then.tables_on
         keys = {
@@ -270,6 +278,7 @@ class ConfigDocument:
         """The file holds `text` now, and the next save shall replace it."""
         self.saved_text = text
         self.saved = inspect(text, path=self.path, check_files=False)
+        self._changed = None
 
     def take_from_disk(self, text: str, *, merge: bool) -> None:
         """The file holds `text` now: take it, and with `merge` lay our changes over it.

@@ -93,7 +93,6 @@ async def test_typing_into_a_field_changes_text_costs_and_marks(project: Path) -
         await pilot.press("end", "backspace", "8")
         await settle(pilot)
         assert "n_layer = 8\n" in screen.document.text
-        assert screen.query_one(TomlEditor).text == screen.document.text
         assert state(screen, "model.n_layer").changed
         assert "1.63 M" in said(screen, "#figures")
         assert "1 change" in said(screen, "#where")
@@ -235,6 +234,8 @@ async def test_the_text_and_the_form_are_in_step_both_ways() -> None:
         await settle(pilot)
         await screen.go_to("data.seq_len")
         await pilot.press("end", "backspace", "2")
+        await settle(pilot)
+        await pilot.press("f8")
         await settle(pilot)
         assert "seq_len = 62\n" in editor.text
 

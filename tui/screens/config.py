@@ -179,10 +179,11 @@ starts the training.
         self.query_one(ConfigForm).show(
             field_states(document, problems), section_states(document, problems)
         )
-        editor = self.query_one(TomlEditor)
-        if not typed_toml:
-            editor.show(document.text)
-        editor.mark(problems)
+        if self.query_one(ContentSwitcher).current == "toml":  # out of sight it costs each key 5 ms
+            editor = self.query_one(TomlEditor)
+            if not typed_toml:
+                editor.show(document.text)
+            editor.mark(problems)
         self.show_bar()
         self._show_banner(problems)
         self._show_text_problem()

@@ -3,6 +3,8 @@
 `RunFollowing` reads and starts; this shows what was read and asks the run for things.
 """
 
+import math
+import time
 from pathlib import Path
 from typing import ClassVar
 
@@ -32,10 +34,11 @@ from tui.widgets.run_panels import CheckpointsPanel, LogPanel, SamplesPanel
 from tui.widgets.run_trouble import RunTrouble, Way
 
 LOG_END_LINES = 8
-DRAW_TICKS = 4
-"""Curves of a live run are drawn at every fourth tick: drawing costs the training."""
-YOUNG_ROWS = 100
-"""A curve with fewer points moves visibly, and is drawn at every tick."""
+DRAW_SHARE = 0.01
+"""Of one core's time: a live run's curves wait a hundred times what drawing them took, as the
+training may need the core."""
+DRAW_SECONDS = 5.0
+"""They never wait longer."""
 _GO_ON = Way("pause", "Go on from the last checkpoint")
 _WAYS_TO_A_RUN = (
     Way("config", "Look at a config"),
@@ -96,6 +99,8 @@ picture.
         """As it was last shown."""
         self._undrawn = False
         """Whether events came in since the curves were drawn."""
+        self._draw_at = 0.0
+        """By the monotonic clock."""
         self._allowed: dict[str, bool] = {}
 
     def compose_body(self) -> ComposeResult:
@@ -112,8 +117,7 @@ picture.
                 yield CheckpointsPanel(id="panel-checkpoints")
                 yield LogPanel(id="panel-log")
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def on_mount(self) -> None:  # Textual calls RunFollowing's too
         for name in PANELS:
             self.query_one(f"#panel-{name}").border_title = name.capitalize()
         self.action_panel("plot")
@@ -150,10 +154,8 @@ picture.
         before, self._state = self._state, view.state
         if not view.frozen:
             self._undrawn = self._undrawn or update is None or bool(update.events)
-            young = len(view.history.train) < YOUNG_ROWS
-            slow = update is not None and view.alive and not young
-            due = not slow or self._ticks % DRAW_TICKS == 0
-            self.show_all(redraw=self._undrawn and due)
+            in_time = update is None or not view.alive or time.monotonic() >= self._draw_at
+            self.show_all(redraw=self._undrawn and in_time)
         if view.state == "finished" and before in LIVE:
             self._lead_on()
 
@@ -190,7 +192,7 @@ picture.
     # Showing
 
     def show_all(self, *, redraw: bool = True) -> None:
-        """Bring everything up to what `view` knows."""
+        """Bring everything up to what `view` knows; `redraw`: also what costs time to draw."""
         view = self.view
         history = view.history if view is not None else History()
         self.query_one(RunHead).show(view)
@@ -199,15 +201,21 @@ picture.
         if was_empty and not self.has_class("-empty"):
             self.action_panel("plot")
         if redraw:
-            self._undrawn = False
+            self._undrawn, self._draw_at = False, math.inf
+            self.call_after_refresh(self._drawn, time.process_time())
             self.query_one(PlotPanel).show(history, notices(history))
-            self.query_one(SamplesPanel).show(history)
-            self.query_one(CheckpointsPanel).show(history)
             self.query_one(MachinePanel).show(history)
+        self.query_one(SamplesPanel).show(history)
+        self.query_one(CheckpointsPanel).show(history)
         self._show_controls()
         if view is not None:
             self._show_answer()
             self._show_trouble()
+
+    def _drawn(self, began: float) -> None:
+        """The curves are on the screen; `began` is our CPU time before."""
+        spent = time.process_time() - began
+        self._draw_at = time.monotonic() + min(spent / DRAW_SHARE, DRAW_SECONDS)
 
     def _show_controls(self) -> None:
         paused = self.view is not None and self.view.state == "paused"

@@ -37,7 +37,9 @@ was trained on this machine: it is scaled from the earlier run that is nearest i
     def show(self, costs: Consequences | None, *, outdated: bool) -> None:
         """`outdated`: mistakes are in the way, and these are the figures from before them."""
         self.set_class(outdated, "-outdated")
-        self.border_subtitle = "before the mistakes" if outdated and costs else ""
+        subtitle = "before the mistakes" if outdated and costs else ""
+        if subtitle != self.border_subtitle:
+            self.border_subtitle = subtitle
         if costs is None:
             waiting = Content.styled("Known once the mistakes are mended.", MUTED)
             self._put(*[waiting if outdated else Content()] * 2)

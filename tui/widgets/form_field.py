@@ -8,7 +8,9 @@ from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.events import DescendantBlur, DescendantFocus
+from textual.geometry import Size
 from textual.message import Message
+from textual.reactive import Reactive
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input, Select, Switch
@@ -21,6 +23,12 @@ OFF = "off"
 NAME_WIDTH, EDITOR_WIDTH, ORIGIN_WIDTH = 27, 44, 20  # the stylesheet places the editor by these
 MUTED = "$footer-description-foreground"
 TOKENIZERS = ("char", "byte", "gpt2", "cl100k_base", "o200k_base")
+
+
+class FieldInput(Input):
+    """An `Input` whose text may grow without a new layout of the whole form."""
+
+    virtual_size = Reactive(Size(0, 0), layout=False)
 
 
 class FormField(Widget):
@@ -107,7 +115,7 @@ class FormField(Widget):
                 self._options(), value=self._choice(), allow_blank=False, compact=True
             )
         names = TOKENIZERS if self.setting.key == "tokenizer_name" else ()
-        return Input(
+        return FieldInput(
             self.state.shown,
             placeholder=OFF if self.setting.optional else "",
             compact=True,

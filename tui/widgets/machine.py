@@ -1,5 +1,6 @@
 """What the machine is doing: each GPU, the CPU, the memory."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -26,18 +27,31 @@ class MachinePanel(VerticalScroll):
 Utilisation, memory, temperature and power of each GPU, measured by the training process itself
 about once a second. Without a GPU: how busy all CPU cores are together, and the memory.
 """
-    DEFAULT_CSS: ClassVar[str] = "MachinePanel { padding: 0 1; Static { height: auto; } }"
+    DEFAULT_CSS: ClassVar[str] = """
+    MachinePanel {
+        padding: 0 1;
+        Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
+    }
+    """
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self._height = 0
 
     def compose(self) -> ComposeResult:
         yield Static()
 
     def show(self, history: History) -> None:
-        body = self.query_one(Static)
-        if not history.systems:
-            body.update(Content.styled("nothing measured yet", MUTED))
-            return
+        lines = self._lines(history.systems)
+        # A new layout costs the training: only where there are more lines or fewer.
+        self.query_one(Static).update(Content("\n").join(lines), layout=len(lines) != self._height)
+        self._height = len(lines)
+
+    def _lines(self, systems: Sequence[System]) -> list[Content]:
+        if not systems:
+            return [Content.styled("nothing measured yet", MUTED)]
         lines: list[Content] = []
-        system = history.systems[-1]
+        system = systems[-1]
         if len(system.gpus) > FEW:
             names = sorted({in_one_line(gpu.name) for gpu in system.gpus})
             lines.append(Content.styled(", ".join(names), "bold"))
@@ -45,8 +59,7 @@ about once a second. Without a GPU: how busy all CPU cores are together, and the
             lines += gpu_lines(i, gpu) if len(system.gpus) <= FEW else [gpu_line(i, gpu)]
         if not system.gpus:
             lines.append(Content.styled("no GPU: trains on the CPU", MUTED))
-        lines += cpu_lines(system, [s.cpu_percent for s in history.systems])
-        body.update(Content("\n").join(lines))
+        return lines + cpu_lines(system, [s.cpu_percent for s in systems])
 
 
 def gpu_lines(index: int, gpu: GPU) -> list[Content]:

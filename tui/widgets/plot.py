@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from rich.style import Style
 from textual import events, on
 from textual.binding import Binding, BindingType
 from textual.color import Color
 from textual.message import Message
+from textual.widget import Widget
 from textual_plot import HiResMode, PlotWidget
 from textual_plot.axis_formatter import AxisFormatter, NumericAxisFormatter
 
@@ -80,6 +82,7 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
             return self.plot
 
     def __init__(self, id: str) -> None:
+        self._looks: list[Style] = []
         super().__init__(id=id, invert_mouse_wheel=True)
         self.curves: Sequence[Curve] = ()
         self.logarithmic = False
@@ -89,9 +92,18 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
         self._sight: tuple[float, float] | None = None
         """What is in sight of the x axis; None: everything."""
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def on_mount(self) -> None:  # Textual calls PlotWidget's too
         self.margin_top, self.margin_bottom, self.margin_left = 0, 1, _LEFT_MARGIN
+
+    def notify_style_update(self) -> None:
+        """Draw anew only where it would look different: this comes with every change of focus."""
+        names = ("plot--axis", "plot--tick")
+        looks = [self.get_component_rich_style(name) for name in names if self.is_mounted]
+        if not looks or looks != self._looks:
+            self._looks = looks
+            super().notify_style_update()
+        else:
+            Widget.notify_style_update(self)
 
     def show(self, curves: Sequence[Curve], axis: Axis, logarithmic: bool) -> None:
         """Draw `curves`; what is in sight stays, unless everything was."""

@@ -36,8 +36,7 @@ class PlotPanel(Vertical):
         #notice.-grave { color: $text-error; text-style: bold; }
         CurvePlot {
             height: 2fr;
-            &> .plot--axis { color: $border-blurred; }
-            &:focus > .plot--axis { color: $foreground 45%; }
+            &> .plot--axis, &:focus > .plot--axis { color: $border-blurred; }
             &> .plot--tick { color: $text-muted; text-style: none; }
         }
         #below-legend { height: 1; padding: 0 1; display: none; }
@@ -58,6 +57,7 @@ class PlotPanel(Vertical):
         """Other runs, by name, laid over this one."""
         self._cursor: float | None = None
         self._notices: Sequence[Notice] = ()
+        self._said = ""
 
     def compose(self) -> ComposeResult:
         yield Static(id="legend")
@@ -149,11 +149,14 @@ class PlotPanel(Vertical):
         return f"{count_in_words(x)} tokens" if self.axis == "tokens" else f"after {duration(x)}"
 
     def _write_notice(self) -> None:
+        said = "; ".join(notice.text for notice in self._notices[:2])
+        if said == self._said:
+            return
+        self._said = said
         line = self.query_one("#notice", Static)
-        line.display = bool(self._notices)
-        if self._notices:
-            line.set_class(self._notices[0].grave, "-grave")
-            line.update("⚠ " + "; ".join(notice.text for notice in self._notices[:2]))
+        line.display = bool(said)
+        line.set_class(bool(said) and self._notices[0].grave, "-grave")
+        line.update(f"⚠ {said}")
 
     @on(CurvePlot.CursorMoved)
     def _cursor_moved(self, event: CurvePlot.CursorMoved) -> None:
