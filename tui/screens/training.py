@@ -3,7 +3,6 @@
 `RunFollowing` reads and starts; this shows what was read and asks the run for things.
 """
 
-import math
 import time
 from pathlib import Path
 from typing import ClassVar
@@ -34,9 +33,9 @@ from tui.widgets.run_panels import CheckpointsPanel, LogPanel, SamplesPanel
 from tui.widgets.run_trouble import RunTrouble, Way
 
 LOG_END_LINES = 8
-DRAW_SHARE = 0.01
-"""Of one core's time: a live run's curves wait a hundred times what drawing them took, as the
-training may need the core."""
+SHARE = 0.015
+"""Of one core's time, that the training may need: a live run's curves wait until the workbench has
+taken no more since they were last drawn."""
 DRAW_SECONDS = 5.0
 """They never wait longer."""
 _GO_ON = Way("pause", "Go on from the last checkpoint")
@@ -99,8 +98,8 @@ picture.
         """As it was last shown."""
         self._undrawn = False
         """Whether events came in since the curves were drawn."""
-        self._draw_at = 0.0
-        """By the monotonic clock."""
+        self._drawn_at = self._spent_then = 0.0
+        """When the curves were drawn, by the monotonic clock and by our own CPU time."""
         self._allowed: dict[str, bool] = {}
 
     def compose_body(self) -> ComposeResult:
@@ -154,8 +153,8 @@ picture.
         before, self._state = self._state, view.state
         if not view.frozen:
             self._undrawn = self._undrawn or update is None or bool(update.events)
-            in_time = update is None or not view.alive or time.monotonic() >= self._draw_at
-            self.show_all(redraw=self._undrawn and in_time)
+            now = update is None or not view.alive or self._may_draw()
+            self.show_all(redraw=self._undrawn and now)
         if view.state == "finished" and before in LIVE:
             self._lead_on()
 
@@ -201,8 +200,8 @@ picture.
         if was_empty and not self.has_class("-empty"):
             self.action_panel("plot")
         if redraw:
-            self._undrawn, self._draw_at = False, math.inf
-            self.call_after_refresh(self._drawn, time.process_time())
+            self._undrawn = False
+            self._drawn_at, self._spent_then = time.monotonic(), time.process_time()
             self.query_one(PlotPanel).show(history, notices(history))
             self.query_one(MachinePanel).show(history)
         self.query_one(SamplesPanel).show(history)
@@ -212,10 +211,9 @@ picture.
             self._show_answer()
             self._show_trouble()
 
-    def _drawn(self, began: float) -> None:
-        """The curves are on the screen; `began` is our CPU time before."""
-        spent = time.process_time() - began
-        self._draw_at = time.monotonic() + min(spent / DRAW_SHARE, DRAW_SECONDS)
+    def _may_draw(self) -> bool:
+        waited = time.monotonic() - self._drawn_at
+        return waited > DRAW_SECONDS or time.process_time() - self._spent_then < SHARE * waited
 
     def _show_controls(self) -> None:
         paused = self.view is not None and self.view.state == "paused"
