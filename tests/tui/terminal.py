@@ -45,7 +45,7 @@ class Terminal:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.width, self.height = folder.resolve(), width, height
-        self._begun = False
+        self._begun, self._starts = False, 0
         # A socket's path has to be short, and what the person's own tmux says stays out.
         self._sockets = Path(tempfile.mkdtemp(prefix="tmux-"))
         self._settings = self._sockets / "tmux.conf"
@@ -78,7 +78,11 @@ class Terminal:
 
     def start(self, *command: str) -> None:
         """Run a command in the window, from the folder, in place of what ran there before."""
-        line = "exec " + shlex.join(command)
+        # tmux does not always reap what ran in its window: a shell does, and notes the exit code.
+        self._code = self._sockets / f"exit-code-{self._starts}"
+        self._starts += 1
+        line = f"{shlex.join(command)}; echo $? > {shlex.quote(str(self._code))}"
+        line = "exec " + shlex.join(["sh", "-c", line])
         if self._begun:
             self._tmux("respawn-pane", "-k", "-c", str(self.folder), line)
             self._tmux("clear-history")
@@ -89,13 +93,15 @@ class Terminal:
 
     def pid(self) -> int:
         """The process in the window."""
-        return int(self._tmux("display-message", "-p", "#{pane_pid}"))
+        shell = psutil.Process(int(self._tmux("display-message", "-p", "#{pane_pid}")))
+        [process] = shell.children()
+        return process.pid
 
     def exit_code(self, seconds: float = SECONDS) -> int:
         """Wait until the process in the window has ended; what it ended with."""
 
-        def status() -> str:  # tmux sees the closed terminal first, and then the exit code
-            return self._tmux("display-message", "-p", "#{pane_dead_status}").strip()
+        def status() -> str:
+            return self._code.read_text().strip() if self._code.exists() else ""
 
         self.until(lambda: bool(status()), "the program ends", seconds)
         return int(status())

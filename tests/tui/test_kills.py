@@ -81,6 +81,39 @@ def kill(process: psutil.Process) -> None:
     process.wait(SECONDS)
 
 
+def test_run_outlives_a_killed_workbench_and_the_next_one_joins_it(terminal: Terminal) -> None:
+    run = RunDirectory(terminal.folder / "models" / "tiny")
+    terminal.start("simplegpt-tui", "tiny.toml")
+    terminal.wait_for("tokens a step")  # the form is there, with what follows from it
+    terminal.press("F9")
+    terminal.wait_for(r"● running +tiny")
+    terminal.until(lambda: shown_step(terminal) > 0, "the dashboard counts steps")
+    kill(psutil.Process(terminal.pid()))
+
+    left = status_of(run)
+    assert left.is_alive()
+    terminal.until(lambda: status_of(run).step > left.step, "the run goes on")
+    assert status_of(run).pid == left.pid
+    assert status_of(run).is_alive()
+
+    terminal.start("simplegpt-tui")
+    terminal.wait_for(r"1 run · 1 live")
+    terminal.press("F5")
+    terminal.wait_for(r"● running +tiny")
+    terminal.until(lambda: shown_step(terminal) > left.step, "the dashboard knows how far it is")
+    step = shown_step(terminal)
+    terminal.until(lambda: shown_step(terminal) > step, "the dashboard follows the run")
+    terminal.press("F8")
+    terminal.wait_for("Stop and save")
+    terminal.press("Enter")
+    terminal.wait_for(r"■ stopped +tiny")
+    ended = status_of(run)
+    assert (ended.state, ended.pid) == ("stopped", left.pid)
+    assert ended.step > left.step
+    assert run.last_checkpoint.exists()
+    terminal.until(lambda: not terminal.processes("simplegpt.train"), "the trainer is gone")
+
+
 def test_killed_trainer_is_called_lost_and_goes_on_where_it_saved(terminal: Terminal) -> None:
     run = RunDirectory(terminal.folder / "models" / "tiny")
     command = [sys.executable, "-m", "simplegpt.train", "tiny.toml"]
