@@ -35,10 +35,12 @@ class RunView:
     """Whether the whole history was read, or a first picture of it."""
     frozen: bool = False
     """Whether the display stands still while the run goes on."""
+    starting: bool = False
+    """Whether its process was started here, and has not spoken yet."""
 
     @property
     def state(self) -> ShownState:
-        return state_of(self.status, self.alive, self.history)
+        return "starting" if self.starting else state_of(self.status, self.alive, self.history)
 
     @property
     def step(self) -> int:

@@ -84,7 +84,7 @@ async def test_help_tells_of_the_focused_widget_and_the_screens_keys(workplace: 
         assert isinstance(app.screen, HelpWindow)
         told = app.screen.markdown
         assert "## Plot" in told  # it has the focus
-        assert "| **F7** | Pause or resume" in told
+        assert "| **F7** | Pause the training" in told
         assert "F10" in told
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, HelpWindow))

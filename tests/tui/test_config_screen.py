@@ -396,6 +396,12 @@ async def test_values_from_elsewhere_are_laid_over_as_if_typed() -> None:
         await settle(pilot)
         assert screen.document.changed_keys() == {"data.train_batch_size"}
         assert shown(screen, "data.train_batch_size") == "12"
+        assert screen.unsaved() is None  # nobody typed anything yet
+        screen.document.type("trainer.max_steps", "7")
+        assert screen.unsaved() == f"changes of {PATH}"
+        screen.open(None, {"data.train_batch_size": 6})
+        await settle(pilot)
+        assert screen.unsaved() == f"changes of {PATH}"
 
 
 async def test_training_starts_from_a_saved_config(asked: list[Message]) -> None:

@@ -20,6 +20,7 @@ from tui import messages
 from tui.app import Start, Workbench
 from tui.processes.follower import SMALL_BYTES
 from tui.screens.dialogs import Question
+from tui.screens.text_question import MoreSteps
 from tui.screens.training import TrainingScreen
 from tui.widgets.plot import CurvePlot
 from tui.widgets.plot_panel import PlotPanel
@@ -56,6 +57,7 @@ class Stay(Workbench):
 
     @on(messages.OpenConfig)
     @on(messages.OpenChat)
+    @on(messages.ResumeTraining)
     def _keep(self, event: Message) -> None:
         event.prevent_default()
         self.wanted.append(event)
@@ -225,6 +227,20 @@ async def test_killed_trainer_is_called_lost_and_can_go_on(config: Path) -> None
         assert screen.view is not None
         assert screen.view.history.started is not None
         assert screen.view.history.started.attempt == 2
+
+
+async def test_finished_run_goes_on_up_to_a_step_that_is_asked_for(workplace: Path) -> None:
+    run = make_run(workplace / "r", Shape(steps=100, max_steps=100, state="finished"))
+    app = Stay(messages.OpenRun(run.path))
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: "train" in app.visited and front(app).can_resume())
+        await settle(pilot)
+        assert not front(app).query_one("#pause").display
+        await pilot.press("f7")
+        await until(pilot, lambda: isinstance(app.screen, MoreSteps))
+        await pilot.press("enter")  # twice as far is offered
+        await until(pilot, lambda: bool(app.wanted))
+    assert app.wanted == [messages.ResumeTraining(run.path, ("--trainer.max_steps", "200"))]
 
 
 async def test_run_goes_on_without_the_workbench_and_is_joined_again(config: Path) -> None:

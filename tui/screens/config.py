@@ -280,4 +280,4 @@ starts the training.
         self.open_asking(path, values)
 
     def unsaved(self) -> str | None:
-        return f"changes of {self.document.name}" if self.document.is_changed else None
+        return f"changes of {self.document.name}" if self.has_work() else None

@@ -37,6 +37,12 @@ class ConfigFiles(WorkbenchScreen):
 
     document: ConfigDocument
     _asking = False
+    _laid_over = ""
+    """The text that values from elsewhere made, where nobody had typed anything before."""
+
+    def has_work(self) -> bool:
+        """Whether a person has typed what is not saved."""
+        return self.document.is_changed and self.document.text != self._laid_over
 
     def refresh_document(self, *, typed_toml: bool = False) -> None:
         """Show the document as it is now; `typed_toml`: its text is on the screen already."""
@@ -69,14 +75,17 @@ class ConfigFiles(WorkbenchScreen):
                 self.notify(str(error), severity="error", title="Not opened")
                 return
         if values and not self.document.has_syntax_error:
+            had_work = self.has_work()
             self.document.lay_over(values)
+            if not had_work:
+                self._laid_over = self.document.text
             self.refresh_document()
             self.show_tab("form")
             self.set_focus(self.query_one("#train", Button))  # Enter goes on
 
     async def _may_leave(self) -> bool:
         """Unsaved changes were saved or given up, or there are none."""
-        if not self.document.is_changed:
+        if not self.has_work():
             return True
         answers = [
             Answer("save", "Save", "primary"),

@@ -23,7 +23,7 @@ from tui.run_files import RenameError, continued_config, name_problem, open_comm
 from tui.run_summary import RunSummary
 from tui.screens.base import WorkbenchScreen
 from tui.screens.dialogs import Answer, Question
-from tui.screens.text_question import TextQuestion
+from tui.screens.text_question import MoreSteps, TextQuestion
 from tui.trash import Trash, TrashedItem, TrashError
 
 
@@ -98,23 +98,10 @@ class RunActions(WorkbenchScreen):
         elif run.state != "finished" and (run.progress is None or run.progress < 1):
             self.post_message(messages.ResumeTraining(run.path))
         else:
-            steps = await self._ask_steps(run)
+            steps = await self.app.push_screen_wait(MoreSteps(run.name, run.step))
             if steps is not None:
-                overrides = ("--trainer.max_steps", steps)
+                overrides = ("--trainer.max_steps", str(int(steps)))
                 self.post_message(messages.ResumeTraining(run.path, overrides))
-
-    async def _ask_steps(self, run: RunSummary) -> str | None:
-        def problem(text: str) -> str | None:
-            if text.strip().replace("_", "").isdecimal() and int(text) > run.step:
-                return None
-            return f"A whole number above {run.step:,} is needed."
-
-        text = f"{in_one_line(run.name)} has reached its end. Up to which step shall it go on?"
-        question = TextQuestion(
-            "Resume", text, str(2 * max(run.step, 1)), accept="Resume", problem=problem
-        )
-        answer = await self.app.push_screen_wait(question)
-        return None if answer is None else str(int(answer))
 
     def action_continue_from(self) -> None:
         run = self.current

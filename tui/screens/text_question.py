@@ -9,6 +9,8 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
+from tui.figures import in_one_line
+
 
 class TextQuestion(ModalScreen[str | None]):
     """Asks for a line of text; returns it, or None for Escape.
@@ -89,3 +91,17 @@ class TextQuestion(ModalScreen[str | None]):
         found = self.problem(text)
         self.query_one("#problem", Static).update(found or "", layout=False)
         return found is None
+
+
+class MoreSteps(TextQuestion):
+    """Up to which step a run shall go on that has reached its end at `step`."""
+
+    def __init__(self, name: str, step: int) -> None:
+        def problem(text: str) -> str | None:
+            if text.strip().replace("_", "").isdecimal() and int(text) > step:
+                return None
+            return f"A whole number above {step:,} is needed."
+
+        text = f"{in_one_line(name)} has reached its end. Up to which step shall it go on?"
+        offered = str(2 * max(step, 1))
+        super().__init__("Resume", text, offered, accept="Resume", problem=problem)

@@ -38,7 +38,7 @@ SHARE = 0.015
 taken no more since they were last drawn."""
 DRAW_SECONDS = 5.0
 """They never wait longer."""
-_GO_ON = Way("pause", "Go on from the last checkpoint")
+_GO_ON = Way("go_on", "Go on from the last checkpoint")
 _WAYS_TO_A_RUN = (
     Way("config", "Look at a config"),
     Way("data", "Choose a corpus"),
@@ -48,7 +48,9 @@ _ASK = Binding.Group("Ask", compact=True)
 _PLOT = Binding.Group("Plot", compact=True)
 # (group and whether in the footer, key, action, label, what it does)
 KEYS: tuple[tuple[Binding.Group | None, bool, str, str, str, str], ...] = (
-    (None, True, "f7", "pause", "Pause", "Pause or resume the training; go on with an ended one"),
+    (None, True, "f7", "pause", "Pause", "Pause the training; it keeps its memory"),
+    (None, True, "f7", "unpause", "Resume", "Let the paused training go on"),
+    (None, True, "f7", "go_on", "Go on", "Go on from the last checkpoint"),
     (None, True, "f8", "stop", "Stop", "Stop the training after a checkpoint"),
     (None, True, "f9", "chat", "Chat", "Talk to the newest checkpoint; the run goes on"),
     (_ASK, True, "s", "ask('save')", "Save now", "Write a checkpoint now"),
@@ -216,14 +218,11 @@ picture.
         return waited > DRAW_SECONDS or time.process_time() - self._spent_then < SHARE * waited
 
     def _show_controls(self) -> None:
-        paused = self.view is not None and self.view.state == "paused"
-        over = self.view is not None and self.view.state in ENDED
-        pause = "Resume" if paused else "Go on" if over else "Pause"
-        names = ("pause", "stop", "learning_rate", "chat", "edit")
+        names = ("pause", "unpause", "go_on", "stop", "learning_rate", "chat", "edit")
         allowed = {name: self.check_action(name, ()) is True for name in names}
         for name in ("save", "validate", "sample"):
             allowed[name] = self.check_action("ask", (name,)) is True
-        self.query_one(RunControls).show({"pause": pause}, allowed)
+        self.query_one(RunControls).show(allowed)
         if allowed != self._allowed:
             self._allowed = allowed
             self.refresh_bindings()  # the footer is made anew: not at every tick
@@ -245,7 +244,7 @@ picture.
             self.edits = failure.edits
             ways = [
                 Way("edit", "Back to the config"),
-                Way("pause", "Go on from the last checkpoint"),
+                *self._way_on(),
             ]
             if failure.edits:
                 ways.insert(0, Way("mend", "Edit with these"))
@@ -281,9 +280,4 @@ picture.
             "A run starts from a config: look at one and press F9 there. A run that is under way "
             "anywhere below this folder is joined by itself."
         )
-        ways = [
-            Way("config", "Look at a config"),
-            Way("data", "Choose a corpus"),
-            Way("runs", "Runs"),
-        ]
-        self.query_one(RunTrouble).tell("No run is open", advice, (), ways, calm=True)
+        self.query_one(RunTrouble).tell("No run is open", advice, (), _WAYS_TO_A_RUN, calm=True)

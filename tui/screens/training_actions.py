@@ -13,7 +13,7 @@ from tui.commands_asked import ENDED, CommandsAsked
 from tui.run_words import ShownState
 from tui.screens.dialogs import Answer, Question
 from tui.screens.overlay_choice import OverlayChoice, OverlayRead, read_overlays
-from tui.screens.text_question import TextQuestion
+from tui.screens.text_question import MoreSteps, TextQuestion
 from tui.screens.training_following import RunFollowing
 from tui.widgets.panel_tabs import PanelTabs
 from tui.widgets.plot_panel import PlotPanel
@@ -46,8 +46,12 @@ class RunActions(RunFollowing):
         view = self.view
         state: ShownState = "none" if view is None or self.starting is not None else view.state
         match action:
-            case "pause":
-                allowed = state in LIVE or self.can_resume()
+            case "pause" | "unpause":
+                # A pause that was asked for can be taken back before it is there.
+                paused = state == "paused" or self.asked.pending("pause")
+                return state in LIVE and paused == (action == "unpause")
+            case "go_on":
+                return state in ENDED and self.can_resume()
             case "stop":
                 allowed = state in (*LIVE, "starting") and not self.asked.pending("stop")
             case "ask" | "learning_rate":
@@ -66,8 +70,8 @@ class RunActions(RunFollowing):
         return self.asked.last is not None and self.asked.last.pending
 
     def can_resume(self) -> bool:
-        """Whether the run has ended before its end, and has a checkpoint to go on from."""
-        if self.view is None or self.view.state not in ENDED or self.view.state == "finished":
+        """Whether the run has ended, and has a checkpoint to go on from."""
+        if self.view is None or self.view.state not in ENDED:
             return False
         return RunDirectory(self.view.path).last_checkpoint.exists()
 
@@ -89,13 +93,24 @@ class RunActions(RunFollowing):
         self.ask(command)
 
     def action_pause(self) -> None:
-        if self.view is None:
+        self.ask("pause")
+
+    def action_unpause(self) -> None:
+        self.ask("resume")
+
+    @work(exclusive=True, group="question")
+    async def action_go_on(self) -> None:
+        view = self.view
+        if view is None:
             return
-        if self.view.state in ENDED:
-            self.post_message(messages.ResumeTraining(self.view.path))
-        else:
-            paused = self.view.state == "paused" or self.asked.pending("pause")
-            self.ask("resume" if paused else "pause")
+        overrides: tuple[str, ...] = ()
+        if view.state == "finished":
+            question = MoreSteps(view.path.name, view.step)
+            steps = await self.app.push_screen_wait(question)
+            if steps is None:
+                return
+            overrides = ("--trainer.max_steps", str(int(steps)))
+        self.post_message(messages.ResumeTraining(view.path, overrides))
 
     @work(exclusive=True, group="question")
     async def action_stop(self) -> None:

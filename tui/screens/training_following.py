@@ -231,7 +231,7 @@ class RunFollowing(WorkbenchScreen):
     def resume(self, run: Path, overrides: tuple[str, ...] = ()) -> None:
         """Go on with an ended run from its last checkpoint, and watch it."""
         self._begin()
-        self.view = RunView(RunDirectory(run).path)
+        self.view = RunView(RunDirectory(run).path, starting=True)
         self.run_changed()
         self.start_changed("")
         self._resume(RunDirectory(run), overrides, self._generation)
@@ -265,7 +265,7 @@ class RunFollowing(WorkbenchScreen):
         self.workbench.watch_run(path)
         if event.generation == self._generation:
             self.starting = event.trainer
-            self.view = RunView(path)
+            self.view = RunView(path, starting=True)
             self.start_changed("")
 
     @work(thread=True, exclusive=True, group="trainer", exit_on_error=False)
@@ -285,14 +285,20 @@ class RunFollowing(WorkbenchScreen):
             self.join(trainer.run.path)
         elif event.exit_code is not None:
             self.starting = None
+            self._not_started()
             trainer.forget_output()
             cause = f"the training ended with exit code {event.exit_code} before it began"
             self.start_failed(cause, event.said, self.configs.get(trainer.run.path))
         else:
             self.start_changed(event.said)
 
+    def _not_started(self) -> None:
+        if self.view is not None:
+            self.view.starting = False
+
     @on(StartFailed)
     def _start_failed(self, event: StartFailed) -> None:
         event.stop()
         if event.generation == self._generation:
+            self._not_started()
             self.start_failed("the training was not started", event.cause, event.config)

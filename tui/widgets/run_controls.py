@@ -12,7 +12,9 @@ from textual.widgets import Button, Static
 
 # (action of the screen, label, tooltip)
 BUTTONS: tuple[tuple[str, str, str], ...] = (
-    ("pause", "Pause", "Pause or resume the training; a pause keeps its memory allocated (F7)"),
+    ("pause", "Pause", "Pause the training; that keeps its memory allocated (F7)"),
+    ("unpause", "Resume", "Let the paused training go on (F7)"),
+    ("go_on", "Go on", "Go on from the last checkpoint (F7)"),
     ("stop", "Stop", "Stop after a checkpoint; it can be resumed (F8)"),
     ("save", "Save", "Write a checkpoint now (s)"),
     ("validate", "Validate", "Measure the validation loss now (v)"),
@@ -59,14 +61,14 @@ can be resumed. **Pause** halts the training and keeps its memory allocated; sto
         assert event.button.id is not None
         self.post_message(self.Chosen(event.button.id))
 
-    def show(self, labels: Mapping[str, str], allowed: Mapping[str, bool]) -> None:
-        """Which buttons are there now, and what they say."""
+    def show(self, allowed: Mapping[str, bool]) -> None:
+        """What can be done now. Of pausing and going on only one is there; Pause where neither."""
+        first = next((name for name in ("unpause", "go_on") if allowed.get(name)), "pause")
         for button in self.query(Button):
             name = button.id or ""
             button.disabled = not allowed.get(name, False)
-            label = labels.get(name)
-            if label is not None and str(button.label) != label:
-                button.label = label
+            if name in ("pause", "unpause", "go_on"):
+                button.display = name == first
 
     def answer(self, sign: str, sentence: str, colour: str) -> None:
         content = (
