@@ -6,19 +6,26 @@ training has all cores busy; and what an open dashboard costs that training.
 """
 
 import asyncio
+import contextlib
+import fcntl
 import os
 import pty
 import select
+import signal
 import statistics
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 from textual.app import App
 from textual.screen import Screen
@@ -39,6 +46,8 @@ from tui.widgets.toml_editor import TomlEditor
 HOUR_OF_EVENTS = 12_000
 """Of a run with 30 ms a step and one event for ten steps; the system is told each second."""
 PRESSES = 60
+PAIRS, WINDOW = 20, 5.0
+"""Times that the training is looked at with and without a dashboard, and seconds of each."""
 CONFIG = Path(__file__).parents[2] / "configs/shakespeare_char_cpu.toml"
 
 
@@ -103,6 +112,8 @@ async def dashboard(folder: Path) -> None:
         trainer = start_training(folder)
         try:
             await keys(app, trainer)
+            app.exit()
+            cost(trainer)
         finally:
             trainer.process.kill()
 
@@ -180,6 +191,46 @@ async def pressed(app: App[Any], key: Key) -> list[float]:
         times.append(time.perf_counter() - start)
     print(f"  {key.name:<18} {in_words(times)}")
     return times
+
+
+def cost(trainer: Trainer) -> None:
+    """The training's speed while a dashboard watches it, and while that is held by a signal."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 45, 140, 0, 0))
+    command = [sys.executable, "-m", "tui", str(trainer.run.path)]
+    watching = psutil.Popen(command, stdin=child, stdout=child, stderr=child)
+    drain = threading.Thread(target=_drain, args=(parent,), daemon=True)
+    drain.start()
+    time.sleep(WINDOW)  # it has joined
+    windows: list[tuple[bool, float, float]] = []
+    spent = 0.0
+    for i in range(2 * PAIRS):
+        is_open = i % 4 in (0, 3)  # in turns, so that no drift counts for either
+        watching.send_signal(signal.SIGCONT if is_open else signal.SIGSTOP)
+        time.sleep(0.5)
+        start, cpu = time.time(), sum(watching.cpu_times()[:2])
+        time.sleep(WINDOW)
+        windows.append((is_open, start, time.time()))
+        spent += is_open * (sum(watching.cpu_times()[:2]) - cpu)
+    watching.kill()
+    steps = [one for one in trainer.run.read_events() if isinstance(one, core.TrainStep)]
+    times, numbers = [one.time for one in steps], [one.step for one in steps]
+    speeds: dict[bool, list[float]] = {True: [], False: []}
+    for is_open, start, end in windows:
+        first, last = np.interp([start, end], times, numbers)
+        speeds[is_open].append((last - first) / (end - start))
+    ratios = [watched / alone for watched, alone in zip(speeds[True], speeds[False], strict=True)]
+    error = statistics.stdev(ratios) / len(ratios) ** 0.5
+    print(
+        f"the training's speed beside an open dashboard: {statistics.mean(ratios):.3f} "
+        f"± {error:.3f} of its own; the dashboard takes {spent / PAIRS / WINDOW:.3f} of a core"
+    )
+
+
+def _drain(terminal: int) -> None:
+    with contextlib.suppress(OSError):  # the other end is gone
+        while os.read(terminal, 65_536):
+            pass
 
 
 def in_words(times: list[float]) -> str:

@@ -181,6 +181,8 @@ async def test_cancel_leaves_nothing_and_says_so(text: Path, workplace: Path) ->
             while not list(workplace.glob("data/verse/*.partial")):
                 await pilot.pause(0.02)
         assert screen.unsaved() == "token files that are being written"
+        await pilot.press("enter")  # one too many: it does not cancel
+        assert screen.panel.phase == "working"
         await pilot.press("escape")
         await until(pilot, "choosing")
         assert said(screen, "#said") == "Cancelled; nothing was written."

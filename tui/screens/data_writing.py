@@ -176,12 +176,14 @@ class DataWriting(DataLooking):
         self.panel.phase = "choosing"
         self._say_estimate()
         self.preview.show_problem(event.sentence)
+        self.query_one("#write #next").focus()
 
     @on(WritingCancelled)
     def _writing_cancelled(self, event: WritingCancelled) -> None:
         if self.panel.phase == "working":
             self.panel.phase = "choosing"
             self.panel.say("Cancelled; nothing was written.")
+            self.query_one("#write #next").focus()
 
     # Fetching shows itself in the same place
 

@@ -112,7 +112,7 @@ does on what it was not trained on. Two files are written, `train-TOKENIZER.bin`
         self.query_one(ProgressBar).update(total=self._total, progress=0)
         self.phase = "working"
         self.say("starting …")
-        self.query_one("#next").focus()
+        self.screen.set_focus(None)  # a second Enter shall not cancel what the first began
 
     def advance(self, step: Step) -> None:
         """One more report: of the file that is being written now."""
