@@ -46,7 +46,7 @@ from tui.widgets.toml_editor import TomlEditor
 HOUR_OF_EVENTS = 12_000
 """Of a run with 30 ms a step and one event for ten steps; the system is told each second."""
 PRESSES = 60
-PAIRS, WINDOW = 20, 5.0
+PAIRS, WINDOW = 12, 12.0
 """Times that the training is looked at with and without a dashboard, and seconds of each."""
 CONFIG = Path(__file__).parents[2] / "configs/shakespeare_char_cpu.toml"
 

@@ -16,7 +16,7 @@ import psutil
 from simplegpt.run import RunDirectory
 
 MODULE = "simplegpt.train"
-NICENESS = 5
+NICENESS = 10
 """Behind whatever a person is typing into, before anything in the background."""
 OUTPUT_SHOWN = 20_000
 """Bytes of the early output's end that are shown."""

@@ -106,6 +106,8 @@ starts the training.
         self.data: DataFacts | None = None
         self.costs: Consequences | None = None
         self._said: dict[str, str] = {}
+        self._about: str | None = None
+        """The setting that is described."""
         self._looking = False
         self._disk_timer: Timer | None = None
 
@@ -233,6 +235,9 @@ starts the training.
         panel.show(self.costs, outdated=config is None)
 
     def show_about(self, key: str | None) -> None:
+        if key == self._about:
+            return
+        self._about = key
         about = Content()
         if key is not None:
             setting = settings()[key]

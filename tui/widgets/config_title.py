@@ -18,15 +18,17 @@ class ConfigTitle(Widget):
         """Sign with its number, words, style."""
 
     def show(self, document: ConfigDocument, n_mistakes: int) -> None:
-        self._file, self._counts = document.name, []
+        counts: list[tuple[str, str, str]] = []
         if document.is_changed:
             n = 0 if document.has_syntax_error else len(document.changed_keys())
             words = f" change{'s' * (n != 1)}" if n else "text changed"
-            self._counts.append((f"● {n}" if n else "● ", words, "$text-warning"))
+            counts.append((f"● {n}" if n else "● ", words, "$text-warning"))
         if n_mistakes:
             words = f" mistake{'s' * (n_mistakes > 1)}"
-            self._counts.append((f"✗ {n_mistakes}", words, "$text-error"))
-        self.refresh()
+            counts.append((f"✗ {n_mistakes}", words, "$text-error"))
+        if (document.name, counts) != (self._file, self._counts):
+            self._file, self._counts = document.name, counts
+            self.refresh()
 
     def render(self) -> Content:
         long, short = self._line(with_words=True), self._line(with_words=False)

@@ -138,10 +138,14 @@ class ConversationView(Vertical):
         if self.transcript.probabilities and not self._wants_markdown and len(words) == 1:
             words.insert(0, "red unlikely, green likely")
         self.query_one(".turn", Static).update(clickable(" · ".join(words)), layout=False)
-        figures = ""
+        figures = self.figures_at_rest()
         if turn is not None and turn.role == "model" and not self._live:
             figures = chat_words.figures_in_words(turn, max(10, self.size.width - 4))
         self.border_subtitle = printable(figures)
+
+    def figures_at_rest(self) -> str:
+        """What stands below the text while there is no answer."""
+        return ""
 
     @staticmethod
     def _token_in_words(piece: Piece, token: int, turn: Turn) -> str:

@@ -310,6 +310,11 @@ class EnginePane(ConversationView):
         if self.draft is not None:
             self.border_subtitle = self._progress(self.draft)
 
+    def figures_at_rest(self) -> str:
+        if self.loaded is None or self.state != "ready":
+            return ""
+        return f"context of {self.loaded.config.n_ctx:,} tokens"
+
     def _progress(self, draft: Draft) -> str:
         if self.state == "stopping":
             return "stopping at the next token · Esc again ends the engine"
