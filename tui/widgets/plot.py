@@ -38,6 +38,8 @@ class Curve:
     greatest: Array | None = None
     strength: float = 1.0
     """Of its colour against the background."""
+    dots: bool = False
+    """Draw its points, not a line, which would hide the lines that it runs along with."""
 
     @property
     def is_band(self) -> bool:
@@ -126,7 +128,9 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
             x, y = columns.band() if curve.is_band else (columns.x, columns.mean)
             if self.logarithmic:
                 y = np.log10(np.where(y > 0, y, np.nan))
-            if len(x):
+            if len(x) and curve.dots:
+                self.scatter(x, y, "•", self._hex(curve.colour, curve.strength))
+            elif len(x):
                 self.plot(x, y, self._hex(curve.colour, curve.strength), HiResMode.BRAILLE)
         if self.cursor is not None and low <= self.cursor <= high:
             self.add_v_line(self.cursor, self._hex("$accent", 1.0))
@@ -137,6 +141,8 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
 
     def _columns_of(self, curve: Curve) -> int:
         width = max(self.size.width - _LEFT_MARGIN - 2, 1)
+        if curve.dots:
+            return max(width // 3, 1)  # a line shows between them
         return width if curve.is_band else 2 * width  # a braille cell is two points wide
 
     def _extent(self) -> tuple[float, float]:

@@ -98,7 +98,7 @@ class PlotPanel(Vertical):
         validation = history.validation
         if len(validation):
             val_x = history.axis(validation, self.axis)
-            curves.append(Curve("val", "$accent", val_x, validation["loss"]))
+            curves.append(Curve("val", "$accent", val_x, validation["loss"], dots=True))
         return curves
 
     def _below_curves(self) -> list[Curve]:
@@ -138,7 +138,11 @@ class PlotPanel(Vertical):
         ]
         for curve, value in plot.read(x):
             said = "–" if value is None else _figure(value, plot.id == "below")
-            parts += ["   ", ("━ ", curve.colour), f"{in_one_line(curve.name)} {said}"]
+            parts += [
+                "   ",
+                ("• " if curve.dots else "━ ", curve.colour),
+                f"{in_one_line(curve.name)} {said}",
+            ]
         if plot.logarithmic:
             parts.append(("   log scale", MUTED))
         return Content.assemble(*parts)
