@@ -250,29 +250,37 @@ class ConfigDocument:
         relative = os.path.relpath(included, path.absolute().parent)
         return edit(self._text, {"include": literal(relative)}), {}
 
-    def save(self, path: Path | None = None) -> None:
-        """Write the text to `path`, or to its own. Raises `UserError`."""
-        target = path or self.path
-        text, beside = self.text_for(target)
+    def write(self, path: Path) -> str:
+        """Write the text to `path`; what is in the file then. Raises `UserError`.
+
+        Changes nothing here, so that a thread can do it: `saved_at` has to follow.
+        """
+        text, beside = self.text_for(path)
         for other, content in beside.items():
             save(other, content)
-        save(target, text)
-        self.saved_at(target, text)
+        save(path, text)
+        return text
 
-    def saved_at(self, path: Path, text: str) -> None:
-        """The file at `path` now holds `text`, which is the text from now on."""
+    def saved_at(self, path: Path, text: str, before: str) -> None:
+        """The file at `path` holds `text` now, made from `before`; what was typed since stays."""
+        now = self._text
+        if now == before:
+            now = text
+        elif text != before:  # its include was written anew
+            now = edit(text, _differences(before, now))
         self.path, self.is_new = Path(short_path(path)), False
         self.known_on_disk(text)
         self.end_step()
-        self._set(text)
+        self._set(now)
 
     def changed_on_disk(self) -> str | None:
         """What the file holds, if it is not what we know; None also where it cannot be read."""
+        known, path = self.saved_text, self.path  # of now: it may be saved while a thread reads
         try:
-            text = read_text(self.path)
+            text = read_text(path)
         except UserError:
             return None
-        return text if text != self.saved_text else None
+        return text if text != known else None
 
     def known_on_disk(self, text: str) -> None:
         """The file holds `text` now, and the next save shall replace it."""
@@ -286,12 +294,17 @@ class ConfigDocument:
         Ours are the keys whose literals differ from what we last knew the file to hold. Raises
         `ValueError` where there is something to merge and `text` is not TOML.
         """
-        mine, known = own_literals(self._text), own_literals(self.saved_text)
-        changes = {key: mine.get(key) for key in mine | known if mine.get(key) != known.get(key)}
+        changes = _differences(self.saved_text, self._text)
         merged = edit(text, changes) if merge and changes else text
         self.known_on_disk(text)
         self.set_text(merged, what="")
         self._set(merged)
+
+
+def _differences(before: str, after: str) -> dict[str, str | None]:
+    """The literals that lead from one text to the other; None takes a key away."""
+    old, new = own_literals(before), own_literals(after)
+    return {key: new.get(key) for key in new | old if new.get(key) != old.get(key)}
 
 
 def own_literals(text: str) -> dict[str, str]:

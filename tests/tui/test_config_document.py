@@ -33,6 +33,11 @@ def origins(document: ConfigDocument, *keys: str) -> list[str]:
     return [states[key].origin for key in keys]
 
 
+def save(document: ConfigDocument, path: Path) -> None:
+    before = document.text
+    document.saved_at(path, document.write(path), before)
+
+
 def test_a_field_shows_its_value_as_the_file_spells_it(document: ConfigDocument) -> None:
     assert document.shown("optimization.peak_lr") == "1e-3"
     assert document.shown("include") == "base.toml"
@@ -176,7 +181,7 @@ def test_saving_writes_only_what_changed(document: ConfigDocument, workplace: Pa
         "-seq_len = 128 # short",
         "+seq_len = 64 # short",
     ]
-    document.save()
+    save(document, document.path)
     assert (workplace / "run.toml").read_text() == TEXT.replace("128", "64")
     assert not document.is_changed
     assert document.changed_keys() == frozenset()
@@ -186,7 +191,7 @@ def test_saving_writes_only_what_changed(document: ConfigDocument, workplace: Pa
 
 def test_saving_elsewhere_keeps_the_include(document: ConfigDocument, workplace: Path) -> None:
     document.type("data.seq_len", "64")
-    document.save(Path("deep/er/run.toml"))
+    save(document, Path("deep/er/run.toml"))
     assert 'include = "../../base.toml"\n' in (workplace / "deep/er/run.toml").read_text()
     assert document.path == Path("deep/er/run.toml")
     assert document.shown("model.n_embd") == "384"
@@ -201,14 +206,14 @@ def test_a_template_of_the_installation_brings_its_include_along(
     (installed / "base.toml").write_text(BASE)
     (installed / "run.toml").write_text(TEXT)
     document = ConfigDocument.open(installed / "run.toml", is_new=True)
-    document.save(Path("configs/mine.toml"))
+    save(document, Path("configs/mine.toml"))
     assert (workplace / "configs/mine.toml").read_text() == TEXT
     assert (workplace / "configs/base.toml").read_text() == BASE
     assert not document.is_new
     # a base of one's own is never overwritten: then the installed one is named
     (workplace / "configs/base.toml").write_text("seed = 1\n")
     again = ConfigDocument.open(installed / "run.toml", is_new=True)
-    again.save(Path("configs/other.toml"))
+    save(again, Path("configs/other.toml"))
     assert (workplace / "configs/base.toml").read_text() == "seed = 1\n"
     assert again.shown("model.n_embd") == "384"
 
@@ -248,3 +253,35 @@ def test_a_file_that_cannot_be_read_is_told(workplace: Path) -> None:
     (workplace / "latin.toml").write_bytes(b"# caf\xe9\n")
     with pytest.raises(UserError, match="not UTF-8"):
         ConfigDocument.open(Path("latin.toml"))
+
+
+def test_what_was_typed_while_it_was_saved_stays(document: ConfigDocument) -> None:
+    # the include is written anew for the second
+    for path, typed in ((Path("run.toml"), "32"), (Path("deep/er/run.toml"), "16")):
+        document.type("data.seq_len", "64")
+        before = document.text
+        written = document.write(path)
+        document.type("data.seq_len", typed)
+        assert document.shown("model.n_embd") == "384"  # from the include, all the time
+        document.saved_at(path, written, before)
+        assert path.read_text() == written == document.saved_text
+        assert "seq_len = 64 # short" in written
+        assert document.shown("data.seq_len") == typed
+        assert document.shown("model.n_embd") == "384"
+        assert document.changed_keys() == {"data.seq_len"}
+
+
+def test_a_save_while_the_disk_is_read_is_no_change_on_disk(
+    document: ConfigDocument, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_and_save(path: Path) -> str:
+        text = path.read_text()
+        save(document, Path("deep/er/run.toml"))  # as if by another thread
+        return text
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tui.config_document.read_text", read_and_save)
+        assert document.changed_on_disk() is None
+    assert document.changed_on_disk() is None
+    document.path.write_text(TEXT)
+    assert document.changed_on_disk() == TEXT

@@ -10,7 +10,7 @@ from textual.widgets import Button, Input, Select, Switch, TextArea
 
 from simplegpt.run import RunDirectory
 from tests.tui.configs import BASE, CONFIG, MACHINE, PATH, config_screen, make_project
-from tests.tui.conftest import LARGE, SIZES, SMALL, settle, until
+from tests.tui.conftest import LARGE, SIZES, SMALL, settle
 from tests.tui.runs import Shape, make_run
 from tui import messages
 from tui.config_facts import Machine, Speed
@@ -309,7 +309,7 @@ async def test_save_as_writes_another_file_and_goes_on_with_it(project: Path) ->
             '"base.toml"', '"configs/base.toml"'
         )
         assert screen.document.path == Path("mine.toml")
-        await until(pilot, lambda: screen.document.shown("model.n_embd") == "128")
+        assert screen.document.shown("model.n_embd") == "128"
 
 
 async def test_a_new_config_from_a_template_asks_where_it_goes(project: Path) -> None:

@@ -143,11 +143,13 @@ class ConfigFiles(WorkbenchScreen):
         )
         if path is None:
             return False
+        before = document.text
         try:
-            await asyncio.to_thread(document.save, path)
+            written = await asyncio.to_thread(document.write, path)
         except UserError as error:
             self.notify(str(error), severity="error", title="Not saved")
             return False
+        document.saved_at(path, written, before)
         self.notify(f"Saved {document.name}.")
         self.refresh_document()
         return True
@@ -163,6 +165,8 @@ class ConfigFiles(WorkbenchScreen):
     async def on_disk_seen(self, event: DiskSeen) -> None:
         if event.document is not self.document or self._asking or not self.is_current:
             return
+        if event.text == self.document.saved_text:
+            return  # it was saved while a thread read
         if self.document.is_changed:
             self._ask_about_disk()
         else:
