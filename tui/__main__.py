@@ -58,6 +58,8 @@ def kind_of(path: str | None) -> str:
     """What `path` names: nothing, config, run or model. Raises UserError if none of these."""
     if path is None:
         return "nothing"
+    if not path:
+        raise UserError("PATH is empty; leave it out, or name a config, a run or a checkpoint")
     place = Path(path)
     if place.is_dir():
         if RunDirectory(place).exists():

@@ -179,6 +179,7 @@ def test_paths_open_where_they_belong(workplace: Path) -> None:
         ("shakespear.toml", "did you mean 'shakespeare.toml'"),
         ("notes.txt", "neither a config"),
         ("empty", "a folder without a run"),
+        ("", "PATH is empty"),
         ("no/such/place", "no such file"),
     ],
 )
