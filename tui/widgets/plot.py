@@ -129,6 +129,8 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
             if self.logarithmic:
                 y = np.log10(np.where(y > 0, y, np.nan))
             if len(x) and curve.dots:
+                cell = (high - low) / self._width
+                x = np.minimum(x, high - cell / 2)  # one at the very end would be cut off
                 self.scatter(x, y, "•", self._hex(curve.colour, curve.strength))
             elif len(x):
                 self.plot(x, y, self._hex(curve.colour, curve.strength), HiResMode.BRAILLE)
@@ -140,10 +142,14 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
         return self._sight or self._extent()
 
     def _columns_of(self, curve: Curve) -> int:
-        width = max(self.size.width - _LEFT_MARGIN - 2, 1)
         if curve.dots:
-            return max(width // 3, 1)  # a line shows between them
-        return width if curve.is_band else 2 * width  # a braille cell is two points wide
+            return max(self._width // 3, 1)  # a line shows between them
+        return self._width if curve.is_band else 2 * self._width  # a braille cell is two wide
+
+    @property
+    def _width(self) -> int:
+        """Of the drawing itself, in cells."""
+        return max(self.size.width - _LEFT_MARGIN - 2, 1)
 
     def _extent(self) -> tuple[float, float]:
         ends = [(curve.x[0], curve.x[-1]) for curve in self.curves if len(curve.x)]
@@ -192,8 +198,7 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
             self.action_pan_left() if direction < 0 else self.action_pan_right()
             return
         low, high = self.in_sight()
-        width = max(self.size.width - _LEFT_MARGIN - 2, 1)
-        moved = self.cursor + direction * (high - low) / width
+        moved = self.cursor + direction * (high - low) / self._width
         self._set_cursor(min(max(moved, low), high))
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
