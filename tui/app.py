@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Start: TypeAlias = (
     messages.OpenConfig | messages.OpenRun | messages.OpenChat | messages.OpenData | None
 )
-WATCH_SECONDS = 1.0
+WATCH_SECONDS = 2.0
 
 
 # Screens are imported when they are first visited: the first paint waits for one of them only.

@@ -33,7 +33,7 @@ from tui.widgets.run_panels import CheckpointsPanel, LogPanel, SamplesPanel
 from tui.widgets.run_trouble import RunTrouble, Way
 
 LOG_END_LINES = 8
-SHARE = 0.015
+SHARE = 0.012
 """Of one core's time, that the training may need: a live run's curves wait until the workbench has
 taken no more since they were last drawn."""
 DRAW_SECONDS = 5.0

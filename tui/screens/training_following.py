@@ -27,8 +27,8 @@ from tui.run_words import RunView
 from tui.screens.base import WorkbenchScreen
 
 TICK_SECONDS = 0.5
-LIVE_TICKS = 2
-"""A run under way is read once a second: what an open dashboard does costs the training."""
+LIVE_TICKS = 3
+"""A run under way is read every 1.5 seconds: what an open dashboard does costs the training."""
 ENDED_TICKS = 4
 """A run that has ended is looked at only every so many ticks: it may be resumed elsewhere."""
 
