@@ -29,6 +29,7 @@ import numpy as np
 import psutil
 from textual.app import App
 from textual.screen import Screen
+from textual.widgets import Input
 
 from simplegpt import run as core
 from tests.tui.conftest import settle
@@ -159,7 +160,10 @@ async def keys(app: App[Any], trainer: Trainer) -> None:
     await config.go_to("model.n_layer")
     app.simulate_key("end")  # the old value is selected
     await painted(config)
-    every += await pressed(app, Key("Config, a digit", ("2", "backspace"), lambda: config.costs))
+    field = config.focused
+    assert isinstance(field, Input)
+    every += await pressed(app, Key("Config, a digit", ("2", "backspace"), lambda: field.value))
+    await pressed(app, Key(" its consequences", ("2", "backspace"), lambda: config.costs))
     config.show_tab("toml")
     editor = config.query_one(TomlEditor)
     editor.move_cursor((0, 0))
