@@ -80,7 +80,9 @@ def test_a_gpus_checkpoint_loads_on_a_cpu(
 @pytest.mark.parametrize("prefix", ["gpt.", "gpt._orig_mod.", "_orig_mod.gpt."])
 def test_a_compiled_networks_names_are_understood(gpt: GPT, tmp_path: Path, prefix: str) -> None:
     torch.save(checkpoint_of(gpt, prefix), tmp_path / "a.ckpt")
-    load_model(str(tmp_path / "a.ckpt"))
+    loaded = load_model(str(tmp_path / "a.ckpt")).gpt.state_dict()
+    assert loaded.keys() == gpt.state_dict().keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in gpt.state_dict().items())
 
 
 def test_the_originals_checkpoint_means_exact_gelu_and_may_hold_paths(

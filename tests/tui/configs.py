@@ -51,6 +51,15 @@ train_batch_size = 24
 [trainer]
 max_steps = 1_000
 """
+TINY_MODEL = """\
+[model]
+n_vocab = 256
+n_ctx = 16
+n_embd = 16
+n_head = 2
+n_layer = 1
+"""
+"""So small that a real training of it takes seconds."""
 PATH = Path("configs/shakespeare_char_cpu.toml")  # the one that is opened first
 
 

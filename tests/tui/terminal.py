@@ -20,8 +20,14 @@ from pathlib import Path
 from typing import Self
 
 import psutil
+import pytest
 
 TMUX = shutil.which("tmux")
+NEEDS_TMUX = [
+    pytest.mark.skipif(TMUX is None, reason="tmux is not installed"),
+    pytest.mark.xdist_group("terminal"),
+]
+"""Marks of the tests in a real terminal."""
 SECONDS = 60.0
 """How long a wait may take unless it says otherwise: patience for a busy machine."""
 GLANCE = 0.05

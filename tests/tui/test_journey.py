@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.tui.terminal import TMUX, Terminal
+from tests.tui.configs import TINY_MODEL
+from tests.tui.terminal import NEEDS_TMUX, Terminal
 
-pytestmark = [
-    pytest.mark.skipif(TMUX is None, reason="tmux is not installed"),
-    pytest.mark.xdist_group("terminal"),
-]
+pytestmark = NEEDS_TMUX
 
 TEXT = "".join(
     f"The {size} {animal} {deed} over the {place}.\n"
@@ -18,18 +16,12 @@ TEXT = "".join(
     for deed in ("jumps", "looks", "walks", "sings")
     for place in ("hill", "gate", "wall", "road", "brook")
 )
-TINY = """\
+TINY = f"""\
 # Small enough to train while one looks on.
 output_dir = "models/tiny"
 tokenizer_name = "char"
 
-[model]
-n_vocab = 256
-n_ctx = 16
-n_embd = 16
-n_head = 2
-n_layer = 1
-
+{TINY_MODEL}
 [data]
 train_fpath = "data/animals/train-char.bin"
 val_fpath = "data/animals/val-char.bin"

@@ -18,23 +18,15 @@ import torch
 from simplegpt.config import ModelConfig
 from simplegpt.model import GPT
 from simplegpt.run import RunDirectory, RunStarted, Status
-from tests.tui.terminal import SECONDS, TMUX, Terminal
+from tests.tui.configs import TINY_MODEL
+from tests.tui.terminal import NEEDS_TMUX, SECONDS, Terminal
 
-pytestmark = [
-    pytest.mark.skipif(TMUX is None, reason="tmux is not installed"),
-    pytest.mark.xdist_group("terminal"),
-]
+pytestmark = NEEDS_TMUX
 
-ENDLESS = """
+ENDLESS = f"""
 output_dir = "models/tiny"
 tokenizer_name = "byte"
-[model]
-n_vocab = 256
-n_ctx = 16
-n_embd = 16
-n_head = 2
-n_layer = 1
-[data]
+{TINY_MODEL}[data]
 train_fpath = "train.bin"
 val_fpath = "val.bin"
 seq_len = 16

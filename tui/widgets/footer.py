@@ -4,6 +4,7 @@ from itertools import groupby
 from typing import ClassVar, NamedTuple
 
 from textual import events
+from textual.binding import ActiveBinding
 from textual.content import Content
 from textual.screen import Screen
 from textual.widget import Widget
@@ -71,12 +72,12 @@ class KeyFooter(Widget):
 
     def _keys_of(self, screen: Screen[object]) -> tuple[list[Key | str], Key | None]:
         active = screen.active_bindings
-        first_of_action = {
-            one.binding.action: one for one in reversed(active.values()) if one.binding.show
-        }
-        shown = [one for one in active.values() if first_of_action.get(one.binding.action) is one]
+        first_of_action: dict[str, ActiveBinding] = {}
+        for one in active.values():
+            if one.binding.show:
+                first_of_action.setdefault(one.binding.action, one)
         keys: list[Key | str] = []
-        for group, members in groupby(shown, lambda one: one.binding.group):
+        for group, members in groupby(first_of_action.values(), lambda one: one.binding.group):
             several = list(members)
             is_named = group is not None and len(several) > 1
             if is_named:

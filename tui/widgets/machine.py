@@ -36,7 +36,7 @@ about once a second. Without a GPU: how busy all CPU cores are together, and the
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
-        self._height = 0
+        self._n_lines = 0
 
     def compose(self) -> ComposeResult:
         yield Static()
@@ -44,8 +44,8 @@ about once a second. Without a GPU: how busy all CPU cores are together, and the
     def show(self, history: History) -> None:
         lines = self._lines(history.systems)
         # A new layout costs the training: only where there are more lines or fewer.
-        self.query_one(Static).update(Content("\n").join(lines), layout=len(lines) != self._height)
-        self._height = len(lines)
+        self.query_one(Static).update(Content("\n").join(lines), layout=len(lines) != self._n_lines)
+        self._n_lines = len(lines)
 
     def _lines(self, systems: Sequence[System]) -> list[Content]:
         if not systems:
