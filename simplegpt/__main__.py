@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from simplegpt import __version__
-from simplegpt.errors import UserError, nearest, run_command
+from simplegpt.cli import UserError, nearest, run_command
 
 COMMANDS = {
     "data": "turn text into token files",

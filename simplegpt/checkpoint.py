@@ -18,8 +18,8 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from simplegpt.config import ModelConfig
-from simplegpt.errors import UserError, nearest
+from simplegpt.cli import UserError, nearest
+from simplegpt.config.schema import ModelConfig
 from simplegpt.gpt2 import PRETRAINED_NAMES, find_folder, load_folder
 from simplegpt.model import GPT
 

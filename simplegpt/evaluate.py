@@ -17,23 +17,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from simplegpt.command_line import CommandParser
-from simplegpt.errors import UserError, run_command
-from simplegpt.inference import (
+from simplegpt.cli import UserError, run_command
+from simplegpt.config.options import CommandParser
+from simplegpt.data.tokenizer import Tokenizer, is_same_vocabulary
+from simplegpt.data.tokens import Tokens, open_tokens
+from simplegpt.data.windows import ValidationWindows
+from simplegpt.inference.__main__ import (
     add_loading_options,
     load_with_progress,
     model_name,
     positive,
     progress_line,
 )
-from simplegpt.progress import duration
-from simplegpt.protocol import LoadRequest, Precision
-from simplegpt.tokenizer import Tokenizer, is_same_vocabulary
-from simplegpt.tokens import Tokens, open_tokens
-from simplegpt.windows import ValidationWindows
+from simplegpt.inference.protocol import LoadRequest, Precision
+from simplegpt.progress import format_duration
 
 if TYPE_CHECKING:
-    from simplegpt.engine import Engine
+    from simplegpt.inference.engine import Engine
 
 # fp32 logits that a batch may have: 256 MB. It is no slower than more, from 2,000 tokens on.
 MOST_LOGITS = 2**26
@@ -151,7 +151,7 @@ def mean_loss(
         total += float(losses.sum())
         done += len(losses)
         seconds = time.monotonic() - began
-        left = duration(seconds / done * (n_predicted - done))
+        left = format_duration(seconds / done * (n_predicted - done))
         report(
             min(done / n_predicted, 0.999),
             f"loss {total / done:.4f} · {done / seconds:,.0f} tokens/s · {left} left",
@@ -199,7 +199,7 @@ def told(evaluation: Evaluation) -> str:
         f"perplexity     {evaluation.perplexity:.2f}",
         f"bits per byte  {'unknown: no tokenizer' if bits is None else f'{bits:.4f}'}",
         f"over {evaluation.n_predicted:,} tokens in windows of {evaluation.seq_len}, "
-        f"{duration(evaluation.seconds)}",
+        f"{format_duration(evaluation.seconds)}",
     ]
     return "\n".join(lines)
 

@@ -25,10 +25,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from simplegpt.config import ModelConfig
-from simplegpt.errors import UserError, run_command
+from simplegpt.cli import UserError, run_command
+from simplegpt.config.schema import ModelConfig
+from simplegpt.data.tokenizer import byte_alphabet, load_tokenizer
 from simplegpt.model import GPT
-from simplegpt.tokenizer import byte_alphabet, load_tokenizer
 
 PRETRAINED_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 Progress = Callable[[float, str], None]
@@ -314,7 +314,7 @@ def fetch(name: str, progress: Progress, *, local_files_only: bool = False) -> P
 def main(argv: Sequence[str] | None = None) -> int:
     """``export CHECKPOINT FOLDER``: a checkpoint as a folder of Hugging Face's."""
     from simplegpt.checkpoint import load_model
-    from simplegpt.command_line import CommandParser
+    from simplegpt.config.options import CommandParser
 
     parser = CommandParser(description="Weights from and to Hugging Face's GPT-2.")
     parser.add_argument("command", choices=["export"], help="what to do")

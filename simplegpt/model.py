@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from simplegpt.config import ModelConfig
+from simplegpt.config.schema import ModelConfig
 
 # Logits of the loss that may be alive at once: 2^28 fp32 values are 1 GiB, and as much again for
 # their gradient. A larger batch is cut into chunks whose logits are computed again backward.
@@ -32,7 +32,7 @@ class GPT(nn.Module):
         self.embd_dropout = Dropout(dropout_p)
         self.h = nn.ModuleList(Block(config, dropout_p) for _ in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, bias=config.bias)
-        self.output: nn.Module | None = None  # wte in a faster form: see simplegpt.packed
+        self.output: nn.Module | None = None  # wte in a faster form: see simplegpt.inference.cpu
         self.initialise()
 
     def forward(

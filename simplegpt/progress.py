@@ -105,15 +105,19 @@ class Progress(_Timed):
         elif self._is_due(_PLAIN_SECONDS):
             self._write_plain()
 
+    def _amount(self, amount: float) -> str:
+        return format_bytes(amount) if self.unit == "B" else f"{format_count(amount)} {self.unit}"
+
     def _write_plain(self, closing: bool = False) -> None:
         step = self._step()
-        amount = f"{quantity(step.done, self.unit)}, {quantity(step.rate, self.unit)}/s"
+        amount = f"{self._amount(step.done)}, {self._amount(step.rate)}/s"
         if closing:
             seconds = time.monotonic() - self._began
             line = f"{self.label}: done, {amount} in {seconds:.1f} s"
         else:
             percent = 100 * step.done / max(1, step.total)
-            left = f", {duration(step.seconds_left)} left" if step.seconds_left is not None else ""
+            seconds = step.seconds_left
+            left = "" if seconds is None else f", {format_duration(seconds)} left"
             line = f"{self.label}: {percent:.0f}%, {amount}{left}"
         if self.counts:
             line += f", {_told(self.counts)}"
@@ -151,22 +155,53 @@ class JsonProgress(_Timed):
         print(self._step().model_dump_json(), file=self._stream, flush=True)
 
 
-def quantity(amount: float, unit: str = "") -> str:
-    """``12.3 MB`` for 12,300,000 and "B"."""
-    for prefix in ("", "k", "M", "G"):
-        if amount < 1000:
-            return f"{amount:.{1 if prefix else 0}f} {prefix}{unit}".rstrip()
-        amount /= 1000
-    return f"{amount:.1f} T{unit}"
+def format_count(count: float) -> str:
+    """``305,970`` below a million, ``1.08 M``, ``80.50 B`` and ``1.20 T`` from there."""
+    if count < 1e6:
+        return f"{count:,.0f}"
+    for size, letter in ((1e12, "T"), (1e9, "B")):
+        if count >= size:
+            return f"{count / size:.2f} {letter}"
+    return f"{count / 1e6:.2f} M"
 
 
-def duration(seconds: float) -> str:
-    """``45 s``, ``3:07`` (minutes) or ``2:03:07`` (hours)."""
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+def format_bytes(n_bytes: float) -> str:
+    """``512 B``, ``12.3 KiB``, ``665 MiB``, ``1.38 GiB``: three digits."""
+    if n_bytes < 1000:
+        return f"{n_bytes:.0f} B"
+    unit, units = "", iter(("KiB", "MiB", "GiB", "TiB"))
+    while n_bytes >= 1000 and unit != "TiB":
+        n_bytes, unit = n_bytes / 1024, next(units)
+    places = 2 if n_bytes < 10 else 1 if n_bytes < 100 else 0
+    return f"{n_bytes:.{places}f} {unit}"
+
+
+def format_duration(seconds: float) -> str:
+    """Two units: ``42s``, ``1m 02s``, ``2h 07m``, ``5d 03h``."""
+    s = round(seconds)
+    if s < 60:
+        return f"{s}s"
+    if s < 3600:
+        return f"{s // 60}m {s % 60:02d}s"
+    if s < 86_400:
+        return f"{s // 3600}h {s % 3600 // 60:02d}m"
+    return f"{s // 86_400}d {s % 86_400 // 3600:02d}h"
+
+
+def format_rate(tokens_per_second: float) -> str:
+    """``950 tok/s``, ``18.8 k tok/s``, ``1.20 M tok/s``."""
+    if tokens_per_second < 1000:
+        return f"{tokens_per_second:.0f} tok/s"
+    if tokens_per_second < 1e6:
+        return f"{tokens_per_second / 1e3:.1f} k tok/s"
+    return f"{tokens_per_second / 1e6:.2f} M tok/s"
+
+
+def format_loss(loss: float | None) -> str:
+    """Four decimals; a dash where there is none, and ``NaN`` and ``inf`` by name."""
+    if loss is None:
+        return "–"
+    return "NaN" if loss != loss else f"{loss:.4f}"
 
 
 def _told(counts: dict[str, int]) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simplegpt import __version__
-from simplegpt.errors import UserError, nearest, run_command
-from simplegpt.run import RunDirectory
+from simplegpt.cli import UserError, nearest, run_command
+from simplegpt.run.directory import RunDirectory
 
 if TYPE_CHECKING:
     from tui.app import Start
@@ -85,7 +85,7 @@ def kind_of(path: str | None) -> str:
 
 def start_for(kind: str, path: str | None) -> "Start":
     """The message that opens `path`."""
-    from tui import messages
+    from tui.shell import messages
 
     if path is None:
         return None

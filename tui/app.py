@@ -12,22 +12,22 @@ from textual.events import Event, InputEvent
 from textual.screen import Screen
 from textual.theme import Theme
 
-from simplegpt.run import RunDirectory, find_runs
-from tui import messages, settings
-from tui.collector import QUIET_SECONDS, Collector
-from tui.processes.watch import RunSeen, RunsSeen, look_at
-from tui.screens.base import WorkbenchScreen
-from tui.screens.dialogs import Answer, Question
-from tui.themes import DEFAULT_THEME, THEMES
-from tui.widgets.header import TABS, Header, Mode, RunIndicator, Tab
+from simplegpt.run.directory import RunDirectory, find_runs
+from tui.shell import messages, settings
+from tui.shell.collector import QUIET_SECONDS, Collector
+from tui.shell.dialogs import Answer, Question
+from tui.shell.header import TABS, Header, Mode, RunIndicator, Tab
+from tui.shell.live_runs import RunSeen, RunsSeen, look_at
+from tui.shell.screen import WorkbenchScreen
+from tui.shell.themes import DEFAULT_THEME, THEMES
 
 if TYPE_CHECKING:
-    from tui.processes.trainer import Trainer
-    from tui.screens.chat import ChatScreen
-    from tui.screens.config import ConfigScreen
-    from tui.screens.data import DataScreen
-    from tui.screens.runs import RunsScreen
-    from tui.screens.training import TrainingScreen
+    from tui.chat.screen import ChatScreen
+    from tui.config.screen import ConfigScreen
+    from tui.data.screen import DataScreen
+    from tui.runs.screen import RunsScreen
+    from tui.training.screen import TrainingScreen
+    from tui.training.trainer import Trainer
 
 Start: TypeAlias = (
     messages.OpenConfig | messages.OpenRun | messages.OpenChat | messages.OpenData | None
@@ -39,31 +39,31 @@ WATCH_SECONDS = 2.0
 
 
 def _runs_screen() -> "RunsScreen":
-    from tui.screens.runs import RunsScreen
+    from tui.runs.screen import RunsScreen
 
     return RunsScreen()
 
 
 def _data_screen() -> "DataScreen":
-    from tui.screens.data import DataScreen
+    from tui.data.screen import DataScreen
 
     return DataScreen()
 
 
 def _config_screen() -> "ConfigScreen":
-    from tui.screens.config import ConfigScreen
+    from tui.config.screen import ConfigScreen
 
     return ConfigScreen()
 
 
 def _training_screen() -> "TrainingScreen":
-    from tui.screens.training import TrainingScreen
+    from tui.training.screen import TrainingScreen
 
     return TrainingScreen()
 
 
 def _chat_screen() -> "ChatScreen":
-    from tui.screens.chat import ChatScreen
+    from tui.chat.screen import ChatScreen
 
     return ChatScreen()
 
@@ -156,7 +156,7 @@ class Workbench(App[None]):
 
     @on(messages.OpenConfig)
     async def open_config(self, event: messages.OpenConfig) -> None:
-        from tui.screens.config import ConfigScreen
+        from tui.config.screen import ConfigScreen
 
         screen = await self.visit("config")
         assert isinstance(screen, ConfigScreen)
@@ -168,7 +168,7 @@ class Workbench(App[None]):
 
     @on(messages.OpenChat)
     async def open_chat(self, event: messages.OpenChat) -> None:
-        from tui.screens.chat import ChatScreen
+        from tui.chat.screen import ChatScreen
 
         screen = await self.visit("chat")
         assert isinstance(screen, ChatScreen)
@@ -176,7 +176,7 @@ class Workbench(App[None]):
 
     @on(messages.OpenData)
     async def open_data(self) -> None:
-        from tui.screens.data import DataScreen
+        from tui.data.screen import DataScreen
 
         screen = await self.visit("data")
         assert isinstance(screen, DataScreen)
@@ -191,7 +191,7 @@ class Workbench(App[None]):
         (await self._training()).resume(event.run, event.overrides)
 
     async def _training(self) -> "TrainingScreen":
-        from tui.screens.training import TrainingScreen
+        from tui.training.screen import TrainingScreen
 
         screen = await self.visit("train")
         assert isinstance(screen, TrainingScreen)
@@ -199,7 +199,7 @@ class Workbench(App[None]):
 
     @on(messages.RunsChanged)
     def runs_changed(self) -> None:
-        from tui.screens.runs import RunsScreen
+        from tui.runs.screen import RunsScreen
 
         screen = self.visited.get("runs")
         if isinstance(screen, RunsScreen):
@@ -292,7 +292,7 @@ class Workbench(App[None]):
         self.call_after_refresh(self.deliver_screenshot)
 
     def action_help(self) -> None:
-        from tui.screens.help import HelpWindow  # Markdown costs 50 ms: not at the start
+        from tui.shell.help import HelpWindow  # Markdown costs 50 ms: not at the start
 
         if isinstance(self.screen, WorkbenchScreen):
             self.push_screen(HelpWindow(self.screen.current_help()))
@@ -345,7 +345,7 @@ class Workbench(App[None]):
         """The trainer that was started here and has not yet said a word in its directory."""
         if "train" not in self.visited:
             return []
-        from tui.screens.training import TrainingScreen
+        from tui.training.screen import TrainingScreen
 
         screen = self.visited["train"]
         starting = screen.starting if isinstance(screen, TrainingScreen) else None

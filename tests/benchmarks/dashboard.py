@@ -31,18 +31,20 @@ from textual.app import App
 from textual.screen import Screen
 from textual.widgets import Input
 
-from simplegpt import run as core
+from simplegpt.run import directory as core
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import TrainStep
 from tests.tui.conftest import settle
 from tests.tui.runs import Shape, make_run
-from tui import messages
 from tui.app import Workbench
-from tui.processes.trainer import Trainer
-from tui.screens.config import ConfigScreen
-from tui.screens.training import TrainingScreen
-from tui.widgets.plot import CurvePlot
-from tui.widgets.prompt_area import PromptArea
-from tui.widgets.run_table import RunTable
-from tui.widgets.toml_editor import TomlEditor
+from tui.chat.prompt_area import PromptArea
+from tui.config.screen import ConfigScreen
+from tui.config.toml_editor import TomlEditor
+from tui.runs.run_table import RunTable
+from tui.shared.plot import CurvePlot
+from tui.shell import messages
+from tui.training.screen import TrainingScreen
+from tui.training.trainer import Trainer
 
 HOUR_OF_EVENTS = 12_000
 """Of a run with 30 ms a step and one event for ten steps; the system is told each second."""
@@ -101,7 +103,7 @@ async def dashboard(folder: Path) -> None:
         await settle(pilot)
         before = resident()
         lines = [
-            core.TrainStep(step=101 + i, tokens=i, loss=2.0, lr=1e-3, step_seconds=0.03)
+            TrainStep(step=101 + i, tokens=i, loss=2.0, lr=1e-3, step_seconds=0.03)
             for i in range(HOUR_OF_EVENTS)
         ]
         with live.events.open("a") as events:
@@ -217,7 +219,7 @@ def cost(trainer: Trainer) -> None:
         windows.append((is_open, start, time.time()))
         spent += is_open * (sum(watching.cpu_times()[:2]) - cpu)
     watching.kill()
-    steps = [one for one in trainer.run.read_events() if isinstance(one, core.TrainStep)]
+    steps = [one for one in trainer.run.read_events() if isinstance(one, TrainStep)]
     times, numbers = [one.time for one in steps], [one.step for one in steps]
     speeds: dict[bool, list[float]] = {True: [], False: []}
     for is_open, start, end in windows:
@@ -252,7 +254,7 @@ def start_training(folder: Path) -> Trainer:
     for part in parts:
         command = (*simplegpt, "--text_file", text, "--output_file", part)
         subprocess.run(command, check=True, capture_output=True)
-    run = core.RunDirectory(folder / "training")
+    run = RunDirectory(folder / "training")
     wanted = {
         "output_dir": run.path,
         "data.train_fpath": parts[0],

@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 
 from simplegpt.checkpoint import LoadedModel
-from simplegpt.config import ModelConfig, SamplingConfig
-from simplegpt.engine import DTYPES, Engine, choose_device
+from simplegpt.config.schema import ModelConfig, SamplingConfig
 from simplegpt.gpt2 import theirs_from_ours
+from simplegpt.inference.cpu import memory_bytes, pack
+from simplegpt.inference.engine import DTYPES, Engine, choose_device
+from simplegpt.inference.protocol import Done, GenerateRequest
 from simplegpt.model import GPT
-from simplegpt.packed import memory_bytes, pack
-from simplegpt.protocol import Done, GenerateRequest
 
 N_PROMPT, N_LONG_PROMPT = 16, 512
 Generate = Callable[[list[int], int, int], None]  # prompt, results, tokens

@@ -14,9 +14,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from simplegpt import corpus, data
-from simplegpt.progress import quantity
-from simplegpt.tokenizer import BytePairTokenizer, load_tokenizer
+from simplegpt.data import __main__ as data
+from simplegpt.data import corpus
+from simplegpt.data.tokenizer import BytePairTokenizer, load_tokenizer
+from simplegpt.progress import format_bytes
 
 
 def main() -> None:
@@ -37,9 +38,9 @@ def main() -> None:
             ours.append(time.perf_counter() - began)
             ours_cpu.append(time.process_time() - began_cpu)
     size = path.stat().st_size
-    print(f"{quantity(size, 'B')} on {os.cpu_count()} cores")
-    print(f"bare tiktoken, one thread: {quantity(size / min(bare), 'B')}/s")
-    print(f"to a token file:           {quantity(size / min(ours), 'B')}/s")
+    print(f"{format_bytes(size)} on {os.cpu_count()} cores")
+    print(f"bare tiktoken, one thread: {format_bytes(size / min(bare))}/s")
+    print(f"to a token file:           {format_bytes(size / min(ours))}/s")
     print(f"ratio: {min(bare) / min(ours):.2f}")
     print(f"of processor time: {min(bare_cpu) / min(ours_cpu):.2f}")
 

@@ -20,13 +20,14 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from simplegpt.config import Config
-from simplegpt.fitting import fit, quiet_lightning
-from simplegpt.optimizer import make_optimizer
-from simplegpt.run import RunDirectory, TrainStep
-from simplegpt.schedule import learning_rate_factor
-from simplegpt.training import GPTModule, TokenData
-from simplegpt.windows import Windows
+from simplegpt.config.schema import Config
+from simplegpt.data.windows import Windows
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import TrainStep
+from simplegpt.train.module import GPTModule, TokenData
+from simplegpt.train.optimizer import make_optimizer
+from simplegpt.train.schedule import learning_rate_factor
+from simplegpt.train.trainer import fit, quiet_lightning
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from simplegpt.checkpoint import find_model, load_model
-from simplegpt.config import ModelConfig
-from simplegpt.errors import UserError
+from simplegpt.cli import UserError
+from simplegpt.config.schema import ModelConfig
 from simplegpt.model import GPT
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=8, n_embd=8, n_head=2, n_layer=2)

@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from simplegpt.__main__ import main
-from simplegpt.command_line import (
+from simplegpt.cli import UserError
+from simplegpt.config.load import load
+from simplegpt.config.options import (
     CommandParser,
     add_config_options,
     add_section_options,
     parse_section,
 )
-from simplegpt.config import SamplingConfig
-from simplegpt.config_file import load
-from simplegpt.errors import UserError
-from simplegpt.schema import settings, tables
+from simplegpt.config.schema import SamplingConfig
+from simplegpt.config.settings import settings, tables
 
 
 def config_parser() -> CommandParser:
@@ -96,7 +96,7 @@ def test_a_key_of_lightnings_that_is_ours_is_refused_by_name() -> None:
 
 
 def test_help_says_how_the_command_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["/somewhere/simplegpt/data.py"])
+    monkeypatch.setattr("sys.argv", ["/somewhere/simplegpt/data/__main__.py"])
     assert CommandParser().prog == "python -m simplegpt.data"
     monkeypatch.setattr("sys.argv", ["simplegpt data"])
     assert CommandParser().prog == "simplegpt data"

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import sys
 from pathlib import Path
-from simplegpt.errors import UserError, run_command
+from simplegpt.cli import UserError, run_command
 
 def main():
     with open("file", "w") as file:

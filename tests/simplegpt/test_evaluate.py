@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from simplegpt.config import ModelConfig
-from simplegpt.errors import UserError
+from simplegpt.cli import UserError
+from simplegpt.config.schema import ModelConfig
 from simplegpt.evaluate import main
 from simplegpt.model import GPT
 

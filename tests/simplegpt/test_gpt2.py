@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from simplegpt.config import ModelConfig
-from simplegpt.errors import UserError
+from simplegpt.cli import UserError
+from simplegpt.config.schema import ModelConfig
 from simplegpt.gpt2 import (
     TRANSPOSED,
     export_folder,

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from simplegpt.run import RunDirectory, TrainStep
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import TrainStep
 
 CONFIG = """
 output_dir = "models/stdlib"

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from simplegpt import model as model_module
-from simplegpt.config import ModelConfig
+from simplegpt.config.schema import ModelConfig
 from simplegpt.model import GPT, Cache, Dropout
 
 SHAPE = ModelConfig(n_vocab=61, n_ctx=24, n_embd=20, n_head=5, n_layer=3)

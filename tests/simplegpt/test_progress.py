@@ -2,11 +2,21 @@
 
 import io
 import json
+import math
 
 import pytest
 
 from simplegpt import progress as module
-from simplegpt.progress import JsonProgress, Progress, Step, duration, quantity
+from simplegpt.progress import (
+    JsonProgress,
+    Progress,
+    Step,
+    format_bytes,
+    format_count,
+    format_duration,
+    format_loss,
+    format_rate,
+)
 
 
 class Terminal(io.StringIO):
@@ -87,14 +97,15 @@ def test_nothing_done_yet_has_no_time_left(clock):
 
 
 @pytest.mark.parametrize(
-    ("amount", "text"), [(0, "0 B"), (999, "999 B"), (1_115_394, "1.1 MB"), (2.5e12, "2.5 TB")]
+    ("formatter", "expected"),
+    [
+        (format_count, {12: "12", 305_970: "305,970", 1_016_242: "1.02 M", 80.5e9: "80.50 B"}),
+        (format_bytes, {0: "0 B", 999: "999 B", 12_596: "12.3 KiB", 665 << 20: "665 MiB"}),
+        (format_bytes, {1_481_763_717: "1.38 GiB", 2.5 * 2**50: "2560 TiB"}),
+        (format_duration, {0: "0s", 59.4: "59s", 62: "1m 02s", 7_620: "2h 07m", 442_800: "5d 03h"}),
+        (format_rate, {950: "950 tok/s", 18_800: "18.8 k tok/s", 1.2e6: "1.20 M tok/s"}),
+        (format_loss, {1.23456: "1.2346", None: "–", math.nan: "NaN", math.inf: "inf"}),
+    ],
 )
-def test_quantity(amount, text):
-    assert quantity(amount, "B") == text
-
-
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (187, "3:07"), (7387, "2:03:07")]
-)
-def test_duration(seconds, text):
-    assert duration(seconds) == text
+def test_formats(formatter, expected):
+    assert {value: formatter(value) for value in expected} == expected

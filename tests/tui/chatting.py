@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from tests.tui.conftest import LARGE, settle
 from tui.app import Workbench
-from tui.screens.chat import ChatScreen
+from tui.chat.screen import ChatScreen
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_engine.py")))
 DEADLINE_SECONDS = 20.0

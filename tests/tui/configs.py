@@ -11,8 +11,8 @@ from textual.pilot import Pilot
 
 from tests.tui.conftest import SMALL, settle
 from tui.app import Workbench
-from tui.config_facts import Machine
-from tui.screens.config import ConfigScreen
+from tui.config.facts import Machine
+from tui.config.screen import ConfigScreen
 
 GIB = 2**30
 MACHINE = Machine(memory=16 * GIB, cpu_memory=16 * GIB, n_gpus=0)

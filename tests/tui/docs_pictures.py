@@ -13,11 +13,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from simplegpt.corpus import CORPORA
+from simplegpt.data.corpus import CORPORA
 from tests.tui.conftest import settle, until
 from tests.tui.picture import write_picture
-from tui import messages
 from tui.app import Workbench
+from tui.shell import messages
 
 DOCS = Path(__file__).parents[2] / "docs"
 SIZE = (140, 45)
@@ -56,7 +56,7 @@ async def take(run: Path) -> None:
         await until(pilot, lambda: "train" in app.visited)
         await settle(pilot)
         write(app, "training")
-        from tui.screens.chat import ChatScreen
+        from tui.chat.screen import ChatScreen
 
         app.post_message(messages.OpenChat(str(run / "ckpts" / "best.ckpt")))
         await until(pilot, lambda: "chat" in app.visited)

@@ -12,8 +12,8 @@ import sys
 import threading
 from collections.abc import Iterator
 
-from simplegpt import protocol
-from simplegpt.config import ModelConfig
+from simplegpt.config.schema import ModelConfig
+from simplegpt.inference import protocol
 
 WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 N_CTX = 64

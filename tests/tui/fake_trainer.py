@@ -10,8 +10,17 @@ import sys
 import time
 from pathlib import Path
 
-from simplegpt import config_file
-from simplegpt import run as core
+from simplegpt.config import load as config_file
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import (
+    CheckpointSaved,
+    CommandDone,
+    LineReader,
+    RunEnded,
+    RunStarted,
+    TrainStep,
+)
+from simplegpt.run.state import State, Status
 
 STEP_SECONDS = 0.01
 MAX_STEPS = {"short": 200}
@@ -24,9 +33,9 @@ def main() -> int:
         return 2
     resume = "--resume" in sys.argv
     if resume:
-        run = core.RunDirectory(sys.argv[sys.argv.index("--resume") + 1])
+        run = RunDirectory(sys.argv[sys.argv.index("--resume") + 1])
     else:
-        run = core.RunDirectory(config_file.load(sys.argv[1], check_files=False).output_dir)
+        run = RunDirectory(config_file.load(sys.argv[1], check_files=False).output_dir)
     run.create()
     return Fake(run, behaviour).train(resume)
 
@@ -34,11 +43,11 @@ def main() -> int:
 class Fake:
     """Steps, figures and answers."""
 
-    def __init__(self, run: core.RunDirectory, behaviour: str) -> None:
+    def __init__(self, run: RunDirectory, behaviour: str) -> None:
         self.run, self.behaviour = run, behaviour
         self.max_steps = MAX_STEPS.get(behaviour, 1_000_000)
-        self.commands = core.LineReader.from_end(run.commands)
-        self.state: core.State = "running"
+        self.commands = LineReader.from_end(run.commands)
+        self.state: State = "running"
         self.step = 0
 
     def train(self, resume: bool) -> int:
@@ -50,7 +59,7 @@ class Fake:
         self.attempt = attempt
         self.status()
         self.run.append_event(
-            core.RunStarted(
+            RunStarted(
                 attempt=attempt,
                 resumed_from_step=self.step,
                 max_steps=self.max_steps,
@@ -70,7 +79,7 @@ class Fake:
     def one_step(self) -> None:
         self.step += 1
         self.run.append_event(
-            core.TrainStep(
+            TrainStep(
                 step=self.step,
                 tokens=self.step * 64,
                 loss=4 / (1 + self.step / 100),
@@ -96,16 +105,16 @@ class Fake:
             elif command.command == "set_lr_factor":
                 message = f"the learning rate is {command.factor:g} times its schedule"
             self.status()
-            done = core.CommandDone(id=command.id, command=command.command, message=message)
+            done = CommandDone(id=command.id, command=command.command, message=message)
             self.run.append_event(done)
 
     def save(self) -> None:
         self.run.last_checkpoint.write_bytes(b"nothing")
-        self.run.append_event(core.CheckpointSaved(step=self.step, path="ckpts/last.ckpt"))
+        self.run.append_event(CheckpointSaved(step=self.step, path="ckpts/last.ckpt"))
 
-    def status(self, state: core.State | None = None, error: str | None = None) -> None:
+    def status(self, state: State | None = None, error: str | None = None) -> None:
         self.run.write_status(
-            core.Status.of_this_process(
+            Status.of_this_process(
                 state or self.state,
                 step=self.step,
                 max_steps=self.max_steps,
@@ -115,8 +124,8 @@ class Fake:
             )
         )
 
-    def end(self, reason: core.State, error: str | None) -> int:
-        self.run.append_event(core.RunEnded(reason=reason, error=error))  # type: ignore[arg-type]
+    def end(self, reason: State, error: str | None) -> int:
+        self.run.append_event(RunEnded(reason=reason, error=error))  # type: ignore[arg-type]
         self.status(reason, error)
         return 1 if reason == "failed" else 0
 

@@ -11,7 +11,20 @@ from pathlib import Path
 
 import psutil
 
-from simplegpt import run as core
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import (
+    GPU,
+    CheckpointSaved,
+    Event,
+    Paused,
+    RunEnded,
+    RunStarted,
+    Sample,
+    System,
+    TrainStep,
+    Validation,
+)
+from simplegpt.run.state import State, Status
 
 STARTED = 1_790_000_000.0
 """When every made run began: a fixed second, so that pictures come out the same twice."""
@@ -58,7 +71,7 @@ class Shape:
     max_steps: int = 2_000
     every: int = 10
     """Steps between train_step events."""
-    state: core.State = "running"
+    state: State = "running"
     error: str | None = None
     gpus: int = 0
     best_loss: float | None = 1.62
@@ -74,15 +87,15 @@ def loss_at(step: int, noise: random.Random, spread: float = 0.03) -> float:
     )
 
 
-def make_events(shape: Shape) -> Iterator[core.Event]:
+def make_events(shape: Shape) -> Iterator[Event]:
     """The events that a run of this shape has written."""
     noise = random.Random(7)
-    yield core.RunStarted(
+    yield RunStarted(
         time=STARTED, attempt=1, max_steps=shape.max_steps, device="CPU, 2 cores, fp32"
     )
     for step in range(shape.every, shape.steps + 1, shape.every):
         now = STARTED + step * shape.seconds_a_step
-        yield core.TrainStep(
+        yield TrainStep(
             time=now,
             step=step,
             tokens=step * shape.tokens_a_step,
@@ -97,25 +110,23 @@ def make_events(shape: Shape) -> Iterator[core.Event]:
             yield _system(shape, now, noise)
         if step % 250 == 0:
             val_loss = loss_at(step, noise, spread=0.002) + 0.06
-            yield core.Validation(
+            yield Validation(
                 time=now, step=step, tokens=step * shape.tokens_a_step, val_loss=val_loss
             )
             for name in ("best.ckpt", "last.ckpt"):
-                yield core.CheckpointSaved(
-                    time=now, step=step, path=f"ckpts/{name}", val_loss=val_loss
-                )
+                yield CheckpointSaved(time=now, step=step, path=f"ckpts/{name}", val_loss=val_loss)
         if shape.samples and step % max(250, shape.steps // shape.samples // 250 * 250) == 0:
-            yield core.Sample(time=now, step=step, prompt="ROMEO:\n", text=SAMPLE[7:])
+            yield Sample(time=now, step=step, prompt="ROMEO:\n", text=SAMPLE[7:])
     end = STARTED + shape.steps * shape.seconds_a_step
     if shape.state in ("finished", "stopped", "failed"):
-        yield core.RunEnded(time=end, reason=shape.state, error=shape.error)  # type: ignore[arg-type]
+        yield RunEnded(time=end, reason=shape.state, error=shape.error)  # type: ignore[arg-type]
     elif shape.state == "paused":
-        yield core.Paused(time=end, step=shape.steps)
+        yield Paused(time=end, step=shape.steps)
 
 
-def _system(shape: Shape, now: float, noise: random.Random) -> core.System:
+def _system(shape: Shape, now: float, noise: random.Random) -> System:
     gpus = [
-        core.GPU(
+        GPU(
             name="NVIDIA H100 80GB",
             utilization=97 - i,
             memory_used=int((61 + i) * GIB),
@@ -125,7 +136,7 @@ def _system(shape: Shape, now: float, noise: random.Random) -> core.System:
         )
         for i in range(shape.gpus)
     ]
-    return core.System(
+    return System(
         time=now,
         gpus=gpus,
         cpu_percent=96 + noise.random(),
@@ -135,13 +146,11 @@ def _system(shape: Shape, now: float, noise: random.Random) -> core.System:
     )
 
 
-def make_run(
-    path: Path, shape: Shape | None = None, *, pid: int | None = None
-) -> core.RunDirectory:
+def make_run(path: Path, shape: Shape | None = None, *, pid: int | None = None) -> RunDirectory:
     """Write a run's directory. A live state belongs to this process, unless `pid` says else
     (a `pid` that no process has makes it a lost run)."""
     shape = shape or Shape()
-    run = core.RunDirectory(path)
+    run = RunDirectory(path)
     run.create()
     run.config.write_text(CONFIG.format(path=path, max_steps=shape.max_steps))
     noise = random.Random(11)
@@ -157,7 +166,7 @@ def make_run(
     )
     (run.checkpoints / "last.ckpt").write_bytes(b"not a real checkpoint")
     run.write_status(
-        core.Status(
+        Status(
             state=shape.state,
             activity="training" if shape.state == "running" else "",
             pid=os.getpid() if pid is None else pid,

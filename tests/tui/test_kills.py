@@ -1,7 +1,7 @@
 """Processes killed without warning, in a real terminal: none takes another one with it.
 
-What the screens say then, and their buttons, is held by tests.tui.test_training and
-tests.tui.test_chat, whose trainer and engine are made up; here all of them are the real ones.
+What the screens say then, and their buttons, is held by tests.tui.training and
+tests.tui.chat, whose trainer and engine are made up; here all of them are the real ones.
 """
 
 import re
@@ -15,9 +15,11 @@ import psutil
 import pytest
 import torch
 
-from simplegpt.config import ModelConfig
+from simplegpt.config.schema import ModelConfig
 from simplegpt.model import GPT
-from simplegpt.run import RunDirectory, RunStarted, Status
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import RunStarted
+from simplegpt.run.state import Status
 from tests.tui.configs import TINY_MODEL
 from tests.tui.terminal import NEEDS_TMUX, SECONDS, Terminal
 
@@ -150,7 +152,7 @@ def test_engine_killed_in_an_answer_is_started_again_for_the_next(terminal: Term
     terminal.press("Enter")
     terminal.wait_for(r"[1-9][\d,]* of 1,000,000 tokens")
     workbench = terminal.pid()
-    [engine] = terminal.processes("simplegpt.engine")
+    [engine] = terminal.processes("simplegpt.inference.engine")
     kill(engine)
 
     terminal.wait_for("The engine was killed")
@@ -163,4 +165,6 @@ def test_engine_killed_in_an_answer_is_started_again_for_the_next(terminal: Term
     terminal.press("Enter")
     terminal.wait_for(r"12 tokens · .*token limit")
     assert terminal.pid() == workbench
-    assert [process.pid for process in terminal.processes("simplegpt.engine")] != [engine.pid]
+    assert [process.pid for process in terminal.processes("simplegpt.inference.engine")] != [
+        engine.pid
+    ]

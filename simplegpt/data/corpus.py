@@ -1,0 +1,176 @@
+"""Named texts and where they come from.
+
+`CORPORA` lists them; `fetch` gives the path of a corpus's text, downloading or building it into
+`cache_folder` the first time. Nothing here imports torch.
+"""
+
+import contextlib
+import hashlib
+import http.client
+import os
+import platform
+import sysconfig
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from simplegpt.cli import UserError, nearest
+
+OnProgress = Callable[[int, int], None]
+"""Called with (bytes so far, bytes in all)."""
+
+_TIMEOUT = 10.0  # seconds without an answer: someone waits
+_READ = 1 << 16
+_SHAKESPEARE_URL = (
+    "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+)
+_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+# Tests are long, repetitive and full of data; installed packages are not the standard library.
+_LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
+
+
+class CorpusUnavailableError(UserError):
+    """A corpus that cannot be had on this machine at this time; another may do."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A named text."""
+
+    name: str
+    description: str
+    licence: str
+    size: int
+    """Bytes; about as many where the text depends on the machine."""
+    needs_network: bool
+    """Whether it is downloaded where it is not cached."""
+    make: Callable[[Path, OnProgress], None]
+    """Writes the text to a path."""
+    sha256: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where its text is kept once it was fetched. A file put there by hand is as good."""
+        version = "" if self.needs_network else f"-{platform.python_version()}"
+        return cache_folder() / f"{self.name}{version}" / "input.txt"
+
+    @property
+    def is_cached(self) -> bool:
+        """Whether `fetch` has nothing to do."""
+        return self.path.is_file() and self.sha256 in (None, _sha256(self.path))
+
+
+def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
+    """The path of a corpus's text, which is UTF-8; made first where it is not cached yet.
+
+    Raises UserError for an unknown name, and CorpusUnavailableError where it cannot be had.
+    """
+    check_name(name)
+    corpus = CORPORA[name]
+    partial = corpus.path.with_name(f"input.txt.{os.getpid()}.partial")
+    try:
+        if corpus.is_cached:
+            return corpus.path
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        corpus.make(partial, on_progress or (lambda done, total: None))
+        if corpus.sha256 not in (None, _sha256(partial)):
+            raise CorpusUnavailableError(f"{name}: what was downloaded is not the text (sha256)")
+        partial.replace(corpus.path)
+    except OSError as error:
+        raise CorpusUnavailableError(
+            f"{name} cannot be kept in {partial.parent}: {error.strerror or error}; "
+            "SIMPLEGPT_CACHE names another folder"
+        ) from None
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+    return corpus.path
+
+
+def check_name(name: str) -> None:
+    """Raises UserError where no corpus has that name."""
+    if name not in CORPORA:
+        raise UserError(
+            f"unknown dataset '{name}'{nearest(name, CORPORA)} (there are: {', '.join(CORPORA)})"
+        )
+
+
+def cache_folder() -> Path:
+    """Where corpora are kept: ``$SIMPLEGPT_CACHE``, or the user's cache folder."""
+    if folder := os.environ.get("SIMPLEGPT_CACHE"):
+        return Path(folder)
+    return Path(platformdirs.user_cache_dir("simplegpt"))
+
+
+def _download_shakespeare(path: Path, on_progress: OnProgress) -> None:
+    total = CORPORA["tinyshakespeare"].size
+    try:
+        answer = urllib.request.urlopen(_SHAKESPEARE_URL, timeout=_TIMEOUT)
+        with answer, path.open("wb") as file:
+            while data := answer.read(_READ):
+                file.write(data)
+                on_progress(file.tell(), total)
+    except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as e:
+        reason = getattr(e, "reason", None) or e
+        raise CorpusUnavailableError(
+            f"tinyshakespeare could not be downloaded ({reason}); "
+            f"a copy of it can be put at {CORPORA['tinyshakespeare'].path}"
+        ) from None
+
+
+def _write_standard_library(path: Path, on_progress: OnProgress) -> None:
+    """Every module of Python's own standard library that is pure ASCII, in the order of paths."""
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    total = CORPORA["python-stdlib"].size
+    with path.open("wb") as file:
+        for module in _modules(folder):
+            text = module.read_bytes()
+            if text.isascii():
+                # As Python reads it, and a blank line between two modules.
+                file.write(text.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n\n")
+                on_progress(min(file.tell(), total), total)
+        empty = file.tell() == 0
+    if empty:
+        raise CorpusUnavailableError(f"python-stdlib: {folder} holds no Python sources")
+
+
+def _modules(folder: Path) -> Iterator[Path]:
+    for here, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
+        for name in sorted(files):
+            path = Path(here, name)
+            if path.suffix == ".py" and path.is_file() and os.access(path, os.R_OK):
+                yield path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+CORPORA = {
+    corpus.name: corpus
+    for corpus in (
+        Corpus(
+            name="tinyshakespeare",
+            description="40,000 lines of Shakespeare's plays, the text that char-rnn made known",
+            licence="public domain",
+            size=1_115_394,
+            needs_network=True,
+            make=_download_shakespeare,
+            sha256=_SHAKESPEARE_SHA256,
+        ),
+        Corpus(
+            name="python-stdlib",
+            description="the source of this Python's own standard library, its pure ASCII files",
+            licence="PSF License",
+            size=10_900_000,
+            needs_network=False,
+            make=_write_standard_library,
+        ),
+    )
+}

@@ -1,0 +1,259 @@
+"""Text to token ids and back.
+
+``load_tokenizer("gpt2")`` gives a `Tokenizer`; `tokenizer_names` lists what there is:
+
+=========  ======================================================================
+``char``   the character's code, 0 to 255 (Latin-1); beyond, an error that names it
+``byte``   the bytes of the text's UTF-8
+``gpt2``   GPT-2's byte-pair encoding, its vocabulary inside the package
+others     every further name that tiktoken knows; it downloads them on first use
+=========  ======================================================================
+
+Nothing here imports torch.
+"""
+
+import codecs
+import functools
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from importlib import resources
+
+import numpy as np
+import numpy.typing as npt
+import tiktoken
+from tiktoken_ext.openai_public import r50k_pat_str  # type: ignore[import-untyped]
+
+from simplegpt.cli import UserError, nearest
+
+Ids = npt.NDArray[np.uint32]
+
+# r50k_base is GPT-2's vocabulary under tiktoken's newer name: same merges, pattern and ids.
+_GPT2_NAMES = ("gpt2", "r50k_base")
+_GPT2_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
+
+
+class Tokenizer(ABC):
+    """Text to ids and back. Safe to use from several threads."""
+
+    name: str
+    n_vocab: int
+    end_of_text: int | None = None
+    """The id that separates documents, where the vocabulary has one."""
+
+    @abstractmethod
+    def encode_to_numpy(self, text: str) -> Ids:
+        """The ids of `text`, uint32 [n]. All of it is text, a literal ``<|endoftext|>`` too.
+
+        Raises UnknownCharacterError (a UserError) where the vocabulary has no id for a character.
+        """
+
+    @abstractmethod
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        """The UTF-8 of `ids`; it may begin or end inside a character.
+
+        An id outside the vocabulary (a padded model may emit one) becomes U+FFFD.
+        """
+
+    def encode(self, text: str) -> list[int]:
+        """`encode_to_numpy` as a list."""
+        ids: list[int] = self.encode_to_numpy(text).tolist()
+        return ids
+
+    def twin(self) -> "Tokenizer":
+        """One like this that another thread can use at full speed; itself where that is no gain."""
+        return self
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of `ids`; what is not whole UTF-8 becomes U+FFFD."""
+        return self.decode_bytes(ids).decode("utf-8", errors="replace")
+
+
+class UnknownCharacterError(UserError):
+    """A character that the tokenizer's vocabulary does not have."""
+
+    def __init__(self, tokenizer: str, character: str, line: int, where: str = "") -> None:
+        self.tokenizer, self.character, self.line = tokenizer, character, line
+        super().__init__(
+            f"{where}line {line}: the character {character!r} (code {ord(character)}) is not in "
+            f"the '{tokenizer}' tokenizer's vocabulary, which has the codes 0 to 255; "
+            "'byte' and 'gpt2' take any text"
+        )
+
+
+def tokenizer_names() -> list[str]:
+    """Every name that `load_tokenizer` takes; all but the first four may need the network."""
+    own = ["char", "byte", *_GPT2_NAMES]
+    return own + [name for name in tiktoken.list_encoding_names() if name not in own]
+
+
+@functools.cache
+def load_tokenizer(name: str) -> Tokenizer:
+    """The tokenizer called `name`; the same object for the same name.
+
+    Raises UserError for an unknown name, and where tiktoken cannot download a vocabulary.
+    """
+    if name == "char":
+        return CharTokenizer()
+    if name == "byte":
+        return ByteTokenizer()
+    if name in _GPT2_NAMES:
+        return BytePairTokenizer(_gpt2_encoding(name))
+    names = tokenizer_names()
+    if name not in names:
+        raise UserError(
+            f"unknown tokenizer '{name}'{nearest(name, names)} (there are: {', '.join(names)})"
+        )
+    return BytePairTokenizer(_download_encoding(name))
+
+
+def is_same_vocabulary(one: str, other: str) -> bool:
+    """Whether two names of tokenizers mean the same ids."""
+    return one == other or {one, other} == set(_GPT2_NAMES)
+
+
+class CharTokenizer(Tokenizer):
+    """A character's code is its id: the 256 characters of Latin-1."""
+
+    name = "char"
+    n_vocab = 256
+
+    def encode_to_numpy(self, text: str) -> Ids:
+        try:
+            return np.frombuffer(text.encode("latin-1"), dtype=np.uint8).astype(np.uint32)
+        except UnicodeEncodeError as error:
+            line = 1 + text.count("\n", 0, error.start)
+            raise UnknownCharacterError(self.name, text[error.start], line) from None
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        return b"".join(chr(i).encode() if 0 <= i < 256 else _REPLACEMENT for i in ids)
+
+
+class ByteTokenizer(Tokenizer):
+    """The bytes of the text's UTF-8."""
+
+    name = "byte"
+    n_vocab = 256
+
+    def encode_to_numpy(self, text: str) -> Ids:
+        return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.uint32)
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        return b"".join(bytes([i]) if 0 <= i < 256 else _REPLACEMENT for i in ids)
+
+
+class BytePairTokenizer(Tokenizer):
+    """A byte-pair encoding, done by tiktoken."""
+
+    def __init__(self, encoding: tiktoken.Encoding) -> None:
+        self.name = encoding.name
+        self.n_vocab = encoding.n_vocab
+        self.end_of_text = encoding._special_tokens.get("<|endoftext|>")
+        self.pattern = encoding._pat_str
+        """The regular expression that first splits a text into pieces, which are then merged."""
+        self._encoding = encoding
+
+    def encode_to_numpy(self, text: str) -> Ids:
+        return self._encoding.encode_to_numpy(text, disallowed_special=())
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        try:
+            return self._encoding.decode_bytes(ids)
+        except (KeyError, OverflowError):
+            return b"".join(map(self._one_token, ids))
+
+    def twin(self) -> "BytePairTokenizer":
+        # The first thread that uses a compiled expression owns its scratch space; every other one
+        # takes a lock for each piece of text.
+        own = self._encoding
+        return BytePairTokenizer(
+            tiktoken.Encoding(
+                own.name,
+                pat_str=own._pat_str,
+                mergeable_ranks=own._mergeable_ranks,
+                special_tokens=own._special_tokens,
+            )
+        )
+
+    def merges_across(self, left: int, right: int) -> bool:
+        """Whether the text of two tokens, as one piece, is encoded as anything but those two."""
+        both = self._one_token(left) + self._one_token(right)
+        return self._encoding._encode_single_piece(both) != [left, right]
+
+    def _one_token(self, token: int) -> bytes:
+        try:
+            return self._encoding.decode_single_token_bytes(token)
+        except (KeyError, OverflowError):
+            return _REPLACEMENT
+
+
+class StreamDecoder:
+    """Ids in, text out as it comes, never cutting a character in half.
+
+    ``push`` keeps back the bytes of an unfinished character; ``flush`` gives them up as U+FFFD.
+    """
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+
+    def push(self, ids: Sequence[int]) -> str:
+        """The text that is complete once `ids` are added; often "" inside a character."""
+        return self._decoder.decode(self._tokenizer.decode_bytes(ids))
+
+    def flush(self) -> str:
+        """What is left at the end; the decoder can be used again afterwards."""
+        rest = self._decoder.decode(b"", final=True)
+        self._decoder.reset()
+        return rest
+
+
+def _gpt2_encoding(name: str) -> tiktoken.Encoding:
+    """GPT-2's encoding from the package's own file, checked against its hash."""
+    data = resources.files("simplegpt").joinpath("vocab", "gpt2.bpe").read_bytes()
+    if hashlib.sha256(data).hexdigest() != _GPT2_SHA256:
+        raise UserError("the package's vocab/gpt2.bpe is damaged: install simplegpt again")
+    ranks = byte_pair_ranks(data.decode())
+    return tiktoken.Encoding(
+        name,
+        pat_str=r50k_pat_str,
+        mergeable_ranks=ranks,
+        special_tokens={"<|endoftext|>": len(ranks)},
+        explicit_n_vocab=len(ranks) + 1,
+    )
+
+
+def byte_pair_ranks(merges: str) -> dict[bytes, int]:
+    """{token's bytes: id} of a ``vocab.bpe``: the 256 bytes, then one token a merge, in order."""
+    alphabet = byte_alphabet()
+    ranks = {bytes([byte]): rank for rank, byte in enumerate(alphabet.values())}
+    for line in merges.splitlines()[1:]:  # after its "#version" line
+        ranks[bytes(alphabet[character] for character in line if character != " ")] = len(ranks)
+    return ranks
+
+
+def byte_alphabet() -> dict[str, int]:
+    """GPT-2's printable name for each byte, in the order of their ids.
+
+    The bytes that print as themselves in Latin-1 come first under their own character; the rest
+    (space, controls …) follow as the characters from 256 on, so that a merges file shows no blanks.
+    """
+    printable = [byte for byte in range(256) if chr(byte).isprintable() and byte != ord(" ")]
+    others = [byte for byte in range(256) if byte not in printable]
+    alphabet = {chr(byte): byte for byte in printable}
+    return alphabet | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+def _download_encoding(name: str) -> tiktoken.Encoding:
+    """One of tiktoken's own encodings: from its cache, or downloaded by it."""
+    import requests  # tiktoken's own way to the network
+
+    try:
+        return tiktoken.get_encoding(name)
+    except (requests.RequestException, OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"the vocabulary of '{name}' is not on this machine and could not be downloaded "
+            f"({reason[:200]}); 'gpt2' needs no network"
+        ) from None

@@ -1,0 +1,322 @@
+"""Token files: written in a stream, read by memory map.
+
+``NAME.bin`` is raw little-endian ids without a header, uint16 where the vocabulary fits and uint32
+where it does not, so that nanoGPT's files work as they are. ``NAME.bin.json`` beside it says what
+is in it (`TokenFileInfo`). `open_tokens` reads, `TokenWriter` writes; which tokens make which
+sample is in `simplegpt.data.windows`. Nothing here imports torch.
+"""
+
+import contextlib
+import errno
+import fcntl
+import glob
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from simplegpt.cli import UserError, nearest
+
+DType = Literal["uint16", "uint32"]
+_SCAN = 1 << 22  # tokens read at a time by max_id: 16 MB
+
+
+class TokenFileInfo(BaseModel):
+    """The sidecar ``NAME.bin.json``. Keys that a later version adds are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    dtype: DType
+    count: int = Field(ge=0)
+    """Tokens in the file."""
+    tokenizer: str
+    sha256: str
+    """Of the token file's bytes."""
+    source: str
+    """Where the text came from, for people to read."""
+    max_id: int = Field(ge=0)
+    text_bytes: int | None = None
+    """Length of the text in UTF-8 bytes, for bits per byte."""
+
+
+def open_tokens(spec: str | Path) -> "Tokens":
+    """The tokens of one file, of a folder's ``*.bin`` files, or of a glob's, in sorted order.
+
+    Raises UserError for a missing, empty or damaged file, and where shards disagree.
+    """
+    files = [_inspect(path) for path in _resolve(str(spec))]
+    tokenizers = sorted({file.info.tokenizer for file in files if file.info})
+    if len(tokenizers) > 1:
+        raise UserError(f"{spec}: its shards have different tokenizers: {', '.join(tokenizers)}")
+    return Tokens(files)
+
+
+class Tokens:
+    """One or several token files as one sequence. Pickles as paths, so workers map for themselves.
+
+    ``len(tokens)`` counts all tokens; `tokenizer` is the name in the sidecars, None without them.
+    """
+
+    def __init__(self, files: Iterable["TokenFile"]) -> None:
+        self.files = tuple(files)
+        self.tokenizer = next((file.info.tokenizer for file in self.files if file.info), None)
+        # ends[i]: tokens up to and with shard i
+        self._ends = np.cumsum([file.count for file in self.files])
+        self._maps: dict[int, npt.NDArray[Any]] = {}
+        self._max_id: int | None = None
+
+    def __len__(self) -> int:
+        return int(self._ends[-1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_maps": {}}
+
+    def slice(self, start: int, stop: int) -> npt.NDArray[np.int64]:
+        """Tokens start … stop - 1 as int64, across shards. Raises IndexError beyond the ends."""
+        if not 0 <= start <= stop <= len(self):
+            raise IndexError(f"tokens {start} to {stop} of {len(self)}")
+        ids = np.empty(stop - start, dtype=np.int64)
+        shard = int(np.searchsorted(self._ends, start, side="right"))
+        done = 0
+        while done < len(ids):
+            begin = start + done - (int(self._ends[shard]) - self.files[shard].count)
+            part = self._map(shard)[begin : begin + len(ids) - done]
+            ids[done : done + len(part)] = part
+            done += len(part)
+            shard += 1
+        return ids
+
+    def max_id(self) -> int:
+        """The largest id: from the sidecars, or by reading the files once, a piece at a time."""
+        if self._max_id is None:
+            self._max_id = max(self._shard_max_id(i) for i in range(len(self.files)))
+        return self._max_id
+
+    def _shard_max_id(self, shard: int) -> int:
+        file = self.files[shard]
+        if file.info:
+            return file.info.max_id
+        ids = self._map(shard)
+        return max(int(ids[i : i + _SCAN].max()) for i in range(0, len(ids), _SCAN))
+
+    def _map(self, shard: int) -> npt.NDArray[Any]:
+        if shard not in self._maps:
+            file = self.files[shard]
+            self._maps[shard] = np.memmap(file.path, dtype=_numpy_dtype(file.dtype), mode="r")
+        return self._maps[shard]
+
+
+@dataclass(frozen=True)
+class TokenFile:
+    """One token file that was found in order; `info` is None where it has no sidecar."""
+
+    path: Path
+    dtype: DType
+    count: int
+    info: TokenFileInfo | None
+
+
+def sidecar_path(path: Path) -> Path:
+    """``NAME.bin`` → ``NAME.bin.json``."""
+    return path.with_name(path.name + ".json")
+
+
+def dtype_for(n_vocab: int) -> DType:
+    """The smaller type that holds every id of a vocabulary."""
+    return "uint16" if n_vocab <= 1 << 16 else "uint32"
+
+
+class TokenWriter:
+    """Writes a token file and its sidecar in a stream; use as a context manager.
+
+    Ids go to ``NAME.bin.partial``; `commit` syncs it and renames it. Left without `commit`, by an
+    error or an interruption, the partial file is removed and nothing has the final name.
+    Raises UserError where the file exists (unless `overwrite`), cannot be written, is being written
+    by another process, or the disk is full.
+    """
+
+    def __init__(
+        self, path: Path, *, tokenizer: str, n_vocab: int, source: str, overwrite: bool = False
+    ) -> None:
+        self.path = path
+        self.count = 0
+        self._about = {"tokenizer": tokenizer, "source": source}
+        self._dtype: DType = dtype_for(n_vocab)
+        self._max_id = 0
+        self._hash = hashlib.sha256()
+        self._partial = path.with_name(path.name + ".partial")
+        self._committed = False
+        check_output(path, overwrite=overwrite)
+        with self._told():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = _open_exclusively(self._partial)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if not self._committed:
+            self._partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the failure to flush was already told by write
+            self._file.close()
+
+    def write(self, ids: npt.NDArray[Any]) -> None:
+        """Append ids, an integer array [n]."""
+        if not len(ids):
+            return
+        data = ids.astype(_numpy_dtype(self._dtype)).tobytes()
+        with self._told():
+            self._file.write(data)
+        self._hash.update(data)
+        self.count += len(ids)
+        self._max_id = max(self._max_id, int(ids.max()))
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, where a full one shows. `commit` does so too."""
+        with self._told():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def commit(self, text_bytes: int | None = None) -> TokenFileInfo:
+        """Sync the file, write its sidecar and give both their names. `text_bytes`: of the text."""
+        self.sync()
+        info = TokenFileInfo(
+            dtype=self._dtype,
+            count=self.count,
+            sha256=self._hash.hexdigest(),
+            max_id=self._max_id,
+            text_bytes=text_bytes,
+            **self._about,
+        )
+        sidecar = sidecar_path(self.path)
+        partial_sidecar = sidecar.with_name(sidecar.name + ".partial")
+        try:
+            with self._told():
+                partial_sidecar.write_text(info.model_dump_json(indent=2) + "\n")
+                # The sidecar first: between the two renames a reader finds a mistake that is told
+                # (no file, or another count), never a file taken for what it is not.
+                partial_sidecar.replace(sidecar)
+                self._partial.replace(self.path)
+        finally:
+            partial_sidecar.unlink(missing_ok=True)
+        self._committed = True
+        return info
+
+    @contextlib.contextmanager
+    def _told(self) -> Any:
+        """An OSError in the user's words."""
+        try:
+            yield
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                reason = f"the disk is full after {self.count:,} tokens; nothing was kept"
+            elif error.errno == errno.EAGAIN:
+                reason = "another process is writing it"
+            else:
+                reason = error.strerror or str(error)
+            raise UserError(f"{self.path} cannot be written: {reason}") from None
+
+
+def check_output(path: Path, *, overwrite: bool = False) -> None:
+    """Raise UserError where no token file can be written: a folder, a device, a file there."""
+    if path.is_dir():
+        raise UserError(f"{path} is a folder; name a file in it, such as {path / 'train.bin'}")
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not an ordinary file")
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise UserError(f"{path} cannot be written: {folder} is a file, not a folder")
+    if path.exists() and not overwrite:
+        raise UserError(f"{path} exists already; --overwrite replaces it")
+
+
+def _numpy_dtype(dtype: DType) -> np.dtype[Any]:
+    return np.dtype(dtype).newbyteorder("<")
+
+
+def _open_exclusively(path: Path) -> Any:
+    """Open a partial file to write, as its only writer; one that a killed process left is reused.
+
+    Raises BlockingIOError (EAGAIN) where another process holds it.
+    """
+    file = path.open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+            raise BlockingIOError(errno.EAGAIN, "it was renamed meanwhile")
+        file.truncate(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _resolve(spec: str) -> list[Path]:
+    path = Path(spec)
+    if path.is_dir():
+        files = sorted(path.glob("*.bin"))
+        if not files:
+            raise UserError(f"{path} is a folder without token files (*.bin)")
+        return files
+    if path.exists():
+        return [path]
+    if glob.has_magic(spec):
+        files = sorted(Path(name) for name in glob.glob(spec, recursive=True))  # noqa: PTH207
+        files = [file for file in files if file.suffix != ".json" and file.is_file()]
+        if not files:
+            raise UserError(f"no token file matches {spec}")
+        return files
+    names = [p.name for p in path.parent.glob("*.bin")] if path.parent.is_dir() else []
+    raise UserError(f"token file {path} does not exist{nearest(path.name, names)}")
+
+
+def _inspect(path: Path) -> TokenFile:
+    """Check a token file against its size and its sidecar."""
+    try:
+        size = path.stat().st_size
+        info = _read_sidecar(path)
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    dtype: DType = info.dtype if info else "uint16"
+    width = np.dtype(dtype).itemsize
+    if size == 0:
+        raise UserError(f"{path} is empty")
+    if size % width:
+        raise UserError(
+            f"{path} is no token file, or only a part of one: "
+            f"{size:,} bytes are no multiple of {width} ({dtype})"
+        )
+    if info and info.count * width != size:
+        raise UserError(
+            f"{path} holds {size // width:,} tokens, but {sidecar_path(path).name} says "
+            f"{info.count:,}: one of the two is not of this file"
+        )
+    return TokenFile(path, dtype, size // width, info)
+
+
+def _read_sidecar(path: Path) -> TokenFileInfo | None:
+    sidecar = sidecar_path(path)
+    if not sidecar.exists():
+        return None
+    try:
+        return TokenFileInfo.model_validate_json(sidecar.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise UserError(
+            f"{sidecar}: {where}: {first['msg']} (a file without its sidecar is taken as uint16)"
+        ) from None

@@ -1,0 +1,115 @@
+"""The files in a run's ckpts folder: names, sidecars, which are kept. Without torch.
+
+``last.ckpt`` is the newest, ``best.ckpt`` the best by the config's monitor. When more than one
+is kept (``save_top_k``), each is ``step-N.ckpt`` as well. Beside each lies a sidecar
+``NAME.ckpt.json``, from which a screen lists checkpoints without opening them.
+"""
+
+import math
+import os
+import shutil
+import time
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from simplegpt.config.schema import CheckpointingConfig
+from simplegpt.files import write_atomically
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import Record
+
+
+class CheckpointInfo(Record):
+    """What a checkpoint's sidecar tells."""
+
+    step: int
+    tokens: int = 0
+    """Trained on so far."""
+    val_loss: float | None = None
+    """Of the last validation at or before this step; None before the first."""
+    score: float | None = None
+    """What it is ranked by; None for one that was not validated at its own step."""
+    time: float = Field(default_factory=time.time)
+    size: int = 0
+    """Bytes. Another size on disk means a damaged file."""
+
+
+def sidecar(path: Path) -> Path:
+    return path.with_name(path.name + ".json")
+
+
+def read_info(path: Path) -> CheckpointInfo | None:
+    """A checkpoint's sidecar, or None where there is none that can be read."""
+    try:
+        return CheckpointInfo.model_validate_json(sidecar(path).read_bytes())
+    except (OSError, ValidationError):
+        return None
+
+
+def list_checkpoints(run: RunDirectory) -> list[tuple[Path, CheckpointInfo]]:
+    """The run's checkpoints with their sidecars, by step; of equal files the best is named."""
+    found = [(path, read_info(path)) for path in sorted(run.checkpoints.glob("*.ckpt"))]
+    known = [(path, info) for path, info in found if info is not None]
+    by_step = {info.step: (path, info) for path, info in sorted(known, key=_plainness)}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def _plainness(item: tuple[Path, CheckpointInfo]) -> int:
+    """step-N before last before best, so that the most telling name of one file is kept."""
+    return {"last.ckpt": 1, "best.ckpt": 2}.get(item[0].name, 0)
+
+
+class CheckpointFiles:
+    """Puts a written checkpoint in its places, and drops those no longer among the best."""
+
+    def __init__(self, run: RunDirectory, config: CheckpointingConfig) -> None:
+        self.folder = run.checkpoints
+        self.config = config
+
+    def temporary(self) -> Path:
+        """Where to write: beside the final names, so that a rename is atomic."""
+        return self.folder / ".writing.ckpt"
+
+    def keep(self, written: Path, info: CheckpointInfo) -> list[Path]:
+        """Sync and name the file just written; returns the names it got, none if not wanted."""
+        info = info.model_copy(update={"size": written.stat().st_size})
+        with written.open("rb") as file:
+            os.fsync(file.fileno())
+        names = ["last.ckpt"] if self.config.save_last else []
+        k, score = self.config.save_top_k, info.score
+        if k != 0 and score is not None and math.isfinite(score):
+            best = read_info(self.folder / "best.ckpt")
+            if best is None or best.score is None or score < best.score:
+                names.append("best.ckpt")
+            rivals = sorted(i.score for _, i in self._ranked() if i.score is not None)
+            if k < 0 or (k > 1 and (len(rivals) < k or score < rivals[k - 1])):
+                names.append(f"step-{info.step:06d}.ckpt")
+        paths = [self.folder / name for name in names]
+        for path in paths:
+            _link(written, path)
+            write_atomically(sidecar(path), info.model_dump_json())
+        written.unlink()
+        if k > 0:
+            self._drop_all_but(k)
+        return paths
+
+    def _ranked(self) -> list[tuple[Path, CheckpointInfo]]:
+        infos = [(path, read_info(path)) for path in self.folder.glob("step-*.ckpt")]
+        return [(path, info) for path, info in infos if info is not None]
+
+    def _drop_all_but(self, k: int) -> None:
+        ranked = sorted(self._ranked(), key=lambda item: (item[1].score or 0.0, item[1].step))
+        for path, _ in ranked[k:]:
+            path.unlink(missing_ok=True)
+            sidecar(path).unlink(missing_ok=True)
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name, atomically: one checkpoint, written once."""
+    beside = target.with_name(f".{target.name}.new")
+    beside.unlink(missing_ok=True)
+    try:
+        os.link(source, beside)
+    except OSError:  # a file system without hard links
+        shutil.copyfile(source, beside)
+    beside.replace(target)

@@ -1,0 +1,260 @@
+"""What a run tells and is asked: the lines of events.jsonl and commands.jsonl."""
+
+import os
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+EVENTS_VERSION = 1
+M = TypeVar("M", bound=BaseModel)
+
+
+class Record(BaseModel):
+    """Read leniently (unknown fields are skipped), written with NaN and infinity as strings."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+class BaseEvent(Record):
+    version: int = EVENTS_VERSION
+    time: float = Field(default_factory=time.time)
+    """Seconds since 1970."""
+
+
+class RunStarted(BaseEvent):
+    type: Literal["run_started"] = "run_started"
+    attempt: int
+    """1 for the first start, one more at each resume."""
+    resumed_from_step: int = 0
+    max_steps: int = 0
+    device: str = ""
+    """What it trains on, in words."""
+
+
+class TrainStep(BaseEvent):
+    type: Literal["train_step"] = "train_step"
+    step: int
+    """Optimizer steps done."""
+    tokens: int
+    """Tokens trained on so far, over all devices."""
+    loss: float
+    """Cross-entropy in nats, averaged over the steps since the last such event."""
+    lr: float
+    grad_norm: float | None = None
+    """Before clipping."""
+    tokens_per_second: float = 0.0
+    step_seconds: float = 0.0
+    mfu: float | None = None
+    """Fraction of the device's peak FLOP/s; None where the peak is not known."""
+
+
+class Validation(BaseEvent):
+    type: Literal["validation"] = "validation"
+    step: int
+    tokens: int
+    val_loss: float
+
+
+class GPU(Record):
+    name: str
+    utilization: float | None = None
+    """Percent."""
+    memory_used: int | None = None
+    """Bytes, like every memory figure."""
+    memory_total: int | None = None
+    temperature: float | None = None
+    """Degrees Celsius."""
+    power: float | None = None
+    """Watts."""
+
+
+class System(BaseEvent):
+    type: Literal["system"] = "system"
+    gpus: list[GPU] = []
+    cpu_percent: float
+    """Of all cores together: 100 is the whole machine."""
+    memory_used: int
+    memory_total: int
+    process_memory: int | None = None
+    """Resident memory of the training process."""
+
+
+class CheckpointSaved(BaseEvent):
+    type: Literal["checkpoint_saved"] = "checkpoint_saved"
+    step: int
+    path: str
+    """Relative to the run's directory."""
+    val_loss: float | None = None
+
+
+class Sample(BaseEvent):
+    type: Literal["sample"] = "sample"
+    step: int
+    prompt: str
+    text: str
+
+
+class Paused(BaseEvent):
+    type: Literal["paused"] = "paused"
+    step: int
+
+
+class Resumed(BaseEvent):
+    type: Literal["resumed"] = "resumed"
+    step: int
+
+
+class CommandDone(BaseEvent):
+    type: Literal["command_done"] = "command_done"
+    id: str
+    command: str
+    ok: bool = True
+    message: str = ""
+
+
+class Warned(BaseEvent):
+    type: Literal["warning"] = "warning"
+    message: str
+
+
+class RunEnded(BaseEvent):
+    type: Literal["run_ended"] = "run_ended"
+    reason: Literal["finished", "stopped", "failed"]
+    error: str | None = None
+    """The cause in a sentence, of a failed run; why it ended early, of another."""
+
+
+Event: TypeAlias = Annotated[
+    RunStarted
+    | TrainStep
+    | Validation
+    | System
+    | CheckpointSaved
+    | Sample
+    | Paused
+    | Resumed
+    | CommandDone
+    | Warned
+    | RunEnded,
+    Field(discriminator="type"),
+]
+_EVENTS: TypeAdapter[Event] = TypeAdapter(Event)
+
+CommandName = Literal["stop", "save", "validate", "sample", "pause", "resume", "set_lr_factor"]
+
+
+class Command(Record):
+    """What an observer asks of a run. Each is answered by a `CommandDone` with the same id."""
+
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
+    time: float = Field(default_factory=time.time)
+    command: CommandName
+    factor: float | None = Field(default=None, gt=0)
+    """For set_lr_factor: multiplies the schedule's learning rate."""
+
+
+class LineReader:
+    """Reads what was appended to a JSON-lines file since the last read.
+
+    A half-written last line waits for its end. A file that shrank (a new run under the same
+    name) is read again from its start, and `restarted` says so.
+    """
+
+    def __init__(self, path: Path, offset: int = 0) -> None:
+        self.path = path
+        self.offset = offset
+        self.restarted = False
+
+    @classmethod
+    def from_end(cls, path: Path) -> "LineReader":
+        return cls(path, path.stat().st_size if path.exists() else 0)
+
+    def read_lines(self, limit: int | None = None) -> list[bytes]:
+        """Whole lines not yet read; at most about `limit` bytes of them."""
+        try:
+            with self.path.open("rb") as file:
+                size = os.fstat(file.fileno()).st_size
+                self.restarted = size < self.offset
+                if self.restarted:
+                    self.offset = 0
+                if size == self.offset:
+                    return []
+                file.seek(self.offset)
+                data = file.read(size - self.offset if limit is None else limit)
+                if b"\n" not in data:
+                    data += file.readline()
+        except FileNotFoundError:
+            return []
+        end = data.rfind(b"\n") + 1
+        self.offset += end
+        return data[:end].splitlines()
+
+    def read_events(self, limit: int | None = None) -> list[Event]:
+        return parse_events(self.read_lines(limit))
+
+    def read_commands(self) -> list[Command]:
+        return [c for c in (_parse(Command, line) for line in self.read_lines()) if c is not None]
+
+
+def parse_events(lines: Iterable[bytes]) -> list[Event]:
+    """The events in `lines`; types that this version does not know are skipped."""
+    return [event for event in map(parse_event, lines) if event is not None]
+
+
+def parse_event(line: bytes | str) -> Event | None:
+    try:
+        return _EVENTS.validate_json(line)
+    except ValidationError:
+        return None
+
+
+def _parse(kind: type[M], line: bytes) -> M | None:
+    try:
+        return kind.model_validate_json(line)
+    except ValidationError:
+        return None
+
+
+def surviving(events: Iterable[Event]) -> list[Event]:
+    """Drops what earlier attempts wrote beyond the step that a later one resumed from."""
+    kept: list[Event] = []
+    for event in events:
+        if isinstance(event, RunStarted) and event.attempt > 1:
+            start = event.resumed_from_step
+            kept = [e for e in kept if getattr(e, "step", 0) <= start]
+        kept.append(event)
+    return kept
+
+
+def skim(path: Path, tail_bytes: int = 256_000, samples: int = 400) -> list[Event]:
+    """A first picture of a long history without reading it: its head, samples, and its tail.
+
+    Half a million steps are 150 MB of lines; this reads well under 1 MB of them.
+    """
+    return surviving(parse_events(_skim_lines(path, tail_bytes, samples)))
+
+
+def _skim_lines(path: Path, tail_bytes: int, samples: int) -> Iterator[bytes]:
+    head_bytes = 16_000
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= head_bytes + tail_bytes + samples * 1_000:
+            yield from file.read().splitlines()
+            return
+        yield from file.read(head_bytes).splitlines()[:-1]
+        tail = size - tail_bytes
+        for i in range(samples):
+            file.seek(head_bytes + (tail - head_bytes) * i // samples)
+            file.readline()  # the rest of a line cut in half
+            yield file.readline()
+        file.seek(tail)
+        file.readline()
+        yield from file.read().splitlines()

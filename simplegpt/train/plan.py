@@ -1,0 +1,253 @@
+"""What a config will cost: parameters, tokens, FLOPs, memory and time. Arithmetic only.
+
+FLOPs are those of the PaLM paper (Chowdhery et al. 2022, appendix B), forward and backward:
+6 for each parameter that multiplies and 12 · layers · heads · width of a head · length for the
+attention, a token. Activations are counted tensor by tensor as the backward pass keeps them, much
+as in Korthikanti et al. 2022 ("Reducing Activation Recomputation in Large Transformer Models").
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from simplegpt.config.schema import Config, ModelConfig
+
+Device = Literal["cpu", "gpu"]
+
+MOST_LOGITS = 2**28  # the model cuts a larger batch of logits into pieces
+LIBRARIES = 600 * 2**20  # a process with torch and lightning loaded, or a CUDA context
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the peak of a training step, on one device."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    activations: int
+    """What the layers keep for the backward pass."""
+    logits: int
+    """The logits, their log-softmax and its gradient: with a large vocabulary the most of all."""
+    libraries: int = LIBRARIES
+
+    @property
+    def total(self) -> int:
+        return (
+            self.weights
+            + self.gradients
+            + self.optimizer
+            + self.activations
+            + self.logits
+            + self.libraries
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run costs, over all its devices where not said otherwise."""
+
+    parameters: int
+    """The tied output layer counted once."""
+    embedding_parameters: int
+    """Those of `parameters` that are token and position embeddings."""
+    devices: int
+    tokens_per_step: int
+    """Tokens predicted in one optimizer step."""
+    total_tokens: int
+    epochs: float | None
+    """Passes over the training tokens; None where their number is not known."""
+    flops_per_step: float
+    total_flops: float
+    """Of the training; validation not counted."""
+    memory: Memory
+    checkpoint_bytes: int
+    """Of one checkpoint: weights and optimizer."""
+    seconds: float | None
+    """With validations; None where no speed was given."""
+
+
+def plan(
+    config: Config,
+    n_train_tokens: int | None = None,
+    n_val_tokens: int | None = None,
+    devices: int = 1,
+    *,
+    device: Device | None = None,
+    flops_per_second: float | None = None,
+) -> Plan:
+    """The cost of `config`.
+
+    `devices` counts where ``trainer.devices`` does not say how many. `device`: of which kind;
+    None is a GPU unless the config says CPU. `flops_per_second`: what an earlier run reached, all
+    devices together.
+    """
+    model, data, trainer = config.model, config.data, config.trainer
+    n_devices = _n_devices(config, devices) * trainer.num_nodes
+    batches = data.train_batch_size * trainer.accumulate_grad_batches * n_devices
+    tokens_per_step = data.seq_len * batches
+    per_token = flops_per_token(model, data.seq_len)
+    total_tokens = tokens_per_step * trainer.max_steps
+    total_flops = float(per_token * total_tokens)
+    kind: Device = device or ("cpu" if trainer.accelerator == "cpu" else "gpu")
+    memory = _memory(config, kind)
+    seconds = None
+    if flops_per_second:
+        validation = per_token / 3 * _validation_tokens(config, n_val_tokens)  # forward only
+        seconds = (total_flops + validation) / flops_per_second
+    return Plan(
+        parameters=n_parameters(model),
+        embedding_parameters=(model.n_vocab + model.n_ctx) * model.n_embd,
+        devices=n_devices,
+        tokens_per_step=tokens_per_step,
+        total_tokens=total_tokens,
+        epochs=total_tokens / n_train_tokens if n_train_tokens else None,
+        flops_per_step=float(per_token * tokens_per_step),
+        total_flops=total_flops,
+        memory=memory,
+        checkpoint_bytes=_weight_bytes(config) * n_parameters(model) + memory.optimizer,
+        seconds=seconds,
+    )
+
+
+def n_parameters(model: ModelConfig) -> int:
+    """Parameters of the GPT of this shape, exactly; the tied output layer counted once."""
+    width, bias = model.n_embd, int(model.bias)
+    norm = width + bias * width
+    attention = 4 * width**2 + bias * 4 * width
+    feed_forward = 8 * width**2 + bias * 5 * width
+    layer = 2 * norm + attention + feed_forward
+    return (model.n_vocab + model.n_ctx) * width + model.n_layer * layer + norm
+
+
+def flops_per_token(model: ModelConfig, seq_len: int) -> int:
+    """Forward and backward, a token. The positions are looked up, which multiplies nothing."""
+    multiplying = n_parameters(model) - model.n_ctx * model.n_embd
+    return 6 * multiplying + 12 * model.n_layer * model.n_embd * seq_len
+
+
+def _n_devices(config: Config, otherwise: int) -> int:
+    wanted = config.trainer.devices
+    if isinstance(wanted, list):
+        return max(1, len(wanted))
+    return wanted if isinstance(wanted, int) and wanted > 0 else otherwise
+
+
+def _validation_tokens(config: Config, n_val_tokens: int | None) -> int:
+    """Tokens that all validations of the run read."""
+    trainer, data = config.trainer, config.data
+    times = trainer.max_steps * trainer.accumulate_grad_batches // trainer.val_check_interval
+    limit = (trainer.limit_val_batches or 0) * data.val_batch_size * data.seq_len
+    once = min(limit or n_val_tokens or 0, n_val_tokens or limit)
+    return times * once
+
+
+def _weight_bytes(config: Config) -> int:
+    return 2 if config.trainer.precision == "bf16-true" else 4
+
+
+def _memory(config: Config, device: Device) -> Memory:
+    model, precision = config.model, config.trainer.precision
+    size = _weight_bytes(config)
+    count = n_parameters(model)
+    in_blocks = 12 * model.n_layer * model.n_embd**2
+    states = 2 * count - (in_blocks if config.optimization.optimizer == "muon" else 0)
+    # mixed precision computes with a copy of the matrices in 16 bits
+    copies = 2 * (in_blocks + model.n_vocab * model.n_embd) if precision.endswith("mixed") else 0
+    activations, logits = _activations(config, device)
+    return Memory(
+        weights=size * count + copies,
+        gradients=size * count,
+        optimizer=size * states,
+        activations=activations,
+        logits=logits,
+    )
+
+
+def _activations(config: Config, device: Device) -> tuple[int, int]:
+    """Bytes that the layers, and the loss, keep for the backward pass of one batch."""
+    model, precision = config.model, config.trainer.precision
+    tokens = config.data.train_batch_size * config.data.seq_len
+    computed = 4 if precision == "32-true" else 2
+    stream = 2 if precision == "bf16-true" else 4  # the residual stream, the norms' input
+    # In widths of the model: two norms' outputs (1 + 1), query, key and value (3), the heads'
+    # output in two layouts (2), and the feed-forward's two inner tensors (4 + 4).
+    per_token = (15 * computed + 2 * stream) * model.n_embd
+    if config.optimization.dropout_p > 0:
+        if device == "gpu":
+            per_token += 2 * model.n_embd  # two masks, a byte each; flash draws its own again
+        else:
+            # Two masks as numbers; and attention is written out there: the probabilities, their
+            # mask and their product, each length × length a head.
+            attention = 3 * model.n_head * config.data.seq_len
+            per_token += (2 * model.n_embd + attention) * computed
+    outside = (stream + computed) * model.n_embd + 16  # the last norm, and ids and targets
+    activations = tokens * (model.n_layer * per_token + outside)
+    per_logit = 8 if precision == "32-true" else 10
+    return activations, min(tokens * model.n_vocab, MOST_LOGITS) * per_logit
+
+
+def describe(plan: Plan) -> str:
+    """The plan as a small table."""
+    memory = plan.memory
+    inner = plan.parameters - plan.embedding_parameters
+    rows = [
+        (
+            "parameters",
+            short(plan.parameters),
+            f"{short(inner)} in the layers, {short(plan.embedding_parameters)} embeddings",
+        ),
+        (
+            "tokens a step",
+            f"{plan.tokens_per_step:,}",
+            f"on {plan.devices} device{'s' * (plan.devices > 1)}",
+        ),
+        (
+            "tokens in all",
+            short(plan.total_tokens),
+            f"{_digits(plan.epochs)} epochs" if plan.epochs is not None else "",
+        ),
+        ("FLOPs a step", short(plan.flops_per_step), f"{short(plan.total_flops)} in all"),
+        ("memory", short_bytes(memory.total), "on each device, at the peak:"),
+        ("", short_bytes(memory.weights), "weights"),
+        ("", short_bytes(memory.gradients), "gradients"),
+        ("", short_bytes(memory.optimizer), "optimizer"),
+        ("", short_bytes(memory.activations), "activations"),
+        ("", short_bytes(memory.logits), "logits and their gradient"),
+        ("", short_bytes(memory.libraries), "libraries"),
+        ("checkpoint", short_bytes(plan.checkpoint_bytes), ""),
+    ]
+    if plan.seconds is not None:
+        rows.append(("time", short_time(plan.seconds), "at the speed of an earlier run here"))
+    widest = max(len(figure) for _, figure, _ in rows)
+    lines = [f"{name:15}{figure:>{widest}}  {more}".rstrip() for name, figure, more in rows]
+    return "\n".join(lines)
+
+
+def short(number: float) -> str:
+    """``124 M``: three digits and a decimal prefix."""
+    for factor, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if number >= factor:
+            return f"{_digits(number / factor)} {prefix}"
+    return f"{number / 1e3:.3g} k" if number >= 10_000 else f"{number:,.0f}"
+
+
+def short_bytes(number: float) -> str:
+    """``1.25 GiB``."""
+    for factor, unit in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if number >= factor:
+            return f"{_digits(number / factor)} {unit}"
+    return f"{number:.0f} B"
+
+
+def short_time(seconds: float) -> str:
+    """``2 h 05 min``, ``3 min 10 s``, ``12 s``."""
+    whole = round(seconds)
+    if whole >= 48 * 3600:
+        return f"{whole / 86400:.1f} days"
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"
+
+
+def _digits(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"

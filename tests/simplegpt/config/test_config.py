@@ -1,0 +1,76 @@
+"""The schema: it says what Lightning says, and its fields can all be spoken of."""
+
+import inspect
+
+import pytest
+from pydantic import ValidationError
+
+from simplegpt.config.schema import (
+    OWNED_TRAINER_KEYS,
+    Config,
+    DataConfig,
+    ModelConfig,
+    TrainerConfig,
+)
+from simplegpt.config.settings import settings, settings_of, tables
+
+
+def test_every_key_of_lightnings_trainer_is_offered_or_refused_by_name() -> None:
+    import lightning
+
+    theirs = set(inspect.signature(lightning.Trainer.__init__).parameters) - {"self"}
+    assert set(TrainerConfig.model_fields) <= theirs
+    assert theirs - set(TrainerConfig.model_fields) <= set(OWNED_TRAINER_KEYS)
+
+
+def test_every_setting_has_a_description_and_says_what_is_allowed() -> None:
+    for setting in settings().values():
+        assert setting.description, setting.key
+        assert setting.allowed, setting.key
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "allowed"),
+    [
+        ("model.n_embd", "integer", "a whole number, at least 1"),
+        ("optimization.dropout_p", "number", "a number, at least 0 and below 1"),
+        ("optimization.betas", "list", "a list of 2 numbers, each at least 0 and below 1"),
+        ("torch_compile", "choice", 'true or false or "auto"'),
+        ("trainer.max_time", "text", "a text, as DD:HH:MM:SS, or false"),
+        ("trainer.benchmark", "switch", "true or false"),
+        (
+            "trainer.devices",
+            "mixed",
+            '"auto", or a whole number, at least -1, or a list of whole numbers',
+        ),
+        ("samples.prompts", "list", "a list of one or more texts, each not empty"),
+        ("output_dir", "path", "a path"),
+        ("seed", "integer", "a whole number, at least 0 and below 2**32"),
+    ],
+)
+def test_a_setting_tells_its_kind_and_its_bounds_in_words(
+    key: str, kind: str, allowed: str
+) -> None:
+    assert settings()[key].kind == kind
+    assert settings()[key].allowed == allowed
+
+
+def test_optional_settings_and_tables_are_off_by_default_unless_they_have_a_value() -> None:
+    assert settings()["trainer.limit_val_batches"].default is False
+    assert settings()["trainer.gradient_clip_val"].default == 1.0
+    assert [name for name, table in tables().items() if table.optional] == [
+        "early_stopping",
+        "samples",
+        "wandb",
+    ]
+
+
+def test_settings_of_a_section_have_plain_names() -> None:
+    assert list(settings_of(ModelConfig))[:2] == ["n_vocab", "n_ctx"]
+
+
+def test_a_config_made_in_code_holds_to_the_rules_too() -> None:
+    with pytest.raises(ValidationError, match=r"n_embd \(100\) must be divisible by n_head \(12\)"):
+        Config(model=ModelConfig(n_embd=100))
+    with pytest.raises(ValidationError, match=r"seq_len \(2048\) must be at most n_ctx \(1024\)"):
+        Config(data=DataConfig(seq_len=2048))

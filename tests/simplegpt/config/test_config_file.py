@@ -1,0 +1,488 @@
+"""Config files: merged with their includes and overrides, and every mistake told at once."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tomli_w
+from hypothesis import HealthCheck, given
+from hypothesis import settings as given_settings
+from hypothesis import strategies as st
+
+from simplegpt.cli import UserError
+from simplegpt.config.load import ConfigError, edit, inspect, load, resolved, save
+from simplegpt.config.schema import Config, SamplesConfig
+
+# The keys and values of the original program's three files, in our own words and order.
+ORIGINAL_BASE: dict[str, Any] = {
+    "seed": 123,
+    "torch_compile": True,
+    "tokenizer_name": "gpt2",
+    "wandb": {"project": "simplegpt"},
+    "model": {"n_vocab": 50304, "n_ctx": 1024, "n_embd": 384, "n_head": 6, "n_layer": 6},
+    "data": {"seq_len": 1024, "train_batch_size": 64, "val_batch_size": 64, "num_workers": 8},
+    "checkpointing": {"monitor": "val_loss", "save_top_k": 1, "mode": "min", "save_last": True},
+    "optimization": {
+        "start_lr": 0,
+        "peak_lr": 1e-3,
+        "end_lr": 1e-4,
+        "betas": [0.9, 0.95],
+        "weight_decay": 0.1,
+        "dropout_p": 0.2,
+    },
+    "trainer": {"accelerator": "auto", "gradient_clip_val": 1},
+}
+ORIGINAL_SHAKESPEARE: dict[str, Any] = {
+    "include": "base.toml",
+    "output_dir": "./models/tiny_shakespeare",
+    "data": {
+        "train_fpath": "./data/train-gpt2.bin",
+        "val_fpath": "./data/val-gpt2.bin",
+        "seq_len": 128,
+    },
+    "optimization": {"decay_steps": 2500, "warmup_steps": 100},
+    "trainer": {
+        "accelerator": "auto",
+        "max_steps": 2500,
+        "val_check_interval": 250,
+        "limit_val_batches": 200,
+        "log_every_n_steps": 10,
+    },
+}
+ORIGINAL_SHAKESPEARE_CHAR: dict[str, Any] = {
+    "include": "base.toml",
+    "output_dir": "./models/tiny_shakespeare_char",
+    "tokenizer_name": "char",
+    "model": {"n_vocab": 256},
+    "data": {
+        "train_fpath": "./data/train-char.bin",
+        "val_fpath": "./data/val-char.bin",
+        "seq_len": 256,
+    },
+    "optimization": {"decay_steps": 5000, "warmup_steps": 100},
+    "trainer": {
+        "accelerator": "auto",
+        "max_steps": 5000,
+        "val_check_interval": 250,
+        "limit_val_batches": 200,
+        "log_every_n_steps": 10,
+    },
+}
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
+
+
+def mistakes(path: Path, *overrides: tuple[str, Any], check_files: bool = False) -> list[str]:
+    with pytest.raises(ConfigError) as caught:
+        load(path, overrides, check_files=check_files)
+    return [str(problem).replace(f"{path.parent}/", "") for problem in caught.value.problems]
+
+
+@pytest.mark.parametrize("name", ["base", "shakespeare", "shakespeare_char"])
+def test_the_originals_files_are_valid_as_they_are(tmp_path: Path, name: str) -> None:
+    write(tmp_path / "base.toml", tomli_w.dumps(ORIGINAL_BASE))
+    write(tmp_path / "shakespeare.toml", tomli_w.dumps(ORIGINAL_SHAKESPEARE))
+    write(tmp_path / "shakespeare_char.toml", tomli_w.dumps(ORIGINAL_SHAKESPEARE_CHAR))
+    config = load(tmp_path / f"{name}.toml", check_files=False)
+    assert config.model.n_embd == 384
+    assert config.wandb is not None
+    assert config.torch_compile is True
+
+
+CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_our_own_configs_are_valid(path: Path) -> None:
+    config = load(path, check_files=False)
+    assert config.wandb is None
+    assert config.data.seq_len == config.model.n_ctx  # no position stays untrained
+
+
+def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
+    write(tmp_path / "base.toml", "[model]\nn_layer = 0\n\n[data]\nseq_len = 64.0\n")
+    path = write(
+        tmp_path / "run.toml",
+        'include = "base.toml"\n'
+        'outputdir = "x"\n'
+        "[model]\n"
+        'n_embd = "384"\n'
+        'activation = "gelu_tan"\n'
+        "dropout_p = 0.1\n"
+        "[optimization]\n"
+        "peak_lr = nan\n"
+        "end_lr = 2020-01-01\n"
+        "betas = [\n  0.9,\n  1.5,\n]\n"
+        "[trainer]\n"
+        "logger = true\n"
+        "[modle]\n"
+        "n_ctx = 3\n",
+    )
+    assert mistakes(path, ("model.n_hed", "3")) == [
+        "run.toml:2: outputdir = \"x\": unknown key; did you mean 'output_dir'?",
+        'run.toml:4: model.n_embd = "384": must be a whole number, at least 1',
+        'run.toml:5: model.activation = "gelu_tan": must be "gelu_tanh" or "gelu"; '
+        "did you mean 'gelu_tanh'?",
+        "run.toml:6: model.dropout_p = 0.1: unknown here; dropout_p belongs to [optimization]",
+        "run.toml:8: optimization.peak_lr = nan: must be a number, above 0",
+        "run.toml:9: optimization.end_lr = 2020-01-01: must be a number, at least 0, not a date",
+        "run.toml:10: optimization.betas = [0.9, 1.5]: must be a list of 2 numbers, "
+        "each at least 0 and below 1",
+        "run.toml:15: trainer.logger = true: is set by simplegpt itself: "
+        "set tensorboard or [wandb]",
+        "run.toml:16: modle: unknown table; did you mean 'model'?",
+        "base.toml:2: model.n_layer = 0: must be a whole number, at least 1",
+        "base.toml:5: data.seq_len = 64.0: must be a whole number, at least 1",
+        "command line: model.n_hed = 3: unknown key; did you mean 'n_head'?",
+    ]
+
+
+def test_a_rule_over_several_fields_names_them_all_and_where_they_stand(tmp_path: Path) -> None:
+    write(tmp_path / "base.toml", "[model]\nn_head = 7\n")
+    path = write(tmp_path / "run.toml", 'include = "base.toml"\n[model]\nn_embd = 384\n')
+    assert mistakes(path) == [
+        "run.toml:3: model.n_embd, model.n_head: n_embd (384) must be divisible by n_head (7) "
+        "(model.n_head: base.toml:2)"
+    ]
+
+
+def test_a_rule_is_not_judged_over_a_value_that_is_wrong_already(tmp_path: Path) -> None:
+    path = write(tmp_path / "run.toml", "[model]\nn_embd = 100\nn_head = 0\n")
+    assert mistakes(path) == ["run.toml:3: model.n_head = 0: must be a whole number, at least 1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("seed = 1\nmodel = [\n", "run.toml:3: column 1: invalid value"),
+        ("seed = 1\nseed = 2\n", "run.toml:2: column 9: cannot overwrite a value"),
+        ("[model\nn_ctx = 3\n", "run.toml:1: column 7: expected ']'"),
+    ],
+)
+def test_a_syntax_error_is_told_with_line_and_column(tmp_path: Path, text: str, told: str) -> None:
+    (line,) = mistakes(write(tmp_path / "run.toml", text), check_files=True)
+    assert line.startswith(told)
+
+
+def test_a_file_that_is_not_there_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+    write(tmp_path / "shakespeare.toml", "")
+    assert mistakes(tmp_path / "shakspeare.toml") == [
+        "shakspeare.toml: no such file; did you mean 'shakespeare.toml'?"
+    ]
+    assert "is a folder" in mistakes(tmp_path)[0]
+    (tmp_path / "latin.toml").write_bytes(b"# caf\xe9\n")
+    assert mistakes(tmp_path / "latin.toml") == ["latin.toml: is not UTF-8 text: byte 5 is 0xe9"]
+
+
+def test_includes_chain_and_are_relative_to_their_own_file(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    write(tmp_path / "deep" / "a.toml", "seed = 1\n[model]\nn_ctx = 10\nn_layer = 1\n")
+    write(tmp_path / "b.toml", 'include = "deep/a.toml"\n[model]\nn_layer = 2\n')
+    write(tmp_path / "deep" / "c.toml", 'include = "../b.toml"\n[data]\nseq_len = 5\n')
+    config = load(tmp_path / "deep" / "c.toml", check_files=False)
+    assert (config.seed, config.model.n_ctx, config.model.n_layer) == (1, 10, 2)
+    assert config.data.seq_len == 5
+
+
+def test_a_circle_of_includes_is_a_mistake(tmp_path: Path) -> None:
+    write(tmp_path / "a.toml", 'seed = 1\ninclude = "b.toml"\n')
+    path = write(tmp_path / "b.toml", 'include = "a.toml"\n')
+    assert mistakes(path) == [
+        'a.toml:2: include = "b.toml": files must not include each other in a circle: '
+        "b.toml includes a.toml includes b.toml"
+    ]
+
+
+def test_a_missing_include_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+    write(tmp_path / "base.toml", "")
+    path = write(tmp_path / "run.toml", 'include = "bse.toml"\n')
+    (line,) = mistakes(path)
+    assert line.startswith('run.toml:1: include = "bse.toml": no such file: bse.toml')
+    assert line.endswith("did you mean 'base.toml'?")
+
+
+def test_an_including_file_switches_a_table_off_and_on_again(tmp_path: Path) -> None:
+    write(tmp_path / "base.toml", '[wandb]\nproject = "p"\n')
+    path = write(tmp_path / "run.toml", 'include = "base.toml"\nwandb = false\n')
+    assert load(path, check_files=False).wandb is None
+    again = load(path, {"wandb.name": "x"}, check_files=False).wandb
+    assert again is not None
+    assert (again.project, again.name) == ("simplegpt", "x")
+
+
+def test_a_table_is_switched_from_the_command_line(tmp_path: Path) -> None:
+    path = write(tmp_path / "run.toml", '[wandb]\nproject = "p"\n')
+    assert load(path, {"wandb": "false"}, check_files=False).wandb is None
+    config = load(path, {"early_stopping.patience": "3", "samples": "true"}, check_files=False)
+    assert config.early_stopping is not None
+    assert config.early_stopping.patience == 3
+    assert config.samples == SamplesConfig()
+    assert mistakes(path, ("model", "false")) == [
+        "command line: model = false: must be a table: [model]"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("model.n_embd", "7_68", 768),
+        ("optimization.peak_lr", "3e-4", 3e-4),
+        ("optimization.peak_lr", "1", 1.0),
+        ("optimization.betas", "[0.8, 0.9]", (0.8, 0.9)),
+        ("optimization.betas", "0.8, 0.9", (0.8, 0.9)),
+        ("tokenizer_name", "char", "char"),
+        ("tokenizer_name", '"char"', "char"),
+        ("init_from", "123", "123"),
+        ("init_from", "false", None),
+        ("torch_compile", "auto", "auto"),
+        ("torch_compile", "true", True),
+        ("trainer.devices", "2", 2),
+        ("trainer.devices", "auto", "auto"),
+        ("trainer.devices", "0,1", [0, 1]),
+        ("trainer.gradient_clip_val", "false", None),
+        ("model.activation", "gelu", "gelu"),
+        ("samples.prompts", "O, Romeo", ["O, Romeo"]),
+        ("samples.prompts", '["a", "\\n"]', ["a", "\n"]),
+        ("output_dir", Path("/somewhere"), Path("/somewhere")),
+    ],
+)
+def test_an_override_is_a_toml_literal_or_plain_text(
+    tmp_path: Path, key: str, text: Any, value: Any
+) -> None:
+    found: Any = load(write(tmp_path / "run.toml", ""), [(key, text)], check_files=False)
+    for name in key.split("."):
+        found = getattr(found, name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_text_for_a_number_is_a_mistake_from_the_command_line_too(tmp_path: Path) -> None:
+    path = write(tmp_path / "run.toml", "")
+    assert mistakes(path, ("model.n_embd", "wide"), ("trainer.devices", "[a]")) == [
+        'command line: model.n_embd = "wide": must be a whole number, at least 1',
+        'command line: trainer.devices = "[a]": must be "auto", or a whole number, at least -1, '
+        "or a list of whole numbers",
+    ]
+
+
+def test_every_value_tells_where_it_comes_from(tmp_path: Path) -> None:
+    write(tmp_path / "base.toml", "\nseed = 5\n[model]\n# three\nn_ctx = 3\n")
+    path = write(tmp_path / "run.toml", 'include = "base.toml"\ndata.seq_len = 2\n')
+    found = inspect(path, {"model.n_layer": "2"}, check_files=False)
+    assert found.values["seed"] == 5
+    told = {key: str(found.origins[key]) for key in ("seed", "model.n_ctx", "data.seq_len")}
+    assert told == {
+        "seed": f"{tmp_path}/base.toml:2",
+        "model.n_ctx": f"{tmp_path}/base.toml:5",
+        "data.seq_len": f"{path}:2",
+    }
+    assert found.origins["model.n_layer"].kind == "override"
+    assert found.origins["model.n_head"].kind == "default"
+
+
+def test_lines_are_right_behind_strings_and_lists_that_look_like_toml(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "run.toml",
+        '[samples]\nprompts = [ # [model]\n  """\n[x]\nseed = "3" """, "a # b]",\n'
+        "  '''\n.''',\n]\n"
+        "every_n_steps = 0\n",
+    )
+    assert mistakes(path)[0].startswith("run.toml:9: samples.every_n_steps = 0")
+
+
+def token_file(path: Path, ids: list[int], tokenizer: str | None = None) -> Path:
+    array = np.array(ids, dtype="<u2")
+    array.tofile(path)
+    if tokenizer is not None:
+        sidecar = {
+            "dtype": "uint16",
+            "count": len(ids),
+            "tokenizer": tokenizer,
+            "sha256": "0" * 64,
+            "source": "a test",
+            "max_id": max(ids),
+        }
+        path.with_name(path.name + ".json").write_text(json.dumps(sidecar))
+    return path
+
+
+def test_what_does_not_fit_the_token_files_is_told(tmp_path: Path) -> None:
+    train = token_file(tmp_path / "train.bin", [1, 300, 2], "gpt2")
+    path = write(
+        tmp_path / "run.toml",
+        'tokenizer_name = "char"\n'
+        "[model]\nn_vocab = 256\nn_ctx = 8\n"
+        f'[data]\ntrain_fpath = "{train}"\nval_fpath = "{tmp_path}/trian.bin"\nseq_len = 8\n',
+    )
+    told = mistakes(path, check_files=True)
+    assert told[0].startswith(
+        'run.toml:1: tokenizer_name, data.train_fpath: must be "gpt2", which made train.bin, '
+        'not "char"'
+    )
+    assert told[1].startswith(
+        "run.toml:3: model.n_vocab, data.train_fpath: n_vocab (256) must be above train.bin's "
+        "largest id (300)"
+    )
+    assert told[2].startswith("run.toml:7: data.val_fpath = ")
+    assert told[2].split(": ", 2)[2].startswith("token file trian.bin does not exist")
+    assert "did you mean 'train.bin'?" in told[2]
+    assert told[3].startswith(
+        "run.toml:8: data.seq_len, data.train_fpath: train.bin has 3 tokens, and one window needs "
+        "seq_len + 1 = 9"
+    )
+    assert len(told) == 4
+
+
+def test_a_token_file_without_sidecar_is_read_for_its_largest_id(tmp_path: Path) -> None:
+    train = token_file(tmp_path / "train.bin", [1, 2, 300, *range(90)])
+    text = f'[model]\nn_vocab = 300\nn_ctx = 8\n[data]\nval_fpath = "{train}"\nseq_len = 8\n'
+    path = write(tmp_path / "run.toml", text)
+    (told,) = mistakes(path, ("data.train_fpath", str(train)), check_files=True)[:1]
+    assert "n_vocab (300) must be above train.bin's largest id (300)" in told
+    assert load(path, {"data.train_fpath": str(train), "model.n_vocab": "301"}).model.n_vocab == 301
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [("models/\udcff", "in UTF-8"), ("models/\0", "without null"), ("", "not empty")],
+)
+def test_a_path_that_cannot_be_one_is_told(path: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("")
+    with pytest.raises(ConfigError, match=rf"output_dir = .*must be a path, .*{message}"):
+        load(tmp_path / "run.toml", {"output_dir": path}, check_files=False)
+
+
+def test_a_folder_as_include_is_told(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text('include = "."')
+    with pytest.raises(ConfigError, match=r'run\.toml:1: include = "\.": is a folder'):
+        load(tmp_path / "run.toml")
+
+
+def test_an_unknown_tokenizer_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+    train = token_file(tmp_path / "train.bin", [1, 2, 3, 4])
+    path = write(
+        tmp_path / "run.toml",
+        'tokenizer_name = "cl100k"\n'
+        f'[data]\ntrain_fpath = "{train}"\nval_fpath = "{train}"\nseq_len = 2\n',
+    )
+    (told,) = mistakes(path, check_files=True)
+    assert told.startswith(
+        "run.toml:1: tokenizer_name = \"cl100k\": unknown tokenizer; did you mean 'cl100k_base'?"
+    )
+    token_file(tmp_path / "train.bin", [1, 2, 3, 4], tokenizer="gpt2")
+    assert mistakes(path, check_files=True) == [told]
+
+
+def plain_text() -> st.SearchStrategy[str]:
+    return st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+
+
+@st.composite
+def configs(draw: st.DrawFn) -> Config:
+    n_head = draw(st.integers(1, 8))
+    rate = st.floats(0, 1e6)
+    values: dict[str, Any] = {
+        "seed": draw(st.integers(0, 2**32 - 1)),
+        "output_dir": draw(plain_text().filter(lambda text: "\0" not in text)),
+        "torch_compile": draw(st.sampled_from([True, False, "auto"])),
+        "init_from": draw(st.none() | plain_text().map(lambda text: f"no such {text}")),
+        "model": {"n_head": n_head, "n_embd": n_head * draw(st.integers(1, 64))},
+        "data": {"seq_len": draw(st.integers(1, 1024))},
+        "optimization": {"start_lr": draw(rate), "end_lr": draw(rate)},
+        "samples": draw(
+            st.none()
+            | st.fixed_dictionaries(
+                {
+                    "prompts": st.lists(plain_text(), min_size=1, max_size=3),
+                    "presence_penalty": st.floats(allow_nan=False, allow_infinity=False),
+                    "stop": st.lists(plain_text(), max_size=2),
+                    "seed": st.integers(0, 2**63 - 1),
+                }
+            )
+        ),
+        "trainer": {
+            "devices": draw(st.sampled_from(["auto", -1, 2, [0, 1]])),
+            "gradient_clip_val": draw(st.none() | st.floats(1e-9, 10)),
+            "deterministic": draw(st.sampled_from([True, False, "warn"])),
+        },
+        "wandb": draw(st.none() | st.fixed_dictionaries({"name": st.none() | plain_text()})),
+    }
+    return Config.model_validate(values)
+
+
+@given(configs())
+@given_settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_resolved_config_loads_back_equal(tmp_path: Path, config: Config) -> None:
+    path = tmp_path / "config.toml"
+    path.write_text(resolved(config), encoding="utf-8", newline="")
+    absolute = config.model_copy(
+        update={
+            "output_dir": config.output_dir.absolute(),
+            "data": config.data.model_copy(
+                update={
+                    "train_fpath": config.data.train_fpath.absolute(),
+                    "val_fpath": config.data.val_fpath.absolute(),
+                }
+            ),
+        }
+    )
+    assert load(path, check_files=False) == absolute
+    assert resolved(load(path, check_files=False)) == resolved(config)
+
+
+def test_inspecting_never_raises_and_is_quick_enough_for_each_key_stroke(tmp_path: Path) -> None:
+    path = CONFIGS[0].parent / "shakespeare_char.toml"
+    text = path.read_text()
+    inspect(text, path=path)  # the first imports numpy and tiktoken
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        found = inspect(text, {"model.n_embd": "38x"}, path=path)
+        times.append(time.perf_counter() - start)
+    assert found.config is None
+    assert found.values["model.n_embd"] == "38x"
+    assert min(times) < 0.02
+    broken = inspect("[model\n", path=path)
+    assert [problem.origin.line for problem in broken.problems] == [1]
+
+
+def test_saving_replaces_the_file_whole_and_keeps_its_mode_and_links(tmp_path: Path) -> None:
+    path = write(tmp_path / "run.toml", "seed = 1\n")
+    path.chmod(0o600)
+    link = tmp_path / "link.toml"
+    link.symlink_to(path)
+    save(link, "seed = 2\r\n")
+    assert path.read_bytes() == b"seed = 2\r\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert link.is_symlink()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link.toml", "run.toml"]
+    with pytest.raises(UserError, match="cannot be written"):
+        save(path / "inside.toml", "")
+
+
+def test_an_edit_then_a_load_sees_the_new_value(tmp_path: Path) -> None:
+    path = write(tmp_path / "run.toml", "[model]\nn_ctx = 1_024 # long\n")
+    save(path, edit(path.read_text(), {"model.n_ctx": "2_048", "samples": "{}"}))
+    config = load(path, check_files=False)
+    assert config.model.n_ctx == 2048
+    assert config.samples == SamplesConfig()
+
+
+def test_reading_configs_imports_nothing_heavy() -> None:
+    script = (
+        "import sys, simplegpt.config.load, simplegpt.train.plan, simplegpt.config.options\n"
+        "heavy = {'torch', 'lightning', 'transformers', 'numpy', 'textual'} & set(sys.modules)\n"
+        "sys.exit(', '.join(heavy) or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stderr == ""

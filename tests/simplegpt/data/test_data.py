@@ -1,0 +1,286 @@
+"""The command that turns text into token files, as a person types it."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from simplegpt.cli import UserError
+from simplegpt.data import __main__ as data
+from simplegpt.data import corpus
+from simplegpt.data.tokenizer import load_tokenizer
+from simplegpt.data.tokens import TokenWriter, open_tokens
+
+LINES = [f"Line {i}, it's so.\n" for i in range(100)]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty working directory with a text of 100 lines."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIMPLEGPT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "text.txt").write_text("".join(LINES))
+    return tmp_path
+
+
+def run(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "simplegpt.data", *words], capture_output=True, text=True
+    )
+
+
+def text_of(path: str) -> str:
+    tokens = open_tokens(path)
+    assert tokens.tokenizer is not None
+    return load_tokenizer(tokens.tokenizer).decode(tokens.slice(0, len(tokens)).tolist())
+
+
+def test_the_originals_command_says_what_it_did():
+    text = Path("text.txt").read_text()
+    result = run(
+        *("--text_file", "text.txt", "--output_file", "data/train-char.bin"),
+        *("--tokenizer_name", "char"),
+    )
+    assert result.returncode == 0
+    assert result.stdout == f"number of tokens = {len(text)}\nsaving to data/train-char.bin\n"
+    assert "tokenizing train-char.bin" in result.stderr
+    assert Path("data/train-char.bin").read_bytes() == text.encode("utf-16-le")
+
+
+def test_both_spellings_and_equal_signs_are_understood(capsys):
+    data.main(["--text-file=text.txt", "--output-file=a.bin", "--tokenizer-name", "byte"])
+    data.main(["--text_file", "text.txt", "--output_file", "b.bin", "--tokenizer_name=byte"])
+    assert Path("a.bin").read_bytes() == Path("b.bin").read_bytes()
+
+
+def test_a_split_is_by_line():
+    data.main(["--text_file", "text.txt", "--output_dir", "out", "--tokenizer_name", "gpt2"])
+    assert text_of("out/train-gpt2.bin") == "".join(LINES[:90])
+    assert text_of("out/val-gpt2.bin") == "".join(LINES[90:])
+    data.main(["--text_file", "text.txt", "--output_dir", "out", "--val_fraction", "0.25"])
+    assert text_of("out/train-char.bin") == "".join(LINES[:75])
+
+
+def test_no_split_makes_one_file():
+    data.main(["--text_file", "text.txt", "--output_dir", "out", "--val_fraction", "0"])
+    assert [p.name for p in sorted(Path("out").iterdir())] == [
+        *("train-char.bin", "train-char.bin.json"),
+    ]
+
+
+def test_a_dataset_is_fetched_split_and_tokenized_in_one_command(monkeypatch):
+    def make(path, on_progress):
+        path.write_text("".join(LINES))
+
+    small = corpus.Corpus("lines", "a hundred lines", "none", 1000, True, make)
+    monkeypatch.setitem(corpus.CORPORA, "lines", small)
+    data.main(["--dataset", "lines"])
+    assert text_of("data/train-char.bin") == "".join(LINES[:90])
+    assert text_of("data/val-char.bin") == "".join(LINES[90:])
+
+
+def test_several_files_and_globs_are_documents_parted_by_the_separator():
+    for name in "ab":
+        Path(f"{name}.doc").write_text(f"{name} <|endoftext|>")
+    data.main(
+        [
+            *("--text_file", "*.doc", "text.txt", "--output_file", "out.bin"),
+            *("--tokenizer_name", "gpt2", "--separator", "<|endoftext|>"),
+        ]
+    )
+    gpt2 = load_tokenizer("gpt2")
+    tokens = open_tokens("out.bin")
+    a, b, text = (
+        gpt2.encode(part) for part in ("a <|endoftext|>", "b <|endoftext|>", "".join(LINES))
+    )
+    assert tokens.slice(0, len(tokens)).tolist() == [*a, 50256, *b, 50256, *text]
+
+
+def test_a_marker_ends_a_document():
+    Path("docs.txt").write_text("one\n---\ntwo\n---\nthree")
+    data.main(
+        [
+            *("--text_file", "docs.txt", "--output_file", "out.bin", "--marker=---\n"),
+            *("--tokenizer_name", "char", "--separator", "0"),
+        ]
+    )
+    assert text_of("out.bin") == "one\n\0two\n\0three"
+
+
+def test_the_text_is_taken_as_it_is_but_for_a_byte_order_mark():
+    Path("odd.txt").write_bytes(b"\xef\xbb\xbfa\r\nb\rc\x00 \xef\xbb\xbf")
+    data.main(["--text_file", "odd.txt", "--output_file", "o.bin", "--tokenizer_name", "byte"])
+    assert text_of("o.bin") == "a\r\nb\rc\x00 \ufeff"
+
+
+def test_json_progress_tells_a_program():
+    result = run("--text_file", "text.txt", "--output_dir", "out", "--json-progress")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {line["type"] for line in lines[:-1]} == {"progress"}
+    step = lines[0]
+    assert step["done"] == step["total"] == sum(map(len, LINES[:90]))
+    assert step["counts"] == {"tokens": step["done"]}
+    done = data.Done.model_validate(lines[-1])
+    assert [file.path for file in done.files] == ["out/train-char.bin", "out/val-char.bin"]
+    assert done.files[1].tokens == sum(map(len, LINES[90:]))
+
+
+def test_existing_output_is_kept_unless_told():
+    words = ["--text_file", "text.txt", "--output_dir", "out"]
+    data.main(words)
+    before = Path("out/train-char.bin").stat().st_mtime_ns
+    Path("out/val-char.bin").unlink()
+    result = run(*words)
+    assert result.returncode == 2
+    assert "out/train-char.bin exists already; --overwrite replaces it" in result.stderr
+    assert Path("out/train-char.bin").stat().st_mtime_ns == before
+    assert not Path("out/val-char.bin").exists()
+    data.main([*words, "--overwrite"])
+    assert Path("out/val-char.bin").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "bad.txt: empty, there is no text in it"),
+        (b"ok\nok \xff", "bad.txt is not UTF-8 text at byte 6 (line 2)"),
+        (b"ok\nok \xe2\x82", "bad.txt is not UTF-8 text at byte 6 (line 2)"),
+        (("hello\n" * 9).encode("utf-16"), "at byte 0 (line 1); it looks like UTF-16"),
+        ("a\nb\n\u2026".encode(), "bad.txt: line 3: the character '…' (code 8230)"),
+        (b"one line", "the split is by line, and there are too few lines (1)"),
+    ],
+)
+def test_a_bad_text_is_one_message_and_leaves_nothing(content, message):
+    Path("bad.txt").write_bytes(content)
+    with pytest.raises(UserError) as told:
+        data.main(["--text_file", "bad.txt", "--output_dir", "out"])
+    assert message in str(told.value)
+    assert not Path("out").exists() or not list(Path("out").iterdir())
+
+
+def test_invalid_utf8_far_into_a_file_is_found_at_its_byte_and_line():
+    Path("bad.txt").write_bytes("é\n".encode() * 200_000 + b"ab\xffcd")
+    with pytest.raises(UserError, match=r"at byte 600,002 \(line 200,001\)"):
+        data.main(["--text_file", "bad.txt", "--output_file", "o.bin", "--tokenizer_name", "byte"])
+
+
+def test_a_character_beyond_latin_1_is_told_with_its_line_deep_in_a_file():
+    Path("bad.txt").write_text("abc\n" * 100_000 + "ab–c\n")
+    with pytest.raises(UserError, match=r"bad\.txt: line 100001: the character '–'"):
+        data.main(["--text_file", "bad.txt", "--output_file", "o.bin"])
+
+
+OUT = ["--output_file", "o.bin"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--text_file", "test.txt", *OUT], "test.txt does not exist; did you mean 'text.txt'?"),
+        (["--text_file", ".", *OUT], "is a folder, not a text file"),
+        (["--text_file", "*.nope", *OUT], "no text file matches *.nope"),
+        (["--text_file", "text.txt", "--output_file", "."], "is a folder; name a file in it"),
+        (["--text_file", "text.txt", "--output_file", "text.txt", "--overwrite"], "both read and"),
+        (["--text_file", "text.txt", "--output_file", "/dev/null", "--overwrite"], "not an ordin"),
+        (["--text_file", "text.txt", "--output_file", "text.txt/o.bin"], "text.txt is a file, not"),
+        (["--text_file", "text.txt"], "say where to write"),
+        (OUT, "say what to read"),
+        (["--dataset", "tinyshakspeare"], "did you mean 'tinyshakespeare'?"),
+        (["--text_file", "text.txt", *OUT, "--tokenizer_name", "chr"], "did you mean 'char'?"),
+        (["--text_file", "text.txt", *OUT, "--tokeniser_name", "x"], "mean '--tokenizer_name'?"),
+        (["--text_file", "text.txt", *OUT, "--val_fraction", "0.2"], "only --output_dir"),
+        (["--text_file", "text.txt", "--output_dir", "o", "--val_fraction", "1"], "below 1"),
+        (["--text_file", "text.txt", *OUT, "--separator", "<|endoftext|>"], "has no <|endoftext"),
+        (["--text_file", "text.txt", *OUT, "--separator", "256"], "has the ids 0 to 255"),
+        (["--text_file", "text.txt", *OUT, "--separator", "x"], "or a token's number"),
+        (["--text_file", "text.txt", *OUT, "--workers", "0"], "--workers 0: must be 1 or more"),
+    ],
+)
+def test_a_mistake_is_told(words, message):
+    with pytest.raises(UserError) as told:
+        data.main(words)
+    assert message in str(told.value)
+    assert not Path("o.bin").exists()
+    assert Path("text.txt").read_text() == "".join(LINES)
+
+
+def test_a_mistake_exits_with_2_and_no_traceback():
+    result = run("--text_file", "test.txt", *OUT)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == "error: text file test.txt does not exist; did you mean 'text.txt'?\n"
+
+
+def test_a_folder_that_may_not_be_written_is_told(monkeypatch):
+    def refuse(path):  # as the system does to all but root, who may run the tests
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+    monkeypatch.setattr("simplegpt.data.tokens._open_exclusively", refuse)
+    with pytest.raises(UserError, match=r"locked/o\.bin cannot be written: Permission denied"):
+        data.main(["--text_file", "text.txt", "--output_file", "locked/o.bin"])
+
+
+@pytest.mark.parametrize("step", ["write", "sync"])
+def test_a_disk_that_fills_up_at_the_second_file_leaves_no_first(monkeypatch, step):
+    really = getattr(TokenWriter, step)
+
+    def fail(self, *ids):
+        if self.path.name.startswith("val"):
+            raise UserError(f"{self.path} cannot be written: the disk is full")
+        really(self, *ids)
+
+    monkeypatch.setattr(TokenWriter, step, fail)
+    with pytest.raises(UserError, match="the disk is full"):
+        data.main(["--text_file", "text.txt", "--output_dir", "out"])
+    assert list(Path("out").iterdir()) == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_command_leaves_nothing(number, code):
+    with Path("long.txt").open("wb") as file:
+        file.truncate(300_000_000)  # zeros: a sparse file, long enough to be interrupted
+    words = ["--text_file", "long.txt", "--output_file", "out/o.bin", "--tokenizer_name", "gpt2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "simplegpt.data", *words, "--json_progress"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # a shell's background job, as the tests may be one, ignores Ctrl-C, and so would this
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout is not None
+    assert json.loads(process.stdout.readline())["type"] == "progress"  # under way
+    assert Path("out/o.bin.partial").exists()
+    began = time.monotonic()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert time.monotonic() - began < 10
+    assert list(Path("out").iterdir()) == []
+    assert "Traceback" not in errors
+
+
+def test_memory_does_not_grow_with_the_input():
+    """One line each, which is the hardest: there is no line end to stop at."""
+    peaks = []
+    for megabytes in (5, 25):
+        with Path("long.txt").open("w") as file:
+            for i in range(megabytes * 10):
+                file.write(f"{i} it's a line that does not end, " * 3000)
+        script = (
+            "import resource, simplegpt.data.__main__ as data\n"
+            "data.main(['--text_file', 'long.txt', '--output_file', 'o.bin', '--overwrite',"
+            " '--tokenizer_name', 'gpt2', '--workers', '2'])\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        )
+        result = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, check=True
+        )
+        unit = 1 if sys.platform == "darwin" else 1024
+        peaks.append(int(result.stdout.splitlines()[-1]) * unit / 1e6)
+    assert peaks[1] - peaks[0] < 12, f"peaks of {peaks} MB"

@@ -1,0 +1,183 @@
+"""Token files: what is written is read back, and what is wrong with one is told."""
+
+import errno
+import hashlib
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simplegpt.cli import UserError
+from simplegpt.data.tokens import TokenFileInfo, TokenWriter, open_tokens, sidecar_path
+
+
+def write(path, ids, *, n_vocab=256, tokenizer="char", overwrite=False):
+    with TokenWriter(
+        path, tokenizer=tokenizer, n_vocab=n_vocab, source="a test", overwrite=overwrite
+    ) as writer:
+        writer.write(np.array(ids))
+        return writer.commit(text_bytes=len(ids))
+
+
+@pytest.mark.parametrize(("n_vocab", "dtype"), [(65536, "<u2"), (65537, "<u4")])
+def test_a_file_is_raw_ids_of_the_smaller_type_and_a_sidecar(tmp_path, n_vocab, dtype):
+    path = tmp_path / "deep" / "a.bin"
+    info = write(path, [1, 2, 65000], n_vocab=n_vocab, tokenizer="gpt2")
+    assert np.fromfile(path, dtype=dtype).tolist() == [1, 2, 65000]
+    assert info == TokenFileInfo.model_validate_json(sidecar_path(path).read_bytes())
+    assert (info.count, info.max_id, info.tokenizer, info.text_bytes) == (3, 65000, "gpt2", 3)
+    assert info.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    tokens = open_tokens(path)
+    assert (len(tokens), tokens.max_id(), tokens.tokenizer) == (3, 65000, "gpt2")
+    assert tokens.slice(0, 3).dtype == np.int64
+    assert sorted(p.name for p in path.parent.iterdir()) == ["a.bin", "a.bin.json"]
+
+
+def test_a_file_without_a_sidecar_is_uint16(tmp_path):
+    np.array([5, 50256, 7], dtype="<u2").tofile(tmp_path / "train.bin")
+    tokens = open_tokens(tmp_path / "train.bin")
+    assert tokens.slice(0, 3).tolist() == [5, 50256, 7]
+    assert (tokens.max_id(), tokens.tokenizer) == (50256, None)
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.data())
+def test_shards_read_as_one_sequence(tmp_path_factory, lengths, data):
+    folder = tmp_path_factory.mktemp("shards")
+    whole = list(range(sum(lengths)))
+    done = 0
+    for i, length in enumerate(lengths):
+        n_vocab = 256 if i % 2 else 100_000  # both widths side by side
+        write(folder / f"shard-{i}.bin", whole[done : done + length], n_vocab=n_vocab)
+        done += length
+    start = data.draw(st.integers(0, len(whole)))
+    stop = data.draw(st.integers(start, len(whole)))
+    for spec in (folder, f"{folder}/shard-*.bin", f"{folder}/*"):
+        tokens = open_tokens(spec)
+        assert len(tokens) == len(whole)
+        assert tokens.slice(start, stop).tolist() == whole[start:stop]
+        assert tokens.max_id() == whole[-1]
+    with pytest.raises(IndexError):
+        tokens.slice(0, len(whole) + 1)
+
+
+def test_tokens_pickle_as_paths(tmp_path):
+    write(tmp_path / "a.bin", [1] * 100_000)
+    tokens = open_tokens(tmp_path)
+    assert tokens.slice(0, 2).tolist() == [1, 1]
+    pickled = pickle.dumps(tokens)
+    assert len(pickled) < 2000
+    assert pickle.loads(pickled).slice(99_998, 100_000).tolist() == [1, 1]
+
+
+def test_leaving_without_commit_leaves_nothing(tmp_path):
+    def interrupted():
+        with TokenWriter(
+            tmp_path / "a.bin", tokenizer="char", n_vocab=256, source="a test"
+        ) as writer:
+            writer.write(np.arange(9))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_process_left_is_replaced(tmp_path):
+    (tmp_path / "a.bin.partial").write_bytes(b"half of somet")
+    write(tmp_path / "a.bin", [1, 2])
+    assert open_tokens(tmp_path / "a.bin").slice(0, 2).tolist() == [1, 2]
+    assert not (tmp_path / "a.bin.partial").exists()
+
+
+def test_two_writers_of_one_file_do_not_mix(tmp_path):
+    about = {"tokenizer": "char", "n_vocab": 256, "source": "a test"}
+    with TokenWriter(tmp_path / "a.bin", **about) as first:
+        with pytest.raises(UserError, match="another process is writing it"):
+            TokenWriter(tmp_path / "a.bin", **about)
+        first.write(np.array([3]))
+        first.commit()
+    assert open_tokens(tmp_path / "a.bin").slice(0, 1).tolist() == [3]
+
+
+def test_an_existing_file_is_kept_unless_told(tmp_path):
+    write(tmp_path / "a.bin", [1])
+    with pytest.raises(UserError, match=r"a\.bin exists already; --overwrite replaces it"):
+        write(tmp_path / "a.bin", [2, 2])
+    assert open_tokens(tmp_path / "a.bin").slice(0, 1).tolist() == [1]
+    write(tmp_path / "a.bin", [2, 2], overwrite=True)
+    assert len(open_tokens(tmp_path / "a.bin")) == 2
+
+
+def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path):
+    class Full:
+        def __init__(self, file):
+            self.file = file
+
+        def write(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        def close(self):
+            self.file.close()
+
+    def fill():
+        with TokenWriter(
+            tmp_path / "a.bin", tokenizer="char", n_vocab=256, source="a test"
+        ) as writer:
+            writer._file = Full(writer._file)
+            writer.write(np.arange(9))
+
+    with pytest.raises(UserError, match=r"a\.bin cannot be written: the disk is full"):
+        fill()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_real_full_device_is_one_message(tmp_path, monkeypatch):
+    # /dev/full takes nothing at all; the bytes are buffered, so it shows at commit.
+    monkeypatch.setattr(
+        "simplegpt.data.tokens._open_exclusively",
+        lambda path: open("/dev/full", "wb"),  # noqa: PTH123, SIM115
+    )
+    with pytest.raises(UserError, match="the disk is full"):
+        write(tmp_path / "a.bin", [1, 2])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda p: p.write_bytes(b"abc"), "3 bytes are no multiple of 2"),
+        (lambda p: p.write_bytes(b""), "is empty"),
+        (lambda p: (write(p, [1, 2]), p.write_bytes(b"abcdef")), "holds 3 tokens, but a.bin.json"),
+        (lambda p: None, "a.bin does not exist; did you mean 'ab.bin'?"),
+        (lambda p: p.mkdir(), "is a folder without token files"),
+    ],
+)
+def test_a_bad_file_is_told(tmp_path, make, message):
+    (tmp_path / "ab.bin").write_bytes(b"ab")
+    path = tmp_path / "a.bin"
+    make(path)
+    with pytest.raises(UserError) as told:
+        open_tokens(path)
+    assert str(path) in str(told.value)
+    assert message in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [('{"dtype": "int8"}', "dtype"), ("not json", "the file")]
+)
+def test_a_bad_sidecar_is_told(tmp_path, text, message):
+    (tmp_path / "a.bin").write_bytes(b"ab")
+    (tmp_path / "a.bin.json").write_text(text)
+    with pytest.raises(UserError, match=rf"a\.bin\.json: {message}"):
+        open_tokens(tmp_path / "a.bin")
+
+
+def test_shards_of_two_tokenizers_are_refused(tmp_path):
+    write(tmp_path / "a.bin", [1], tokenizer="char")
+    write(tmp_path / "b.bin", [1], tokenizer="byte")
+    with pytest.raises(UserError, match="different tokenizers: byte, char"):
+        open_tokens(tmp_path)
+    with pytest.raises(UserError, match="no token file matches"):
+        open_tokens(f"{tmp_path}/c*")

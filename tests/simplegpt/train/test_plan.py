@@ -1,0 +1,181 @@
+"""What a run will cost, held against what it does cost."""
+
+import pytest
+import torch
+
+from simplegpt.config.schema import (
+    Config,
+    DataConfig,
+    ModelConfig,
+    OptimizationConfig,
+    TrainerConfig,
+)
+from simplegpt.model import GPT, MOST_LOGITS
+from simplegpt.train import plan as planning
+from simplegpt.train.optimizer import make_optimizer
+from simplegpt.train.plan import describe, flops_per_token, n_parameters, plan, short, short_time
+
+SHAPES = [
+    ModelConfig(n_vocab=256, n_ctx=128, n_embd=128, n_head=4, n_layer=4),
+    ModelConfig(n_vocab=1001, n_ctx=7, n_embd=30, n_head=3, n_layer=1, bias=False),
+    ModelConfig(n_vocab=3000, n_ctx=64, n_embd=96, n_head=2, n_layer=2),
+]
+
+
+def config(
+    model: ModelConfig = SHAPES[0],
+    *,
+    precision: str = "32-true",
+    optimizer: str = "adamw",
+    dropout_p: float = 0.0,
+    batch_size: int = 4,
+    **trainer: object,
+) -> Config:
+    return Config(
+        model=model,
+        data=DataConfig(seq_len=model.n_ctx, train_batch_size=batch_size, val_batch_size=2),
+        optimization=OptimizationConfig.model_validate(
+            {"optimizer": optimizer, "dropout_p": dropout_p}
+        ),
+        trainer=TrainerConfig.model_validate({"precision": precision, **trainer}),
+    )
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_parameters_are_those_of_the_model(shape: ModelConfig) -> None:
+    gpt = GPT(shape)
+    assert n_parameters(shape) == gpt.n_parameters
+    embeddings = gpt.wte.weight.numel() + gpt.wpe.weight.numel()
+    assert plan(config(shape)).embedding_parameters == embeddings
+
+
+def test_gpt2_has_124_million_parameters() -> None:
+    assert n_parameters(ModelConfig()) == 124_439_808
+
+
+def test_the_model_cuts_its_logits_where_the_plan_says() -> None:
+    assert planning.MOST_LOGITS == MOST_LOGITS
+
+
+def test_flops_are_those_that_torch_counts() -> None:
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    shape = SHAPES[0]
+    gpt = GPT(shape)
+    ids = torch.randint(0, shape.n_vocab, (2, shape.n_ctx + 1))
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        torch.autograd.backward(gpt.loss(ids))
+    estimate = flops_per_token(shape, shape.n_ctx) * 2 * shape.n_ctx
+    assert estimate == pytest.approx(counter.get_total_flops(), rel=0.02)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_optimizer_and_checkpoint_have_the_planned_size(optimizer: str) -> None:
+    wanted = config(optimizer=optimizer)
+    gpt = GPT(wanted.model)
+    torch_optimizer = make_optimizer(gpt, wanted.optimization, fused=False)
+    torch.autograd.backward(gpt.loss(torch.randint(0, 256, (1, 9))))
+    torch_optimizer.step()
+    states = [
+        tensor.nbytes
+        for state in torch_optimizer.state.values()
+        for tensor in state.values()
+        if isinstance(tensor, torch.Tensor) and tensor.dim()
+    ]
+    weights = sum(tensor.nbytes for tensor in gpt.state_dict().values())
+    planned = plan(wanted)
+    assert planned.memory.optimizer == sum(states)
+    assert planned.checkpoint_bytes == sum(states) + weights
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("dropout_p", [0.0, 0.2])
+def test_activations_are_what_the_backward_pass_keeps(precision: str, dropout_p: float) -> None:
+    wanted = config(precision=precision, dropout_p=dropout_p, batch_size=8, accelerator="cpu")
+    planned = plan(wanted).memory
+    log_softmax = 8 * wanted.data.seq_len * wanted.model.n_vocab * 4
+    copies = planned.weights - planned.gradients  # the matrices in 16 bits
+    expected = planned.activations + log_softmax + copies
+    assert expected == pytest.approx(kept_bytes(wanted), rel=0.1)
+
+
+def kept_bytes(wanted: Config) -> int:
+    """Bytes of the tensors that autograd saves in one forward pass, the weights left out."""
+    gpt = GPT(wanted.model, wanted.optimization.dropout_p)
+    if wanted.trainer.precision == "bf16-true":
+        gpt = gpt.bfloat16()
+    weights = {p.untyped_storage().data_ptr() for p in gpt.parameters()}
+    storages = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            storages[storage.data_ptr()] = storage
+        return tensor
+
+    shape = (wanted.data.train_batch_size, wanted.data.seq_len + 1)
+    ids = torch.randint(0, wanted.model.n_vocab, shape)
+    mixed = wanted.trainer.precision == "bf16-mixed"
+    with (
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        torch.autocast("cpu", torch.bfloat16, enabled=mixed),
+    ):
+        gpt.loss(ids)
+    return sum(storage.nbytes() for storage in storages.values())
+
+
+def test_tokens_count_batches_devices_and_nodes() -> None:
+    wanted = config(batch_size=12, accumulate_grad_batches=5, devices=8, num_nodes=2, max_steps=100)
+    planned = plan(wanted, n_train_tokens=1_000_000)
+    assert planned.devices == 16
+    assert planned.tokens_per_step == 12 * 128 * 5 * 8 * 2
+    assert planned.total_tokens == 100 * planned.tokens_per_step
+    assert planned.epochs == planned.total_tokens / 1_000_000
+    assert planned.total_flops == planned.total_tokens * flops_per_token(wanted.model, 128)
+
+
+def test_devices_of_the_machine_count_where_the_config_leaves_them_open() -> None:
+    assert plan(config(), devices=4).devices == 4
+    assert plan(config(devices=[1, 3]), devices=4).devices == 2
+
+
+def test_time_counts_the_validations() -> None:
+    without = plan(config(max_steps=10, val_check_interval=100), flops_per_second=1e9)
+    assert without.seconds == pytest.approx(without.total_flops / 1e9)
+    wanted = config(max_steps=10, val_check_interval=5, limit_val_batches=3)
+    planned = plan(wanted, n_val_tokens=10_000, flops_per_second=1e9)
+    validation = 2 * 3 * 2 * 128 * flops_per_token(wanted.model, 128) / 3
+    assert planned.seconds == pytest.approx((planned.total_flops + validation) / 1e9)
+
+
+def test_the_table_tells_everything_in_columns() -> None:
+    planned = plan(config(max_steps=10), n_train_tokens=1000, flops_per_second=1e9)
+    lines = describe(planned).splitlines()
+    assert " ".join(lines[0].split()) == ("parameters 842 k 793 k in the layers, 49.2 k embeddings")
+    assert {line[:15].strip() for line in lines} == {
+        "parameters",
+        "tokens a step",
+        "tokens in all",
+        "FLOPs a step",
+        "memory",
+        "",
+        "checkpoint",
+        "time",
+    }
+    assert max(map(len, lines)) <= 79
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(999, "999"), (9_999, "9,999"), (12_345, "12.3 k"), (124e6, "124 M")]
+)
+def test_numbers_are_short(number: float, text: str) -> None:
+    assert short(number) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(12, "12 s"), (190, "3 min 10 s"), (7500, "2 h 05 min"), (345_600, "4.0 days")],
+)
+def test_times_are_short(seconds: float, text: str) -> None:
+    assert short_time(seconds) == text

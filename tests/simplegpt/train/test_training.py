@@ -1,0 +1,414 @@
+"""What is learned, from which windows, and that a resumed run repeats the uninterrupted one."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from simplegpt.cli import UserError
+from simplegpt.config import load as config_file
+from simplegpt.config.schema import Config, OptimizationConfig
+from simplegpt.run.checkpoints import read_info
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import CheckpointSaved, RunEnded, TrainStep, Validation, Warned
+from simplegpt.train.__main__ import main as train
+from simplegpt.train.module import BatchIndices, GPTModule
+from simplegpt.train.optimizer import MuonWithAdamW, make_optimizer, orthogonalize
+from simplegpt.train.schedule import learning_rate_factor
+
+TINY = """
+output_dir = "run"
+tokenizer_name = "byte"
+[model]
+n_vocab = 256
+n_ctx = 16
+n_embd = 16
+n_head = 2
+n_layer = 2
+[data]
+train_fpath = "train.bin"
+val_fpath = "val.bin"
+seq_len = 16
+train_batch_size = 4
+val_batch_size = 8
+[optimization]
+dropout_p = 0.1
+warmup_steps = 2
+decay_steps = 20
+[trainer]
+accelerator = "cpu"
+max_steps = 12
+val_check_interval = 4
+log_every_n_steps = 2
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with token files and tiny.toml, as the working directory."""
+    monkeypatch.chdir(tmp_path)
+    generator = np.random.default_rng(0)
+    # each byte is mostly the one before plus one: something to learn at once
+    for name, n in (("train.bin", 3000), ("val.bin", 500)):
+        steps = (generator.random(n) < 0.1) * generator.integers(0, 9, n) + 1
+        (np.cumsum(steps) % 64).astype("<u2").tofile(name)
+    Path("tiny.toml").write_text(TINY)
+    return tmp_path
+
+
+def run_train(*arguments: str) -> int:
+    """The command in a process of its own, as a person would type it."""
+    command = [sys.executable, "-m", "simplegpt.train", *arguments]
+    return subprocess.run(command, capture_output=True, timeout=120).returncode
+
+
+def weights(directory: str) -> dict[str, torch.Tensor]:
+    checkpoint = RunDirectory(directory).last_checkpoint
+    state: dict[str, torch.Tensor] = torch.load(checkpoint, weights_only=True)["state_dict"]
+    return state
+
+
+def assert_equal_weights(left: str, right: str) -> None:
+    a, b = weights(left), weights(right)
+    assert a.keys() == b.keys()
+    assert [name for name in a if not torch.equal(a[name], b[name])] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("adamw", []),
+        ("muon", ["--optimization.optimizer", "muon"]),
+        ("accumulation", ["--trainer.accumulate_grad_batches", "2"]),
+        ("workers", ["--data.num_workers", "2"]),
+        ("bf16-mixed", ["--trainer.precision", "bf16-mixed"]),
+        ("bf16-true", ["--trainer.precision", "bf16-true"]),
+        ("16-mixed", ["--trainer.precision", "16-mixed"]),
+    ],
+)
+def test_resumed_run_repeats_the_uninterrupted_one(
+    folder: Path, name: str, settings: list[str]
+) -> None:
+    assert train(["tiny.toml", "--output_dir", "whole", *settings]) == 0
+    assert train(["tiny.toml", "--output_dir", "parts", "--trainer.max_steps", "5", *settings]) == 0
+    assert train(["--resume", "parts", "--trainer.max_steps", "12"]) == 0
+    assert_equal_weights("whole", "parts")
+
+    whole, parts = (RunDirectory(name).read_events() for name in ("whole", "parts"))
+    validations = [
+        {e.step: e.val_loss for e in x if isinstance(e, Validation)} for x in (whole, parts)
+    ]
+    assert validations[0].items() <= validations[1].items()  # step 5 was the end of the first part
+
+
+def test_half_precision_on_a_cpu_says_what_it_does_instead(folder: Path) -> None:
+    assert train(["tiny.toml", "--trainer.precision", "16-mixed"]) == 0
+    warned = [e.message for e in RunDirectory("run").read_events() if isinstance(e, Warned)]
+    assert warned == ["on a CPU, 16-mixed is computed as bf16-mixed"]
+
+
+def test_another_seed_gives_another_run(folder: Path) -> None:
+    assert train(["tiny.toml", "--output_dir", "a"]) == 0
+    assert train(["tiny.toml", "--output_dir", "b", "--seed", "2"]) == 0
+    a, b = weights("a"), weights("b")
+    assert not torch.equal(a["gpt.wte.weight"], b["gpt.wte.weight"])
+
+
+def test_run_learns_and_leaves_its_story(folder: Path) -> None:
+    assert (
+        run_train("tiny.toml", "--trainer.max_steps", "40", "--optimization.peak_lr", "1e-2") == 0
+    )
+    run = RunDirectory("run")
+    events = run.read_events()
+    losses = [event.loss for event in events if isinstance(event, TrainStep)]
+    assert len(losses) == 20
+    assert losses[-1] < losses[0] - 1
+    assert [e.reason for e in events if isinstance(e, RunEnded)] == ["finished"]
+    saved = [event for event in events if isinstance(event, CheckpointSaved)]
+    assert {(run.path / event.path).name for event in saved} == {"last.ckpt", "best.ckpt"}
+    status = run.status()
+    assert status is not None
+    assert (status.state, status.step, status.is_alive()) == ("finished", 40, False)
+    assert config_file.load(run.config).model.n_embd == 16
+    assert "finished at step 40" in run.log.read_text()
+
+
+def test_checkpoint_holds_plain_data_only(folder: Path) -> None:
+    assert train(["tiny.toml", "--torch_compile", "false"]) == 0
+    checkpoint = torch.load(RunDirectory("run").last_checkpoint, weights_only=True)
+    assert checkpoint["hyper_parameters"]["model"]["n_ctx"] == 16
+    assert checkpoint["simplegpt"]["step"] == checkpoint["global_step"] == 12
+    json.dumps(checkpoint["hyper_parameters"])
+    assert not [name for name in checkpoint["state_dict"] if "_orig_mod" in name]
+
+
+def test_compiled_run_learns_the_same_under_the_same_names(folder: Path) -> None:
+    settings = ["tiny.toml", "--optimization.dropout_p", "0", "--model.n_layer", "1"]
+    assert train([*settings, "--output_dir", "plain", "--torch_compile", "false"]) == 0
+    assert train([*settings, "--output_dir", "compiled", "--torch_compile", "true"]) == 0
+    plain, compiled = weights("plain"), weights("compiled")
+    assert plain.keys() == compiled.keys()
+    assert [n for n in plain if not torch.allclose(plain[n], compiled[n], atol=1e-4)] == []
+
+
+def test_compiler_that_is_missing_is_one_message(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(folder))
+    with pytest.raises(UserError, match=r"(?s)C\+\+ compiler.*--torch_compile false"):
+        train(["tiny.toml", "--torch_compile", "true"])
+    assert not Path("run").exists()
+
+
+def test_resume_refuses_another_run_and_lists_every_difference(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert train(["tiny.toml"]) == 0
+    with pytest.raises(UserError) as caught:
+        train(["tiny.toml", "--resume", "--model.n_embd", "32", "--seed", "3"])
+    assert "model.n_embd: was 16, is 32" in str(caught.value)
+    assert "seed: was 1337, is 3" in str(caught.value)
+    assert train(["tiny.toml", "--resume", "--trainer.max_steps", "14"]) == 0
+
+
+def test_existing_run_is_refused_with_the_ways_on(folder: Path) -> None:
+    assert train(["tiny.toml"]) == 0
+    before = RunDirectory("run").events.read_bytes()
+    with pytest.raises(UserError, match=r"(?s)--resume.*--output_dir .*run-2"):
+        train(["tiny.toml"])
+    assert RunDirectory("run").events.read_bytes() == before
+
+
+def test_start_that_died_before_it_trained_is_not_in_the_way(folder: Path) -> None:
+    assert run_train("tiny.toml", "--trainer.devices", "[0, 1]") == 2  # only Lightning knows
+    assert not Path("run").exists()
+    started = subprocess.Popen([sys.executable, "-m", "simplegpt.train", "tiny.toml"])
+    deadline = time.monotonic() + 60
+    while not RunDirectory("run").commands.exists() and time.monotonic() < deadline:
+        os.sched_yield()
+    started.kill()  # it imports torch now
+    started.wait()
+    assert run_train("tiny.toml") == 0
+
+
+def test_damaged_checkpoint_is_not_resumed_and_the_run_stays_as_it_was(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_train("tiny.toml") == 0
+    run = RunDirectory("run")
+    before = run.status(), run.events.read_bytes(), run.config.read_bytes()
+    run.last_checkpoint.write_bytes(run.last_checkpoint.read_bytes()[:5000])
+    with pytest.raises(UserError, match="damaged or cut short"):
+        train(["--resume", "run", "--trainer.max_steps", "20"])
+    assert (run.status(), run.events.read_bytes(), run.config.read_bytes()) == before
+
+
+def test_run_without_a_checkpoint_tells_the_one_way_on(folder: Path) -> None:
+    RunDirectory("run").create()
+    Path("run/config.toml").write_text(TINY)
+    Path("run-2").mkdir()
+    for arguments in (["tiny.toml"], ["tiny.toml", "--resume"]):
+        with pytest.raises(UserError, match="no checkpoint to resume from") as error:
+            train(arguments)
+        assert "--output_dir" in str(error.value)
+        assert str(error.value).endswith("run-3")
+
+
+def test_mistake_ends_with_code_2_and_writes_nothing(folder: Path) -> None:
+    assert run_train("tiny.toml", "--model.n_hed", "3") == 2
+    assert run_train("tiny.toml", "--trainer.max_steps", "none") == 2
+    assert run_train("tinny.toml") == 2
+    assert run_train("--resume", "nowhere") == 2
+    assert not Path("run").exists()
+
+
+def test_wandb_that_is_not_installed_is_one_message(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # wherever it is installed
+    with pytest.raises(UserError, match="pip install 'simplegpt\\[wandb\\]'"):
+        train(["tiny.toml", "--wandb.project", "x"])
+    assert not Path("run").exists()
+
+
+def test_early_stopping_ends_a_run_that_does_not_improve(folder: Path) -> None:
+    # a rate of almost nothing, and an improvement that it cannot make
+    early = ["--early_stopping.patience", "2", "--early_stopping.min_delta", "0.5"]
+    assert train(["tiny.toml", "--optimization.peak_lr", "1e-9", *early]) == 0
+    status = RunDirectory("run").status()
+    assert status is not None
+    assert (status.state, status.step) == ("finished", 12)
+    ended = [event for event in RunDirectory("run").read_events() if isinstance(event, RunEnded)]
+    assert "no improvement in 2 validations" in (ended[0].error or "")
+
+
+def test_loss_that_is_no_number_is_never_the_best(folder: Path) -> None:
+    assert run_train("tiny.toml", "--optimization.peak_lr", "1e30") == 0
+    run = RunDirectory("run")
+    assert any(isinstance(e, Validation) and math.isnan(e.val_loss) for e in run.read_events())
+    status = run.status()
+    assert status is not None
+    assert status.best_loss is None
+    assert [path.name for path in run.checkpoints.glob("*.ckpt")] == ["last.ckpt"]
+
+
+def test_train_loss_ranks_checkpoints_at_any_interval(folder: Path) -> None:
+    monitor = ["--checkpointing.monitor", "train_loss", "--trainer.log_every_n_steps", "100"]
+    assert run_train("tiny.toml", *monitor) == 0
+    best = read_info(RunDirectory("run").checkpoints / "best.ckpt")
+    assert best is not None
+    assert best.score is not None
+    assert best.val_loss is not None
+    assert 0.0 < abs(best.score - best.val_loss) < 1.0
+
+
+def test_best_checkpoints_are_kept_and_the_rest_dropped(folder: Path) -> None:
+    kept = ["--checkpointing.save_top_k", "2", "--optimization.peak_lr", "1e-2"]
+    assert train(["tiny.toml", "--trainer.max_steps", "20", *kept]) == 0
+    names = sorted(path.name for path in RunDirectory("run").checkpoints.glob("*.ckpt"))
+    assert names == ["best.ckpt", "last.ckpt", "step-000016.ckpt", "step-000020.ckpt"]
+
+
+def test_validation_counts_every_target_once(folder: Path) -> None:
+    config = config_file.load("tiny.toml")
+    assert train(["tiny.toml"]) == 0
+    module = GPTModule(config)
+    module.load_state_dict(weights("run"))
+    module.eval()
+    ids = torch.from_numpy(np.fromfile("val.bin", dtype="<u2").astype(np.int64))
+    total = torch.zeros((), dtype=torch.float64)
+    for start in range(0, 499, 16):
+        first = min(start, 499 - 16)  # the last window is moved back to full length
+        window = ids[first : first + 17][None]
+        with torch.no_grad():
+            logits = module.gpt(window[:, :-1])[0, start - first :]
+            targets = window[0, 1 + start - first :]
+            total += torch.nn.functional.cross_entropy(logits, targets, reduction="sum").double()
+    last = [e for e in RunDirectory("run").read_events() if isinstance(e, Validation)][-1]
+    assert last.val_loss == pytest.approx(float(total) / 499, rel=1e-5)
+
+
+def test_ranks_share_the_samples_of_one_device() -> None:
+    def indices(rank: int, world: int, batch: int) -> list[list[int]]:
+        sampler = BatchIndices(
+            start=8, first_batch=3, batch_size=batch, rank=rank, world_size=world
+        )
+        return [ids for _, ids in zip(range(4), sampler, strict=False)]
+
+    alone = indices(0, 1, 4)
+    together = [a + b for a, b in zip(indices(0, 2, 2), indices(1, 2, 2), strict=True)]
+    assert alone == together
+    assert alone[0] == [8, 9, 10, 11]
+
+
+def test_start_from_a_checkpoint_takes_its_weights(folder: Path) -> None:
+    assert train(["tiny.toml", "--output_dir", "first"]) == 0
+    checkpoint = str(RunDirectory("first").last_checkpoint)
+    still = ["--optimization.peak_lr", "1e-12", "--optimization.end_lr", "0"]
+    wider = ["--model.n_vocab", "300", "--data.seq_len", "8", "--model.n_ctx", "8"]
+    assert train(["tiny.toml", "--init_from", checkpoint, *still, *wider]) == 0
+    first, second = weights("first"), weights("run")
+    assert torch.allclose(second["gpt.wte.weight"][:256], first["gpt.wte.weight"], atol=1e-6)
+    assert torch.allclose(second["gpt.wpe.weight"], first["gpt.wpe.weight"][:8], atol=1e-6)
+    with pytest.raises(UserError, match=r"(?s)n_layer.*has 2, the config 1"):
+        train(["tiny.toml", "--init_from", checkpoint, "--model.n_layer", "1", "--output_dir", "x"])
+    assert not Path("x").exists()
+
+
+def test_torchrun_on_two_ranks_equals_one_rank_with_the_whole_batch(folder: Path) -> None:
+    settings = ["--optimization.dropout_p", "0", "--trainer.log_every_n_steps", "4"]
+    whole = ["tiny.toml", "--output_dir", "one", "--data.train_batch_size", "8", *settings]
+    assert train(whole) == 0
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+    parallel = ["--nproc_per_node", "2", "-m", "simplegpt.train", "tiny.toml"]
+    devices = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--output_dir", "two"]
+    subprocess.run([*torchrun, *parallel, *devices, *settings], check=True, timeout=180)
+    a, b = weights("one"), weights("two")
+    assert [n for n in a if not torch.allclose(a[n], b[n], atol=2e-5)] == []
+    losses: list[list[Any]] = []
+    for name in ("one", "two"):
+        events = RunDirectory(name).read_events()
+        losses.append([e.val_loss for e in events if isinstance(e, Validation)])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+
+
+# The optimizer and the schedule
+
+
+def schedule(**settings: Any) -> OptimizationConfig:
+    defaults = {
+        "peak_lr": 1.0,
+        "start_lr": 0.1,
+        "end_lr": 0.2,
+        "warmup_steps": 10,
+        "decay_steps": 20,
+    }
+    return OptimizationConfig(**{**defaults, **settings})
+
+
+def test_cosine_rises_falls_and_stays() -> None:
+    factors = [learning_rate_factor(step, schedule(), 100) for step in (0, 5, 10, 20, 30, 99)]
+    assert factors == pytest.approx([0.1, 0.55, 1.0, 0.6, 0.2, 0.2])
+
+
+def test_warmup_stable_decay_cools_down_at_the_end() -> None:
+    config = schedule(schedule="warmup_stable_decay")
+    factors = [learning_rate_factor(step, config, 100) for step in (0, 10, 79, 80, 90, 100)]
+    assert factors == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.6, 0.2])
+
+
+def test_no_warmup_and_no_decay_is_a_constant() -> None:
+    config = schedule(warmup_steps=0, decay_steps=0, end_lr=1.0)
+    assert [learning_rate_factor(step, config, 10) for step in (0, 3, 20)] == [1.0, 1.0, 1.0]
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_only_matrices_decay(name: str) -> None:
+    config = Config()
+    small = config.model.model_copy(update={"n_embd": 8, "n_head": 2, "n_layer": 1, "n_vocab": 16})
+    module = GPTModule(config.model_copy(update={"model": small}))
+    settings = OptimizationConfig(optimizer=name, weight_decay=0.1)  # type: ignore[arg-type]
+    optimizer = make_optimizer(module.gpt, settings, fused=False)
+    decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    for parameter in module.gpt.parameters():
+        assert decays.pop(id(parameter)) == (0.1 if parameter.dim() >= 2 else 0.0)
+    assert not decays
+    assert isinstance(optimizer, MuonWithAdamW) == (name == "muon")
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (32, 8), (8, 32)])
+def test_orthogonalised_matrices_keep_their_directions(shape: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    left, _, right = torch.linalg.svd(torch.randn(3, *shape), full_matrices=False)
+    stretched = left @ torch.diag(torch.linspace(0.05, 1.0, min(shape))) @ right
+    result = orthogonalize(stretched)
+    values = torch.linalg.svdvals(result)
+    assert values.min() > 0.5
+    assert values.max() < 1.3
+    # the same singular vectors: in their basis the result is diagonal
+    inner = left.mT @ result @ right.mT
+    assert (inner - torch.diag_embed(torch.diagonal(inner, dim1=1, dim2=2))).abs().max() < 1e-4
+
+
+def test_adamw_half_of_muon_is_torchs_adamw() -> None:
+    torch.manual_seed(0)
+    ours, theirs = (torch.nn.Parameter(torch.ones(3, 5)) for _ in range(2))
+    settings = {"lr": 0.1, "betas": (0.9, 0.95), "weight_decay": 0.1}
+    optimizers = [
+        MuonWithAdamW([{"params": [ours], **settings}], fused=False),
+        torch.optim.AdamW([theirs], **settings),  # type: ignore[arg-type]
+    ]
+    for _ in range(4):
+        gradient = torch.randn(3, 5)
+        for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
+            parameter.grad = gradient.clone()
+            optimizer.step()
+    torch.testing.assert_close(ours, theirs)

@@ -1,0 +1,470 @@
+"""The Data screen: from a text to token files to the config, and every mistake on the way."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Button, Input, OptionList, Static
+
+from simplegpt.data import corpus
+from simplegpt.data.corpus import OnProgress
+from simplegpt.data.tokens import open_tokens
+from tests.tui.conftest import SMALL, settle
+from tui.app import Workbench
+from tui.config.screen import ConfigScreen
+from tui.data.file_picker import FilePicker, FileTree
+from tui.data.screen import DataScreen
+from tui.data.text_preview import TextPreview
+from tui.data.text_sample import TextSample
+from tui.data.write_panel import Phase
+from tui.shell.dialogs import Question
+
+VERSE = "To be, or not to be, that is the question.\n"
+
+
+@pytest.fixture
+def text(workplace: Path) -> Path:
+    """A text in the data folder: the third choice, after the named corpora."""
+    path = workplace / "data" / "verse.txt"
+    path.parent.mkdir()
+    path.write_text(VERSE * 100)
+    return path
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path | None, Mapping[str, Any]]]:
+    """What the config editor was asked to open."""
+    asked: list[tuple[Path | None, Mapping[str, Any]]] = []
+
+    def record(self: ConfigScreen, path: Path | None, values: Mapping[str, Any]) -> None:
+        asked.append((path, values))
+
+    monkeypatch.setattr(ConfigScreen, "open", record)
+    monkeypatch.setattr("simplegpt.run.hardware.gpus", list)  # as on a machine without one
+    return asked
+
+
+@asynccontextmanager
+async def data_screen() -> AsyncIterator[tuple[Pilot[None], DataScreen]]:
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        screen = await app.visit("data")
+        assert isinstance(screen, DataScreen)
+        await settle(pilot)
+        yield pilot, screen
+
+
+async def choose(pilot: Pilot[None], name: str) -> None:
+    """Move the cursor to a text."""
+    screen = pilot.app.screen
+    assert isinstance(screen, DataScreen)
+    names = [choice.name for choice in screen.choices]
+    screen.query_one("#corpora", OptionList).highlighted = names.index(name)
+    await settle(pilot)
+
+
+async def until(pilot: Pilot[None], phase: Phase) -> None:
+    """Wait for the writing to begin or to end; `settle` does not take a cancelled worker."""
+    screen = pilot.app.screen
+    assert isinstance(screen, DataScreen)
+    async with asyncio.timeout(60):
+        while screen.panel.phase != phase:
+            await pilot.pause(0.02)
+    await pilot.pause()
+
+
+def said(screen: DataScreen, where: str) -> str:
+    return str(screen.query_one(where, Static).render())
+
+
+def problem(screen: DataScreen) -> str:
+    assert screen.query_one("#problem").display, "no problem is told"
+    return said(screen, "#problem")
+
+
+async def test_enter_leads_from_the_text_to_the_config(
+    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]], workplace: Path
+) -> None:
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        assert "4.3 kB · 100 lines" in said(screen, "#facts")
+        assert "17 characters: ↵ space , . T a b e h i n o q–u" in said(screen, "#facts")
+        await pilot.press("enter")  # this text
+        await pilot.press("enter")  # with char
+        assert said(screen, "#said").startswith("4,300 tokens, 8.6 kB on disk")
+        await pilot.press("enter")  # prepare
+        await settle(pilot)
+        assert "3,870 tokens to train on" in said(screen, "#said")
+        assert screen.focused is screen.query_one("#next")
+        await pilot.press("enter")  # look at the config
+        await settle(pilot)
+        assert pilot.app.current_mode == "config"
+    assert len(open_tokens(workplace / "data/verse/train-char.bin")) == 3870
+    ((template, values),) = opened
+    assert template is not None
+    assert template.name == "shakespeare_char_cpu.toml"
+    assert values == {
+        "data.train_fpath": "data/verse/train-char.bin",
+        "data.val_fpath": "data/verse/val-char.bin",
+        "output_dir": "models/verse-char",
+    }
+
+
+async def test_config_is_fitted_to_another_vocabulary_and_a_free_folder(
+    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]], workplace: Path
+) -> None:
+    (workplace / "models/verse-gpt2").mkdir(parents=True)
+    (workplace / "models/verse-gpt2/config.toml").touch()
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        await pilot.press("enter", "down", "down")
+        await settle(pilot)
+        assert screen.query_one("#tokens", TextSample).pieces[:3] == ("To", " be", ",")
+        await pilot.press("f9")
+        await settle(pilot)
+        await pilot.press("f9")
+        await settle(pilot)
+    ((_, values),) = opened
+    assert values["model.n_vocab"] == 50_257
+    assert values["tokenizer_name"] == "gpt2"
+    assert values["output_dir"] == "models/verse-gpt2-2"
+
+
+async def test_existing_files_are_replaced_only_after_a_question(
+    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]], workplace: Path
+) -> None:
+    folder = workplace / "data/verse"
+    folder.mkdir()
+    (folder / "train-char.bin").write_bytes(b"mine")
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        await pilot.press("f9")
+        await pilot.pause()
+        question = pilot.app.screen
+        assert isinstance(question, Question)
+        # Not whole (no sidecar, no validation part): using it is not offered.
+        assert [button.id for button in question.query(Button)] == ["cancel", "replace"]
+        await pilot.press("enter")
+        await settle(pilot)
+        assert (folder / "train-char.bin").read_bytes() == b"mine"
+        await pilot.press("f9")
+        await pilot.pause()
+        await pilot.press("right", "enter")
+        await settle(pilot)
+        assert len(open_tokens(folder / "train-char.bin")) == 3870
+        # Now they are whole: the first answer uses them, and nothing is written again.
+        written = (folder / "train-char.bin").stat().st_mtime_ns
+        screen.query_one("#corpora").focus()
+        screen.panel.phase = "choosing"
+        await pilot.press("f9")
+        await pilot.pause()
+        await pilot.press("enter")
+        await settle(pilot)
+        assert (folder / "train-char.bin").stat().st_mtime_ns == written
+    assert len(opened) == 1
+
+
+async def test_cancel_leaves_nothing_and_says_so(text: Path, workplace: Path) -> None:
+    text.write_text(VERSE * 1_000_000)
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        await pilot.press("enter", "down", "down")  # gpt2 takes some seconds for it
+        await settle(pilot)
+        await pilot.press("f9")
+        async with asyncio.timeout(60):
+            while not list(workplace.glob("data/verse/*.partial")):
+                await pilot.pause(0.02)
+        assert screen.unsaved() == "token files that are being written"
+        await pilot.press("enter")  # one too many: it does not cancel
+        assert screen.panel.phase == "working"
+        await pilot.press("escape")
+        await until(pilot, "choosing")
+        assert said(screen, "#said") == "Cancelled; nothing was written."
+        assert screen.unsaved() is None
+    assert list((workplace / "data").iterdir()) == [text]
+
+
+async def test_nothing_else_is_chosen_while_it_works(text: Path) -> None:
+    (text.parent / "other.txt").write_text(VERSE)
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        screen.panel.start(100)
+        chosen = screen.choice
+        screen.query_one("#corpora").focus()
+        await pilot.press("up", "enter")  # another text
+        await pilot.press("end", "enter")  # another file
+        await pilot.press("f7", "f9")
+        await settle(pilot)
+        assert pilot.app.screen is screen
+        assert screen.choice is chosen
+        assert screen.panel.phase == "working"
+    assert not (text.parent / "verse").exists()
+
+
+async def test_quitting_while_it_writes_leaves_neither_process_nor_half_files(
+    text: Path, workplace: Path
+) -> None:
+    text.write_text(VERSE * 1_000_000)
+    before = set(psutil.Process().children(recursive=True))
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        await pilot.press("enter", "down", "down")
+        await settle(pilot)
+        await pilot.press("f9")
+        async with asyncio.timeout(60):
+            while not list(workplace.glob("data/verse/*.partial")):
+                await pilot.pause(0.02)
+        screen.leave()
+        pilot.app.exit()
+    async with asyncio.timeout(30):
+        while (
+            set(psutil.Process().children(recursive=True)) - before
+            or (text.parent / "verse").exists()
+        ):
+            await asyncio.sleep(0.02)
+    assert list((workplace / "data").iterdir()) == [text]
+
+
+@pytest.mark.parametrize(
+    ("data", "sentence"),
+    [
+        (b"", "verse.txt is empty"),
+        (b"\xff\xfe", "verse.txt is not UTF-8 text: byte 0 is 0xff"),
+        (b"x" * 20_000 + b"\n\xff", "verse.txt is not UTF-8 text: byte 20,001 is 0xff"),
+    ],
+)
+async def test_text_that_is_none_is_told_and_not_prepared(
+    text: Path, workplace: Path, data: bytes, sentence: str
+) -> None:
+    text.write_bytes(data)
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        assert sentence in problem(screen)
+        await pilot.press("f9")
+        await settle(pilot)
+        assert sentence in problem(screen)
+        assert screen.panel.phase == "choosing"
+    assert list((workplace / "data").iterdir()) == [text]
+
+
+async def test_text_beyond_char_gets_gpt2_and_char_says_why_not(text: Path) -> None:
+    text.write_text("Übung\n" * 20 + "語\n")
+    (text.parent / "ascii.txt").write_text(VERSE)
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        assert screen.tokenizer == "gpt2"
+        assert not screen.query_one("#problem").display
+        await choose(pilot, "data/ascii.txt")
+        assert screen.tokenizer == "char"  # which was left for the other text's sake only
+        await choose(pilot, "data/verse.txt")
+        screen.query_one("#tokenizers").focus()
+        await pilot.press("home")
+        await settle(pilot)
+        assert "the character '語'" in problem(screen)
+        await pilot.press("f9")
+        await settle(pilot)
+        assert "'byte' and 'gpt2' take any text" in problem(screen)
+        await pilot.press("down")
+        await settle(pilot)
+        assert not screen.query_one("#problem").display
+
+
+async def test_character_far_down_the_text_is_known_before_the_writing_fails(text: Path) -> None:
+    text.write_text(VERSE * 1_000 + "語\n")
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        screen.query_one("#tokenizers").focus()
+        await pilot.press("home")
+        await settle(pilot)
+        assert screen.tokenizer == "char"
+        assert "characters beyond code 255, such as '語'" in problem(screen)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "sentence"),
+    [
+        ("#percent", "ten", "a percentage, from 0 to below 100"),
+        ("#percent", "100", "a percentage, from 0 to below 100"),
+        ("#folder", "data/verse.txt", "data/verse.txt is a file"),
+    ],
+)
+async def test_mistyped_settings_are_told(
+    text: Path, field: str, value: str, sentence: str
+) -> None:
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        screen.query_one(field, Input).value = value
+        await pilot.press("f9")
+        await settle(pilot)
+        assert sentence in problem(screen)
+
+
+async def test_failure_of_the_command_is_told_in_its_words(text: Path, workplace: Path) -> None:
+    (workplace / "data/verse").mkdir()
+    (workplace / "data/verse/train-char.bin.partial").mkdir()  # where it would write
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        await pilot.press("f9")
+        await settle(pilot)
+        assert "cannot be written" in problem(screen)
+        assert screen.panel.phase == "choosing"
+
+
+def replace_shakespeare(monkeypatch: pytest.MonkeyPatch, make: Any, text: str = VERSE * 10) -> None:
+    """A corpus of that name which is made by `make`, without the network."""
+    known = corpus.CORPORA["tinyshakespeare"]
+    fake = replace(known, make=make, sha256=None, size=len(text))
+    monkeypatch.setitem(corpus.CORPORA, "tinyshakespeare", fake)
+
+
+async def test_enter_fetches_a_corpus_that_is_not_here(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(path: Path, on_progress: OnProgress) -> None:
+        path.write_text(VERSE * 10)
+        on_progress(len(VERSE) * 10, len(VERSE) * 10)
+
+    replace_shakespeare(monkeypatch, make)
+    async with data_screen() as (pilot, screen):
+        assert "not here yet: Enter downloads it" in said(screen, "#facts")
+        await pilot.press("f9")
+        assert "Enter on it fetches it" in problem(screen)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert screen.choice is not None
+        assert screen.choice.is_here
+        assert "430 B · 10 lines" in said(screen, "#facts")
+        assert screen.focused is screen.query_one("#tokenizers")
+        assert screen.panel.folder == Path("data")
+
+
+async def test_fetch_can_be_cancelled_and_keeps_nothing(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(path: Path, on_progress: OnProgress) -> None:
+        path.write_text("half")
+        while True:
+            on_progress(1, 100)
+
+    replace_shakespeare(monkeypatch, make)
+    async with data_screen() as (pilot, screen):
+        await pilot.press("enter")
+        await until(pilot, "working")
+        await pilot.press("escape")
+        await until(pilot, "choosing")
+        assert said(screen, "#said") == "Cancelled; nothing was kept."
+    assert not [path for path in corpus.cache_folder().rglob("*") if path.is_file()]
+
+
+async def test_corpus_that_cannot_be_had_is_told_with_one_that_can(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(path: Path, on_progress: OnProgress) -> None:
+        raise corpus.CorpusUnavailableError("it could not be downloaded")
+
+    replace_shakespeare(monkeypatch, make)
+    async with data_screen() as (pilot, screen):
+        await pilot.press("enter")
+        await settle(pilot)
+        assert problem(screen) == "it could not be downloaded\npython-stdlib needs no network."
+
+
+async def test_file_is_picked_from_a_tree_that_is_filtered(text: Path, workplace: Path) -> None:
+    books = workplace / "books"
+    books.mkdir()
+    for name in ("moby.txt", "emma.txt", ".hidden.txt"):
+        (books / name).write_text(VERSE)
+    async with data_screen() as (pilot, screen):
+        await pilot.press("f7")
+        await settle(pilot)
+        picker = pilot.app.screen
+        assert isinstance(picker, FilePicker)
+        tree = picker.query_one(FileTree)
+        picker.query_one(Input).value = "emm"
+        await settle(pilot)
+        tree.focus()
+        await pilot.press("home", "enter")  # opens books
+        await settle(pilot)
+        shown = [str(node.label) for node in tree.root.children[0].children]
+        assert shown == ["emma.txt"]
+        await pilot.press("down", "enter")
+        await settle(pilot)
+        assert pilot.app.screen is screen
+        assert screen.choice is not None
+        assert screen.choice.name == "books/emma.txt"
+        assert screen.panel.folder == Path("data/emma")
+        corpora = screen.query_one("#corpora", OptionList)
+        assert screen.choices[corpora.highlighted or 0].name == "books/emma.txt"
+
+
+async def test_picker_takes_a_path_and_tells_what_is_wrong_with_it(
+    text: Path, workplace: Path
+) -> None:
+    async with data_screen() as (pilot, screen):
+        await pilot.press("f7")
+        await settle(pilot)
+        picker = pilot.app.screen
+        field = picker.query_one(Input)
+        field.focus()
+        field.value = "data/vers.txt"
+        await pilot.press("enter")
+        assert "did you mean 'verse.txt'" in str(picker.query_one("#about", Static).render())
+        field.value = "data/"
+        await pilot.press("enter")  # a folder is opened
+        await settle(pilot)
+        assert str(picker.query_one("#place", Static).render()) == str(workplace / "data")
+        await pilot.press("backspace")
+        await settle(pilot)
+        assert str(picker.query_one("#place", Static).render()) == str(workplace)
+        field.focus()
+        field.value = "data/verse.txt"
+        await pilot.press("enter")
+        await settle(pilot)
+        assert pilot.app.screen is screen
+        assert screen.choice is not None
+        assert screen.choice.name == "data/verse.txt"
+
+
+async def test_nothing_in_a_text_reaches_the_terminal_as_a_command(text: Path) -> None:
+    text.write_text("\x1b[31m[bold]red[/bold]\x07 [/oops]\n" * 3)
+    hostile = text.with_name("\x1b[2Jevil[bold].txt")
+    hostile.write_text(VERSE)
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        for name in ("#text", "#tokens"):
+            sample = screen.query_one(name, TextSample)
+            assert sample.display
+            lines = ["".join(s.text for s in sample.render_line(y)) for y in range(3)]
+            assert "␛[31m[bold]red[/bold]␇ [/oops]" in lines[0]
+            assert all(line.isprintable() for line in lines)
+            await pilot.press("f8")
+            await pilot.pause()
+        await choose(pilot, "data/\x1b[2Jevil[bold].txt")
+        assert "␛[2Jevil[bold].txt" in said(screen, "#facts")
+
+
+async def test_steps_show_text_or_tokens_where_there_is_room_for_one(text: Path) -> None:
+    async with data_screen() as (pilot, screen):
+        preview = screen.query_one(TextPreview)
+        assert (preview.text.display, preview.tokens.display) == (True, False)
+        await pilot.press("tab")  # the tokenizers
+        await pilot.pause()
+        assert (preview.text.display, preview.tokens.display) == (False, True)
+        await pilot.press("f8")
+        await pilot.pause()
+        assert (preview.text.display, preview.tokens.display) == (True, False)
+
+
+async def test_every_text_gets_its_own_folder_but_the_configs_own_corpus(text: Path) -> None:
+    async with data_screen() as (pilot, screen):
+        assert screen.panel.folder == Path("data")
+        await choose(pilot, "python-stdlib")
+        assert screen.panel.folder == Path("data/python-stdlib")
+        await choose(pilot, "data/verse.txt")
+        assert screen.panel.folder == Path("data/verse")

@@ -1,0 +1,157 @@
+"""Pictures of the Runs screen and its windows, at both sizes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.app import App
+from textual.pilot import Pilot
+from textual.widgets import Input
+
+from tests.tui.conftest import LARGE, SIZES, SMALL, settle
+from tests.tui.runs import NOBODY, STARTED, Shape, make_run
+from tui.app import Workbench
+from tui.runs.run_table import RunTable
+from tui.runs.screen import RunsScreen
+
+Snap = Callable[..., bool]
+Size = tuple[int, int]
+
+
+@pytest.fixture(autouse=True)
+def same_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What changes from machine to machine: the clock, and sizes (files hold paths)."""
+    monkeypatch.setattr("tui.runs.screen.now", lambda: STARTED + 3 * 86_400)
+    monkeypatch.setattr(
+        "tui.runs.run_list.folder_size", lambda path: 1_000_000 + 7_300_000 * len(path.name)
+    )
+
+
+def few_runs(folder: Path) -> None:
+    """One of every kind, and configs that differ."""
+    models = folder / "models"
+    make_run(models / "shakespeare-char", Shape(steps=1_200))
+    make_run(models / "baby-muon", Shape(steps=2_000, state="finished", best_loss=1.51))
+    error = "out of memory: 9.1 GiB asked for, 1.2 GiB free"
+    make_run(models / "too-large", Shape(steps=40, state="failed", error=error, best_loss=None))
+    make_run(models / "left-alone", Shape(steps=640), pid=NOBODY)
+    make_run(models / "break", Shape(steps=900, state="paused"))
+    make_run(models / "enough", Shape(steps=300, state="stopped", best_loss=2.31))
+    for name, old, new in (
+        ("baby-muon", "n_layer = 4", "n_layer = 6"),
+        ("too-large", "n_embd = 128", "n_embd = 4096"),
+    ):
+        path = models / name / "config.toml"
+        text = path.read_text().replace(old, new)
+        path.write_text(text + '\n[optimization]\noptimizer = "muon"\npeak_lr = 3e-4\n')
+
+
+def many_runs(folder: Path) -> None:
+    for i in range(60):
+        name = f"sweep/{i:02}-a-long-name-that-says-everything-about-the-experiment-lr-{i}e-5"
+        make_run(folder / name, Shape(steps=10 * i + 10, max_steps=700, state="stopped", samples=0))
+
+
+async def on_runs(pilot: Pilot[Any]) -> RunsScreen:
+    assert isinstance(pilot.app, Workbench)
+    screen = await pilot.app.visit("runs")
+    assert isinstance(screen, RunsScreen)
+    await settle(pilot)
+    return screen
+
+
+def runs_app() -> App[Any]:
+    return Workbench()
+
+
+@SIZES
+def test_no_runs(snap: Snap, size: Size) -> None:
+    # The folder's own path is another on each machine.
+    async def hide_path(pilot: Pilot[Any]) -> None:
+        screen = await on_runs(pilot)
+        screen.root = Path("/home/ann/gpt")
+        screen._show()
+
+    assert snap(runs_app(), size, hide_path)
+
+
+@SIZES
+def test_runs_of_every_kind(snap: Snap, size: Size, workplace: Path) -> None:
+    few_runs(workplace)
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await on_runs(pilot)
+        await pilot.press("space")
+
+    assert snap(runs_app(), size, steps)
+
+
+def test_runs_in_a_light_theme(snap: Snap, workplace: Path) -> None:
+    few_runs(workplace)
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        pilot.app.theme = "paper"
+        await on_runs(pilot)
+
+    assert snap(runs_app(), LARGE, steps)
+
+
+@SIZES
+def test_many_runs_with_long_names(snap: Snap, size: Size, workplace: Path) -> None:
+    many_runs(workplace)
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await on_runs(pilot)
+        await pilot.press("end")
+
+    assert snap(runs_app(), size, steps)
+
+
+@SIZES
+def test_failed_run(snap: Snap, size: Size, workplace: Path) -> None:
+    few_runs(workplace)
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        screen = await on_runs(pilot)
+        screen.query_one(RunTable).move_to(workplace / "models/too-large")
+
+    assert snap(runs_app(), size, steps)
+
+
+@SIZES
+def test_filter_that_matches_nothing(snap: Snap, size: Size, workplace: Path) -> None:
+    few_runs(workplace)
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        await on_runs(pilot)
+        await pilot.press("slash", *"n_layer=7")
+
+    assert snap(runs_app(), size, steps)
+
+
+@SIZES
+def test_comparing(snap: Snap, size: Size, workplace: Path) -> None:
+    few_runs(workplace)
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        screen = await on_runs(pilot)
+        for name in ("baby-muon", "left-alone", "too-large"):
+            screen.query_one(RunTable).move_to(workplace / "models" / name)
+            await pilot.press("space")
+        await pilot.press("v")
+
+    assert snap(runs_app(), size, steps)
+
+
+def test_renaming(snap: Snap, workplace: Path) -> None:
+    few_runs(workplace)
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        screen = await on_runs(pilot)
+        screen.query_one(RunTable).move_to(workplace / "models/enough")
+        await pilot.press("e")
+        await pilot.pause()
+        pilot.app.screen.query_one(Input).value = "too-large"
+
+    assert snap(runs_app(), SMALL, steps)

@@ -1,0 +1,230 @@
+"""The shell: screens, help, palette, theme, quitting, and what the command takes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from textual.app import SystemCommand
+from textual.content import Content
+
+from simplegpt.cli import UserError
+from simplegpt.run.directory import RunDirectory
+from tests.tui.conftest import SMALL, settle, until
+from tests.tui.runs import Shape, make_run
+from tui.__main__ import kind_of, main, start_for
+from tui.app import Workbench, has_begun
+from tui.shell import messages, settings
+from tui.shell.dialogs import Question
+from tui.shell.header import TABS, Header, RunIndicator, Tab
+from tui.shell.help import HelpWindow
+from tui.shell.screen import WorkbenchScreen
+from tui.shell.themes import DEFAULT_THEME, THEMES
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+async def test_newcomer_begins_at_the_data(workplace: Path) -> None:
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        assert app.current_mode == "data"
+
+
+async def test_who_has_runs_begins_at_them(workplace: Path) -> None:
+    make_run(workplace / "models" / "r", Shape(steps=100, state="finished"))
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        assert app.current_mode == "runs"
+
+
+@pytest.mark.parametrize("made", ["data/x.bin", "models/a/b/status.json", "other/status.json"])
+def test_prepared_data_or_a_run_means_that_one_has_begun(workplace: Path, made: str) -> None:
+    assert not has_begun(workplace)
+    path = workplace / made
+    path.parent.mkdir(parents=True)
+    path.touch()
+    assert has_begun(workplace)
+
+
+async def test_every_screen_has_a_key_a_tab_and_a_palette_entry(workplace: Path) -> None:
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        for mode, title, key in TABS:
+            await pilot.press(key)
+            await until(pilot, lambda mode=mode: app.current_mode == mode)  # type: ignore[misc]
+            titles = [command.title for command in app.get_system_commands(app.screen)]
+            assert f"Go to {title}" in titles
+        for index, (mode, _, _) in enumerate(TABS):
+            await settle(pilot)
+            await pilot.click(app.screen.query(Tab)[index])
+            await until(pilot, lambda mode=mode: app.current_mode == mode)  # type: ignore[misc]
+
+
+async def test_every_action_with_a_key_is_in_the_palette(workplace: Path) -> None:
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        await pilot.press("f5")
+        await until(pilot, lambda: app.current_mode == "train")
+        assert isinstance(app.screen, WorkbenchScreen)
+        entries: list[SystemCommand] = list(app.screen.commands())
+        assert {"Log scale", "X axis", "Show the samples"} <= {entry.title for entry in entries}
+        assert "Save now" not in {entry.title for entry in entries}  # nothing runs
+
+
+async def test_help_tells_of_the_focused_widget_and_the_screens_keys(workplace: Path) -> None:
+    run = make_run(workplace / "models" / "r", Shape(steps=100))
+    app = Workbench(messages.OpenRun(run.path))
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, HelpWindow))
+        assert isinstance(app.screen, HelpWindow)
+        told = app.screen.markdown
+        assert "## Plot" in told  # it has the focus
+        assert "| **F7** | Pause the training" in told
+        assert "F10" in told
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, HelpWindow))
+
+
+async def test_chosen_theme_is_kept(workplace: Path) -> None:
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        assert app.theme == DEFAULT_THEME
+        app.theme = "paper"
+        await until(pilot, lambda: settings.Settings.load().theme == "paper")
+    assert Workbench().theme == "paper"
+
+
+def test_theme_that_is_gone_and_broken_settings_fall_back(workplace: Path) -> None:
+    settings.change(theme="no-such-theme")
+    assert Workbench().theme == DEFAULT_THEME
+    (settings.settings_folder() / "settings.json").write_text("{ broken")
+    assert Workbench().theme == DEFAULT_THEME
+
+
+def test_there_are_dark_and_light_themes() -> None:
+    assert {theme.dark for theme in THEMES} == {True, False}
+
+
+async def test_live_run_is_in_sight_everywhere_and_a_click_opens_it(workplace: Path) -> None:
+    make_run(workplace / "models" / "shakespeare", Shape(steps=600))
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: app.live_run() is not None)
+        await pilot.press("f3")
+        await until(pilot, lambda: app.current_mode == "data")
+        await until(pilot, lambda: "30% shakespeare" in app.screen.query_one(Header).live.plain)
+        await pilot.click(RunIndicator)
+        await until(pilot, lambda: app.current_mode == "train")
+
+
+async def test_nothing_under_way_quits_at_once(workplace: Path) -> None:
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await pilot.press("f10")
+        await until(pilot, lambda: not app.is_running)
+
+
+async def test_quitting_with_a_run_under_way_can_be_taken_back(workplace: Path) -> None:
+    run = make_run(workplace / "models" / "r", Shape(steps=100))
+    app = Workbench(messages.OpenRun(run.path))
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await pilot.press("ctrl+q")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, Question))
+        assert app.is_running
+        assert not run.commands.read_text()
+
+
+async def test_unsaved_work_is_asked_about(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        monkeypatch.setattr(type(app.screen), "unsaved", lambda self: "tiny.toml")
+        await pilot.press("f10")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        assert isinstance(app.screen, Question)
+        assert "tiny.toml" in app.screen.text
+        await pilot.press("enter")  # stay
+        await until(pilot, lambda: not isinstance(app.screen, Question))
+        assert app.is_running
+
+
+def test_paths_open_where_they_belong(workplace: Path) -> None:
+    run = make_run(workplace / "run", Shape(steps=10))
+    (workplace / "a.toml").touch()
+    assert kind_of(None) == "nothing"
+    assert kind_of("a.toml") == "config"
+    assert kind_of("run") == "run"
+    assert kind_of("run/ckpts/last.ckpt") == "model"
+    assert kind_of("gpt2") == "model"
+    opened = start_for("run", "run")
+    assert isinstance(opened, messages.OpenRun)
+    assert opened.path == RunDirectory(run.path).path
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("gtp2", "did you mean 'gpt2'"),
+        ("shakespear.toml", "did you mean 'shakespeare.toml'"),
+        ("notes.txt", "neither a config"),
+        ("empty", "a folder without a run"),
+        ("", "PATH is empty"),
+        ("no/such/place", "no such file"),
+    ],
+)
+def test_wrong_path_is_told_with_what_is_right(workplace: Path, path: str, told: str) -> None:
+    (workplace / "shakespeare.toml").touch()
+    (workplace / "notes.txt").touch()
+    (workplace / "empty").mkdir()
+    with pytest.raises(UserError, match=told):
+        main([path])
+
+
+def test_command_says_one_clear_thing_and_ends_with_2(workplace: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    completed = subprocess.run(
+        [sys.executable, "-m", "tui", "nothing-here"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert completed.returncode == 2
+    assert completed.stderr.startswith("error: nothing-here: no such file")
+    assert "Traceback" not in completed.stderr
+
+
+def test_without_a_terminal_it_says_so(workplace: Path) -> None:
+    with pytest.raises(UserError, match="needs a terminal"):
+        main([])
+
+
+def test_version_and_help_come_without_the_interface(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("--version", "--help"):
+        with pytest.raises(SystemExit) as ended:
+            main([option])
+        assert ended.value.code == 0
+    assert "simplegpt" in capsys.readouterr().out
+
+
+def test_indicator_names_progress_first(workplace: Path) -> None:
+    from tui.shell.live_runs import look_at
+
+    seen = look_at(make_run(workplace / "r", Shape(steps=500)))
+    said = seen.in_words()
+    assert isinstance(said, Content)
+    assert said.plain == "● 25% r"

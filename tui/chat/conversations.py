@@ -1,0 +1,309 @@
+"""Conversations: a tree of turns each, kept as one JSONL file each below the data folder.
+
+A conversation with a base model is one text that grows. It is kept as a tree, because nothing
+that was generated is thrown away: another answer, an edited prompt or another token's choice is
+a sibling of what it replaces, and `leaf` says which of the paths one is reading.
+"""
+
+import time
+import uuid
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from simplegpt.config.schema import SamplingConfig
+from simplegpt.files import write_atomically
+from simplegpt.inference.protocol import Reason
+
+Role = Literal["you", "prefill", "model"]
+TITLE_LENGTH = 60
+
+
+class Line(BaseModel):
+    """One line of a conversation's file."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
+
+
+class Turn(Line):
+    """A piece of the text: what a person wrote, or one answer."""
+
+    type: Literal["turn"] = "turn"
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
+    parent: str | None = None
+    """The turn before it; None at the beginning."""
+    role: Role
+    """you: the prompt; prefill: written by the person as the answer's beginning; model."""
+    text: str
+    created: float = Field(default_factory=time.time)
+    """Seconds since 1970."""
+
+    # Of the model's turns only:
+    model: str = ""
+    source: str = ""
+    """The file that the weights came from."""
+    sampling: SamplingConfig | None = None
+    """The settings that, with the text before, repeat the answer."""
+    n_tokens_to_generate: int = 0
+    prompt_ids: list[int] = []
+    """The tokens before it, where they are known (an answer that goes on from given tokens)."""
+    ids: list[int] = []
+    pieces: list[str] = []
+    """Text of each token: joined, they are `text`."""
+    logprobs: list[float] = []
+    """Natural log of each token's probability under the model itself."""
+    n_given: int = 0
+    """How many of its first tokens were given: kept from another answer, or chosen by hand."""
+    reason: Reason | None = None
+    """How it ended; None where the engine died."""
+    time_to_first_token: float | None = None
+    tokens_per_second: float | None = None
+    context_used: int = 0
+    n_ctx: int = 0
+    context_slides: int = 0
+
+
+class Header(Line):
+    """What a conversation's file says of the whole."""
+
+    type: Literal["conversation"] = "conversation"
+    version: int = 1
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
+    title: str = ""
+    """Given by the person; empty: the first words of the text."""
+    created: float = Field(default_factory=time.time)
+    updated: float = Field(default_factory=time.time)
+    leaf: str | None = None
+    """The last turn of the path that is shown."""
+    model: str = ""
+    """The model last talked to."""
+
+
+_LINE: TypeAdapter[Header | Turn] = TypeAdapter(
+    Annotated[Header | Turn, Field(discriminator="type")]
+)
+
+
+class Conversation:
+    """A tree of turns and the path through it that is shown."""
+
+    def __init__(self, header: Header | None = None, turns: Iterable[Turn] = ()) -> None:
+        self.header = header or Header()
+        self.turns: dict[str, Turn] = {turn.id: turn for turn in turns}
+
+    @property
+    def id(self) -> str:
+        return self.header.id
+
+    @property
+    def leaf(self) -> str | None:
+        return self.header.leaf
+
+    @property
+    def title(self) -> str:
+        """The title given, or the text's first words."""
+        words = " ".join("".join(turn.text for turn in self.path()).split())
+        if len(words) > TITLE_LENGTH:
+            words = words[:TITLE_LENGTH].rpartition(" ")[0] or words[:TITLE_LENGTH]
+        return self.header.title or words or "Empty conversation"
+
+    @property
+    def text(self) -> str:
+        """The text that is shown: the path's turns joined."""
+        return "".join(turn.text for turn in self.path())
+
+    def path(self, to: str | None = None) -> list[Turn]:
+        """The turns from the beginning to `to` (the leaf, where it is None)."""
+        found: list[Turn] = []
+        at = self.header.leaf if to is None else to
+        while at is not None and at in self.turns:
+            turn = self.turns[at]
+            found.append(turn)
+            at = turn.parent
+        return found[::-1]
+
+    def add(self, turn: Turn) -> Turn:
+        """Add (or replace) a turn and go to it."""
+        self.turns[turn.id] = turn
+        self.go_to(turn.id)
+        if turn.model:
+            self.change(model=turn.model)
+        return turn
+
+    def go_to(self, turn_id: str | None) -> None:
+        """Make a turn the last one shown; None shows nothing."""
+        self.change(leaf=turn_id)
+
+    def change(self, **fields: object) -> None:
+        """Change the header."""
+        self.header = self.header.model_copy(update={**fields, "updated": time.time()})
+
+    def children(self, turn_id: str | None) -> list[Turn]:
+        """The turns that follow a turn (or begin the text), oldest first."""
+        return [turn for turn in self.turns.values() if turn.parent == turn_id]
+
+    def siblings(self, turn: Turn) -> list[Turn]:
+        """The turn and those in its place, oldest first."""
+        return self.children(turn.parent)
+
+    def show_sibling(self, turn: Turn, offset: int) -> bool:
+        """Show the path through a turn's neighbour; False where there is none on that side."""
+        siblings = self.siblings(turn)
+        place = [sibling.id for sibling in siblings].index(turn.id) + offset
+        if not 0 <= place < len(siblings):
+            return False
+        at = siblings[place]
+        while children := self.children(at.id):
+            at = children[-1]
+        self.go_to(at.id)
+        return True
+
+    def copy_of_path(self) -> "Conversation":
+        """A new conversation whose text is the one shown."""
+        copy = Conversation(Header(model=self.header.model), self.path())
+        copy.go_to(self.leaf)
+        return copy
+
+    def lines(self) -> list[str]:
+        """The conversation as lines of JSON."""
+        return [self.header.model_dump_json(), *(t.model_dump_json() for t in self.turns.values())]
+
+
+def parse(lines: Iterable[bytes | str]) -> Conversation | None:
+    """The conversation in `lines`, or None where they hold no header.
+
+    A damaged line, and a type that this version does not know, are skipped. A turn whose parent
+    is missing, and one in a circle, become beginnings: nothing that can be read is lost.
+    """
+    header: Header | None = None
+    turns: dict[str, Turn] = {}
+    for line in lines:
+        try:
+            item = _LINE.validate_json(line)
+        except ValidationError:
+            continue
+        if isinstance(item, Header):
+            header = item
+        else:
+            orphaned = item.parent is not None and item.parent not in turns
+            turns[item.id] = item.model_copy(update={"parent": None}) if orphaned else item
+    if header is None:
+        return None
+    if header.leaf not in turns:
+        header = header.model_copy(update={"leaf": next(reversed(turns), None)})
+    return Conversation(header, turns.values())
+
+
+class Found(BaseModel):
+    """A conversation in a list."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    title: str
+    model: str
+    updated: float
+    n_turns: int
+    excerpt: str
+    """The end of its text, or the surroundings of what was searched for."""
+
+
+class ConversationStore:
+    """The folder of conversations. Its methods read and write files: call them in a worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, conversation_id: str) -> Path:
+        return self.folder / f"{conversation_id}.jsonl"
+
+    def save(self, conversation: Conversation) -> None:
+        """Replace a conversation's file. Raises OSError where it cannot be written."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path(conversation.id), to_jsonl(conversation))
+
+    def load(self, conversation_id: str) -> Conversation | None:
+        """The conversation, or None where it is not there or cannot be read."""
+        try:
+            return parse(self.path(conversation_id).read_bytes().splitlines())
+        except OSError:
+            return None
+
+    def delete(self, conversation_id: str) -> Conversation | None:
+        """Remove a conversation; returns it, so that saving it takes the removal back."""
+        conversation = self.load(conversation_id)
+        self.path(conversation_id).unlink(missing_ok=True)
+        return conversation
+
+    def search(self, query: str = "") -> list[Found]:
+        """Conversations in which every word of `query` occurs, the latest first."""
+        words = query.casefold().split()
+        found = []
+        for conversation in self._all():
+            text = "".join(turn.text for turn in conversation.turns.values())
+            haystack = f"{conversation.title}\n{conversation.header.model}\n{text}".casefold()
+            if all(word in haystack for word in words):
+                found.append(_found(conversation, text, words))
+        return sorted(found, key=lambda item: item.updated, reverse=True)
+
+    def _all(self) -> Iterator[Conversation]:
+        if not self.folder.is_dir():
+            return
+        for path in self.folder.glob("*.jsonl"):
+            conversation = self.load(path.stem)
+            if conversation is not None:
+                yield conversation
+
+
+def _found(conversation: Conversation, text: str, words: list[str]) -> Found:
+    place = text.casefold().find(words[0]) if words else -1
+    around = text[max(0, place - 40) : place + 130] if place >= 0 else conversation.text[-160:]
+    whole = around == conversation.text or place in range(41)
+    excerpt = around if whole else "… " + around.partition(" ")[2]
+    return Found(
+        id=conversation.id,
+        title=conversation.title,
+        model=conversation.header.model,
+        updated=conversation.header.updated,
+        n_turns=len(conversation.turns),
+        excerpt=" ".join(excerpt.split()),
+    )
+
+
+def to_markdown(conversation: Conversation) -> str:
+    """The path that is shown, with a heading for each turn and its text to the letter."""
+    parts = [f"# {conversation.title}"]
+    for turn in conversation.path():
+        heading = {"you": "You", "prefill": "The answer's given beginning"}.get(turn.role)
+        parts.append(f"## {heading or _model_heading(turn)}")
+        longest = max((len(run) for run in _backtick_runs(turn.text)), default=0)
+        fence = "`" * max(3, longest + 1)
+        parts.append(f"{fence}text\n{turn.text}\n{fence}")
+    return "\n\n".join(parts) + "\n"
+
+
+def to_jsonl(conversation: Conversation) -> str:
+    """The whole tree, as it is kept: a header, then a turn a line."""
+    return "\n".join(conversation.lines()) + "\n"
+
+
+def _model_heading(turn: Turn) -> str:
+    """The model and all that repeats the answer."""
+    sampling = turn.sampling or SamplingConfig()
+    changed = sampling.model_dump(exclude_defaults=True, exclude={"seed"})
+    settings = ", ".join(f"{name} {value}" for name, value in changed.items())
+    return f"{turn.model} (seed {sampling.seed}{', ' + settings if settings else ''})"
+
+
+def _backtick_runs(text: str) -> Iterator[str]:
+    run = ""
+    for character in text:
+        if character == "`":
+            run += character
+        elif run:
+            yield run
+            run = ""
+    if run:
+        yield run

@@ -1,0 +1,42 @@
+"""What is known of the model that is loaded."""
+
+from textual.content import Content
+from textual.widgets import Static
+
+from simplegpt.inference.protocol import Loaded
+from simplegpt.progress import format_bytes, format_count
+from tui.chat.words import MUTED
+from tui.shared.text_flow import one_line
+
+
+class ModelFacts(Static):
+    """Shape, place and source of a model, a line each."""
+
+    HELP = """\
+## The model
+
+**context** is how many tokens it can look at. When it is full, its older half is dropped, the newer
+half is read again, and the text goes on.
+"""
+    BORDER_TITLE = "Model"
+
+    def on_mount(self) -> None:
+        self.show(None)
+
+    def show(self, loaded: Loaded | None) -> None:
+        """Show a model; None: there is none."""
+        self.set_class(loaded is None, "-unknown")
+        if loaded is None:
+            return
+        shape = loaded.config
+        facts = (
+            ("parameters", format_count(loaded.n_parameters)),
+            ("layers × width", f"{shape.n_layer} × {shape.n_embd}, {shape.n_head} heads"),
+            ("context", f"{shape.n_ctx:,} tokens"),
+            ("vocabulary", f"{shape.n_vocab:,} ({one_line(loaded.tokenizer_name or 'unknown')})"),
+            ("weights", f"{format_bytes(loaded.memory_bytes)} {loaded.precision}"),
+            ("device", f"{loaded.device}, {loaded.threads} threads"),
+        )
+        lines = [Content.assemble((f"{name:<15}", MUTED), value) for name, value in facts]
+        self.update(Content("\n").join(lines))
+        self.tooltip = Content(one_line(loaded.source))

@@ -1,0 +1,327 @@
+"""The text of a conversation: one text that grows, in which every token can be looked at."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import ClassVar, NamedTuple
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import var
+from textual.scroll_view import ScrollView
+from textual.selection import Selection
+from textual.strip import Strip
+
+from tui.chat.conversations import Turn
+from tui.chat.pieces import Piece, pieces_of
+from tui.shared.text_flow import NEWLINE, TextFlow
+
+GUTTER = "▎ "
+SHADES = 24
+
+
+class Look(NamedTuple):
+    """How a piece is drawn."""
+
+    name: str
+    """Of its component class."""
+    shade: int | None
+    """Its probability's colour, where these are shown."""
+    cursor: bool
+
+
+@dataclass
+class CursorMoved(Message):
+    """The cursor stands on another piece."""
+
+    piece: Piece | None
+    transcript: "Transcript" = field(repr=False)
+
+
+@dataclass
+class PieceChosen(Message):
+    """Enter or a second click on a piece: look inside it."""
+
+    piece: Piece
+    transcript: "Transcript" = field(repr=False)
+
+
+class Transcript(ScrollView, can_focus=True):
+    """The turns of the path that is shown, drawn as one text.
+
+    The bar at the left tells who wrote what stands beside it. Only the lines in sight are drawn,
+    and streaming wraps only the last one, so its cost does not grow with the text.
+    """
+
+    HELP = """\
+## The text
+
+What you wrote and what the model added are told apart by colour. **←** and **→** go from token to
+token, **↑** and **↓** from line to line, **Enter** shows what else could have come at a token, and
+lets you go on from there. A click does the same; drag to select text.
+"""
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "transcript--you",
+        "transcript--prefill",
+        "transcript--model",
+        "transcript--given",
+        "transcript--cursor",
+        "transcript--bar-you",
+        "transcript--bar-model",
+        "transcript--unlikely",
+        "transcript--middling",
+        "transcript--likely",
+    }
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "move(-1)", "Token before", show=False),
+        Binding("right", "move(1)", "Token after", show=False),
+        Binding("up", "move_line(-1)", "Line above", show=False),
+        Binding("down", "move_line(1)", "Line below", show=False),
+        Binding("pageup", "move_page(-1)", "Page up", show=False),
+        Binding("pagedown", "move_page(1)", "Page down", show=False),
+        Binding("home", "move_to(0)", "Beginning", show=False),
+        Binding("end", "move_to(-1)", "End", show=False),
+        Binding("enter", "choose", "Look inside", show=False),
+    ]
+    ALLOW_SELECT = True
+
+    cursor: var[int | None] = var(None)
+    """Index of the piece that the cursor is on."""
+    probabilities: var[bool] = var(False)
+    """Whether tokens are coloured by their probability."""
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self.pieces: list[Piece] = []
+        self.flow = TextFlow(1)
+        self._follows = True
+        self._styles: dict[str, Style] = {}
+        self._shades: list[Style] = []
+        self._looks: dict[Look, Style] = {}
+
+    # What is shown
+
+    def show(self, turns: Sequence[Turn]) -> None:
+        """Show these turns in place of what was shown."""
+        self.pieces = [piece for turn in turns for piece in pieces_of(turn)]
+        self.cursor = None
+        self._follows = True
+        self._wrap()
+
+    def extend(self, pieces: Sequence[Piece]) -> None:
+        """Add pieces at the end."""
+        self._follows = self._follows or self.is_vertical_scroll_end
+        first = len(self.flow.lines)
+        for piece in pieces:
+            self.pieces.append(piece)
+            first = min(first, self.flow.append(piece.text, len(self.pieces) - 1))
+        self._resize_content()
+        self.refresh_lines(first - self.scroll_offset.y, len(self.flow.lines) - first + 1)
+
+    def _wrap(self) -> None:
+        width = self.scrollable_content_region.width - len(GUTTER) - 1  # one for a newline
+        self.flow = TextFlow(width)
+        for index, piece in enumerate(self.pieces):
+            self.flow.append(piece.text, index)
+        self._resize_content()
+        self.refresh()
+
+    def _resize_content(self) -> None:
+        lines = len(self.flow.lines)
+        self.virtual_size = Size(self.scrollable_content_region.width, lines)
+        if self._follows:
+            self.scroll_end(animate=False, immediate=True, force=True)
+
+    def on_resize(self, event: events.Resize) -> None:
+        self._follows = self._follows or self.is_vertical_scroll_end
+        width = max(1, self.scrollable_content_region.width - len(GUTTER) - 1)
+        if self.flow.width != width:
+            self._wrap()
+        elif self._follows:
+            self.scroll_end(animate=False, immediate=True, force=True)
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        # Textual leaves out a scroll bar that is not shown yet: it would come up at the top.
+        self.vertical_scrollbar.position = new_value
+        self._follows = self.is_vertical_scroll_end
+
+    # Looks
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+        self._shades.clear()
+        self._looks.clear()
+
+    def _style(self, name: str) -> Style:
+        if name not in self._styles:
+            self._styles[name] = self.get_component_rich_style(f"transcript--{name}")
+        return self._styles[name]
+
+    def _shade(self, shade: int) -> Style:
+        """The background of one of `SHADES`, from a theme's error over warning to success."""
+        if not self._shades:
+            ground = self.background_colors[1]
+            colours = [
+                self.get_component_styles(f"transcript--{name}").color
+                for name in ("unlikely", "middling", "likely")
+            ]
+            for i in range(SHADES):
+                place = 2 * i / (SHADES - 1)
+                low = min(1, int(place))
+                hue = colours[low].blend(colours[low + 1], place - low)
+                self._shades.append(Style(bgcolor=ground.blend(hue, 0.38).rich_color))
+        return self._shades[shade]
+
+    def _look(self, index: int) -> Look:
+        piece = self.pieces[index]
+        shade = shade_of(piece.logprob) if self.probabilities else None
+        name = "given" if piece.given else piece.role
+        return Look(name, shade, index == self.cursor and self.has_focus)
+
+    def _look_style(self, look: Look) -> Style:
+        if look not in self._looks:
+            style = self.rich_style + self._style(look.name)
+            if look.shade is not None:
+                style += self._shade(look.shade)
+            if look.cursor:
+                style += self._style("cursor")
+            self._looks[look] = style
+        return self._looks[look]
+
+    def render_line(self, y: int) -> Strip:
+        base = self.rich_style
+        line = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
+        if line >= len(self.flow.lines) or not self.pieces:
+            return Strip.blank(width, base)
+        runs = self.flow.lines[line]
+        yours = bool(runs) and self.pieces[runs[0].piece].role == "you"
+        segments = [Segment(GUTTER, base + self._style("bar-you" if yours else "bar-model"))]
+        selection = self.text_selection
+        span = selection.get_span(line) if selection is not None else None
+        at = len(GUTTER)
+        for look, part in groupby(runs, key=lambda run: self._look(run.piece)):
+            text = "".join(run.text for run in part)
+            if text.endswith(NEWLINE):
+                seen = (self.probabilities or look.cursor) and look.name in ("model", "given")
+                text = text[:-1] + ("↵" if seen else " ")
+            segments.extend(self._selected(text, self._look_style(look), at, span))
+            at += len(text)
+        return Strip(segments).crop_extend(0, width, base).apply_offsets(0, line)
+
+    def _selected(
+        self, text: str, style: Style, at: int, span: tuple[int, int] | None
+    ) -> list[Segment]:
+        """`text` as segments, the part of it inside the selected `span` marked."""
+        if span is None:
+            return [Segment(text, style)]
+        start = max(0, span[0] - at)
+        end = len(text) if span[1] == -1 else max(0, span[1] - at)
+        marked = style + self.screen.get_component_rich_style("screen--selection")
+        parts = ((text[:start], style), (text[start:end], marked), (text[max(start, end) :], style))
+        return [Segment(part, look) for part, look in parts if part]
+
+    def get_selection(self, selection: Selection) -> tuple[str, str] | None:
+        """The selected text, without the bar and the breaks of wrapping."""
+        gutter = len(GUTTER)
+        start, end = selection.start, selection.end
+        first = (0, 0) if start is None else (start.y, max(0, start.x - gutter))
+        last = None if end is None else (end.y, max(0, end.x - gutter))
+        return self.flow.text_between(first, last), "\n"
+
+    def selection_updated(self, selection: Selection | None) -> None:
+        self.refresh()
+
+    # The cursor
+
+    @property
+    def piece(self) -> Piece | None:
+        """The piece that the cursor is on."""
+        cursor = self.cursor
+        return self.pieces[cursor] if cursor is not None and cursor < len(self.pieces) else None
+
+    def watch_cursor(self) -> None:
+        self.refresh()
+        self.post_message(CursorMoved(self.piece, self))
+
+    def watch_probabilities(self) -> None:
+        self.refresh()
+
+    def on_focus(self) -> None:
+        if self.cursor is None and self.pieces:
+            self.action_move_to(-1)
+        self.refresh()
+
+    def on_blur(self) -> None:
+        self.refresh()
+
+    def action_move(self, step: int) -> None:
+        """To the next piece that can be seen (a token may be half a character)."""
+        at = (len(self.pieces) if self.cursor is None else self.cursor) + step
+        while 0 <= at < len(self.pieces) and not self.pieces[at].text:
+            at += step
+        if 0 <= at < len(self.pieces):
+            self._go_to(at)
+
+    def action_move_to(self, place: int) -> None:
+        seen = [index for index, piece in enumerate(self.pieces) if piece.text]
+        if seen:
+            self._go_to(seen[place])
+
+    def action_move_line(self, step: int) -> None:
+        if self.cursor is None:
+            self.action_move(-1)
+            return
+        line = self.flow.line_of(self.cursor)
+        column = self.flow.column_of(self.cursor)
+        target = self.flow.piece_at(line + step, column)
+        if target is not None and target == self.cursor:  # one piece over several lines
+            self.scroll_relative(y=step, animate=False)
+        elif target is not None:
+            self._go_to(target)
+
+    def action_move_page(self, step: int) -> None:
+        height = max(1, self.size.height - 1)
+        line = self.flow.line_of(self.cursor) if self.cursor is not None else 0
+        target = self.flow.piece_at(min(max(0, line + step * height), len(self.flow.lines) - 1), 0)
+        if target is None:
+            self.action_move_to(0 if step < 0 else -1)
+        else:
+            self._go_to(target)
+
+    def action_choose(self) -> None:
+        if self.piece is not None:
+            self.post_message(PieceChosen(self.piece, self))
+
+    def _go_to(self, index: int) -> None:
+        self.cursor = index
+        line, top = self.flow.line_of(index), self.scroll_offset.y
+        if not top <= line < top + self.size.height:
+            self.scroll_to(y=line - self.size.height // 2, animate=False)
+
+    def on_click(self, event: events.Click) -> None:
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        line = offset.y + self.scroll_offset.y
+        index = self.flow.piece_at(line, max(0, offset.x - len(GUTTER)))
+        if index is None:
+            return
+        again = index == self.cursor and event.chain > 1
+        self.cursor = index
+        if again:
+            self.action_choose()
+
+
+def shade_of(logprob: float | None) -> int | None:
+    """Which of `SHADES` a probability has: by its square root, so that 1%, 10% and 50% differ."""
+    if logprob is None or math.isnan(logprob):
+        return None
+    return round(math.sqrt(math.exp(min(0.0, logprob))) * (SHADES - 1))

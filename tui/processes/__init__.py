@@ -1,1 +1,0 @@
-"""The trainer and the engine, as child processes."""

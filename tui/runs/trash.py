@@ -1,0 +1,151 @@
+"""A trash for runs: deleting moves a folder aside, undo moves it back.
+
+The trash is a hidden folder in the working directory, so that moving is a rename on the same disk
+and the search for runs (which leaves hidden folders out) no longer finds what is in it. It stays
+until it is emptied: an undo is possible after a restart of the workbench too.
+"""
+
+import errno
+import os
+import shutil
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from simplegpt.files import write_atomically
+from simplegpt.run.directory import RunDirectory
+from tui.runs.run_files import folder_size, refuse_if_alive
+
+FOLDER_NAME = ".simplegpt-trash"
+_NOTE_NAME = "trashed.json"
+
+
+class TrashError(Exception):
+    """Why something could not be deleted or brought back, in a sentence."""
+
+
+class _Note(BaseModel):
+    """Kept beside what was deleted: where it came from, and when."""
+
+    original: Path
+    time: float
+
+
+@dataclass(frozen=True)
+class TrashedItem:
+    """Something in the trash."""
+
+    slot: Path
+    """The folder that holds it and its note."""
+    original: Path
+    """Where it was, and where an undo puts it."""
+    time: float
+    """When it was deleted, in seconds since 1970."""
+
+    @property
+    def path(self) -> Path:
+        return self.slot / self.original.name
+
+
+class Trash:
+    """The trash of one working directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        self.folder = self.root / FOLDER_NAME
+
+    def delete(self, path: Path) -> TrashedItem:
+        """Move the run at `path` into the trash.
+
+        Raises TrashError where it cannot be: a live run, the working directory itself, a folder
+        that is gone or may not be moved.
+        """
+        path = path.absolute()
+        refuse_if_alive(RunDirectory(path), "deleted", TrashError)
+        if path == self.root or path in self.root.parents:
+            raise TrashError(f"{path} is where the workbench was started: delete it from outside")
+        if not path.is_dir():
+            raise TrashError(f"{path} is no longer there")
+        item = TrashedItem(self.folder / uuid.uuid4().hex[:12], path, time.time())
+        try:
+            self._make_folder()
+            item.slot.mkdir()
+            # The note first: a folder in the trash that nothing can bring back would be a loss.
+            note = _Note(original=path, time=item.time)
+            write_atomically(item.slot / _NOTE_NAME, note.model_dump_json())
+            _move(path, item.path)
+        except OSError as error:
+            if not item.path.exists():
+                shutil.rmtree(item.slot, ignore_errors=True)
+            raise TrashError(f"{path} could not be deleted: {error.strerror}") from error
+        return item
+
+    def restore(self, item: TrashedItem) -> Path:
+        """Put `item` back where it was; returns that path. Raises TrashError where it cannot."""
+        if item.original.exists():
+            raise TrashError(f"{item.original} is taken by something else now: rename that first")
+        if not item.path.is_dir():
+            raise TrashError(f"{item.original.name} is no longer in the trash")
+        try:
+            item.original.parent.mkdir(parents=True, exist_ok=True)
+            _move(item.path, item.original)
+        except OSError as error:
+            raise TrashError(f"{item.original} could not be put back: {error.strerror}") from error
+        shutil.rmtree(item.slot, ignore_errors=True)
+        return item.original
+
+    def items(self) -> list[TrashedItem]:
+        """What is in the trash, last deleted first."""
+        items = [_read(slot) for slot in self._slots()]
+        found = [item for item in items if item is not None and item.path.is_dir()]
+        return sorted(found, key=lambda item: item.time, reverse=True)
+
+    def size(self) -> int:
+        """Bytes on disk."""
+        return folder_size(self.folder)
+
+    def empty(self) -> None:
+        """Delete for good all that is in the trash. Raises TrashError where something stays."""
+        try:
+            for slot in self._slots():
+                shutil.rmtree(slot)
+        except OSError as error:
+            raise TrashError(f"the trash could not be emptied: {error}") from error
+
+    def _slots(self) -> list[Path]:
+        try:
+            return [path for path in self.folder.iterdir() if path.is_dir()]
+        except FileNotFoundError:
+            return []
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(exist_ok=True)
+        ignore = self.folder / ".gitignore"
+        if not ignore.exists():
+            ignore.write_text("*\n")  # nobody wants deleted runs in a commit
+
+
+def _read(slot: Path) -> TrashedItem | None:
+    try:
+        note = _Note.model_validate_json((slot / _NOTE_NAME).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    return TrashedItem(slot, note.original, note.time)
+
+
+def _move(source: Path, target: Path) -> None:
+    """A rename; a copy only where the two lie on different disks, and then all or nothing."""
+    try:
+        os.rename(source, target)  # noqa: PTH104 - Path.rename says no more
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        try:
+            shutil.copytree(source, target, symlinks=True)
+        except (OSError, shutil.Error) as failure:
+            shutil.rmtree(target, ignore_errors=True)
+            raise OSError(errno.EIO, f"copying to another disk failed ({failure})") from failure
+        shutil.rmtree(source)

@@ -1,1 +1,0 @@
-"""One module and one stylesheet a screen; `base` holds what they share."""

@@ -1,0 +1,87 @@
+"""Curves made fit for a screen: means over a window, columns, bucket means. Arrays in and out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tui.training.history import Array
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A curve reduced to columns that hold something, left to right."""
+
+    x: Array
+    least: Array
+    mean: Array
+    greatest: Array
+
+    def band(self) -> tuple[Array, Array]:
+        """A line that goes through the least and the greatest value of each column."""
+        x = np.repeat(self.x, 2)
+        y = np.empty(2 * len(self.x))
+        down = np.arange(len(self.x)) % 2 == 0  # down, up, down: no jump between columns
+        y[0::2] = np.where(down, self.greatest, self.least)
+        y[1::2] = np.where(down, self.least, self.greatest)
+        return x, y
+
+
+def reduce_columns(
+    x: Array, least: Array, mean: Array, greatest: Array, low: float, high: float, columns: int
+) -> Columns:
+    """At most `columns` columns of what lies in ``[low, high]``; what is no number is left out.
+
+    `x` ascends. One point beyond each edge is kept, so that a line leaves the picture where it
+    should.
+    """
+    good = np.isfinite(mean) & np.isfinite(x)
+    x, least, mean, greatest = x[good], least[good], mean[good], greatest[good]
+    first = max(int(np.searchsorted(x, low)) - 1, 0)
+    last = int(np.searchsorted(x, high, side="right")) + 1
+    x, least, mean, greatest = (a[first:last] for a in (x, least, mean, greatest))
+    if len(x) <= columns or high <= low:
+        return Columns(x, least, mean, greatest)
+    place = np.clip(((x - low) / (high - low) * columns).astype(int), -1, columns)
+    starts = np.flatnonzero(np.diff(place, prepend=place[0] - 1))
+    counts = np.diff(starts, append=len(x))
+    return Columns(
+        np.add.reduceat(x, starts) / counts,
+        np.fmin.reduceat(least, starts),
+        np.add.reduceat(mean, starts) / counts,
+        np.fmax.reduceat(greatest, starts),
+    )
+
+
+def smooth(y: Array, window: int, *, centred: bool = False) -> Array:
+    """The mean over `window` values: each and those before it, or `centred` around it; fewer
+    where the curve begins or ends. What is no number does not count, and stays none.
+    """
+    if window <= 1 or len(y) < 2:
+        return y
+    good = np.isfinite(y)
+    total = np.concatenate([[0.0], np.cumsum(np.where(good, y, 0.0))])
+    count = np.concatenate([[0], np.cumsum(good)])
+    here = np.arange(len(y))
+    end = np.minimum(here + 1 + (window // 2 if centred else 0), len(y))
+    begin = np.maximum(end - window if not centred else here - window // 2, 0)
+    mean = (total[end] - total[begin]) / np.maximum(count[end] - count[begin], 1)
+    return np.where(good, mean, np.nan)
+
+
+def bucket_means(y: Array, buckets: int) -> Array:
+    """At most `buckets` means of equal shares of what is a number."""
+    y = y[np.isfinite(y)]
+    if len(y) <= buckets or buckets <= 0:
+        return y
+    edges = np.linspace(0, len(y), buckets + 1).astype(int)
+    return np.add.reduceat(y, edges[:-1]) / np.diff(edges)
+
+
+def value_at(x: Array, y: Array, place: float) -> float | None:
+    """The value nearest to `place`; None where there is none. `x` ascends."""
+    if len(x) == 0:
+        return None
+    i = int(np.searchsorted(x, place))
+    if i > 0 and (i == len(x) or place - x[i - 1] <= x[i] - place):
+        i -= 1
+    return float(y[i])

@@ -1,0 +1,25 @@
+"""The sign and the colour of each state of a run, the same on every screen.
+
+A state is told by its sign and its word, never by its colour alone.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, TypeAlias
+
+from simplegpt.run.state import State
+
+MUTED = "$foreground 60%"
+SignedState: TypeAlias = State | Literal["lost", "unreadable", "none"]
+
+SIGNS: Mapping[SignedState, tuple[str, str]] = {
+    "none": ("○", MUTED),
+    "starting": ("◌", "$secondary"),
+    "running": ("●", "$success"),
+    "paused": ("‖", "$warning"),
+    "stopping": ("◍", "$warning"),
+    "finished": ("✓", "$success"),
+    "stopped": ("■", MUTED),
+    "failed": ("✗", "$error"),
+    "lost": ("?", "$error"),
+    "unreadable": ("?", "$error"),
+}

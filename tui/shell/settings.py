@@ -1,0 +1,61 @@
+"""What the workbench keeps for a person: the theme, presets, conversations.
+
+Everything lives below `settings_folder()` and `data_folder()`; deleting them resets the
+workbench and loses no run. ``SIMPLEGPT_TUI_HOME`` puts both below one folder of one's choice.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from simplegpt.config.schema import SamplingConfig
+from simplegpt.files import write_atomically
+from tui.shell.themes import DEFAULT_THEME
+
+HOME_VARIABLE = "SIMPLEGPT_TUI_HOME"
+
+
+def settings_folder() -> Path:
+    """Where `settings.json` lies."""
+    home = os.environ.get(HOME_VARIABLE)
+    return Path(home) if home else platformdirs.user_config_path("simplegpt")
+
+
+def data_folder() -> Path:
+    """Where larger things of a person's lie: conversations, histories."""
+    home = os.environ.get(HOME_VARIABLE)
+    return Path(home) / "data" if home else platformdirs.user_data_path("simplegpt")
+
+
+class Settings(BaseModel):
+    """Read leniently: what another version wrote and this one does not know is skipped."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    theme: str = DEFAULT_THEME
+    sampling_presets: Mapping[str, SamplingConfig] = {}
+    """Sampling settings under the name that a person gave them."""
+
+    @classmethod
+    def load(cls) -> "Settings":
+        """The settings kept, or the defaults where there are none or they cannot be read."""
+        try:
+            return cls.model_validate_json((settings_folder() / "settings.json").read_bytes())
+        except (OSError, ValidationError):
+            return cls()
+
+    def keep(self) -> None:
+        """Write the settings. Raises OSError where the folder cannot be written."""
+        folder = settings_folder()
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "settings.json", self.model_dump_json(indent=1))
+
+
+def change(**values: object) -> Settings:
+    """Keep `values` beside what is kept already; returns all of it."""
+    settings = Settings.model_validate({**Settings.load().model_dump(), **values})
+    settings.keep()
+    return settings

@@ -1,0 +1,105 @@
+"""What a watcher should be told of a run's curves: no number, a spike, a plateau.
+
+Pure functions of arrays; the dashboard shows their notices on the plot.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from tui.shared.curves import smooth
+from tui.training.history import Array, History
+
+SPIKE_WINDOW = 50
+SPIKE_SIGMAS = 6.0
+SPIKE_LEAST = 0.1
+"""Nats: below that a jump is nobody's concern, however quiet the curve was."""
+RECENT_ROWS = 200
+PLATEAU_VALIDATIONS = 5
+RISE = 0.01
+"""Relative: a validation loss that far above the best one is clearly worse."""
+PLATEAU_IMPROVEMENT = 0.002
+"""Relative: less than that over the last validations is a plateau."""
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something seen on the curves."""
+
+    kind: Literal["nan", "spike", "plateau", "overfitting"]
+    step: int
+    text: str
+
+    @property
+    def grave(self) -> bool:
+        return self.kind == "nan"
+
+
+def notices(history: History) -> list[Notice]:
+    """What is to be said now, gravest first."""
+    found: list[Notice] = []
+    if history.first_bad_step is not None:
+        text = (
+            f"the loss is no number since step {history.first_bad_step:,}: try a lower peak_lr, a "
+            "longer warm-up or gradient clipping"
+        )
+        found.append(Notice("nan", history.first_bad_step, text))
+    spike = last_spike(history.train["step"], history.train["loss"])
+    if spike is not None:
+        step, height = spike
+        found.append(Notice("spike", step, f"the loss jumped by {height:.2f} at step {step:,}"))
+    steps, losses = history.validation["step"], history.validation["loss"]
+    rise = rising_since(steps, losses)
+    if rise is not None:
+        text = f"validation has risen since step {rise:,}: it may be overfitting"
+        found.append(Notice("overfitting", rise, text))
+    else:
+        flat = plateau_since(steps, losses)
+        if flat is not None:
+            text = f"validation has hardly improved since step {flat:,}"
+            found.append(Notice("plateau", flat, text))
+    return found
+
+
+def last_spike(steps: Array, losses: Array) -> tuple[int, float] | None:
+    """Step and height of the newest jump among the last rows, measured against the mean and the
+    spread of the rows before it. None without one."""
+    steps, losses = steps[-RECENT_ROWS:], losses[-RECENT_ROWS:]
+    good = np.isfinite(losses)
+    steps, losses = steps[good], losses[good]
+    if len(losses) <= SPIKE_WINDOW:
+        return None
+    mean = smooth(losses, SPIKE_WINDOW)[:-1]
+    square = smooth(losses**2, SPIKE_WINDOW)[:-1]
+    sigma = np.sqrt(np.maximum(square - mean**2, 0.0))
+    height = losses[1:] - mean
+    jumps = np.flatnonzero(height > np.maximum(SPIKE_SIGMAS * sigma, SPIKE_LEAST))
+    jumps = jumps[jumps >= SPIKE_WINDOW - 1]
+    if len(jumps) == 0:
+        return None
+    last = int(jumps[-1])
+    return int(steps[last + 1]), float(height[last])
+
+
+def plateau_since(steps: Array, losses: Array) -> int | None:
+    """The step since which the best validation hardly improved; None where it does improve."""
+    if len(losses) <= PLATEAU_VALIDATIONS + 1 or not np.isfinite(losses).all():
+        return None
+    before = float(losses[:-PLATEAU_VALIDATIONS].min())
+    recent = float(losses[-PLATEAU_VALIDATIONS:].min())
+    if recent < before * (1 - PLATEAU_IMPROVEMENT):
+        return None
+    return int(steps[-PLATEAU_VALIDATIONS - 1])
+
+
+def rising_since(steps: Array, losses: Array) -> int | None:
+    """The step of the best validation, where those after it (four at least) rose, and the last
+    four are all clearly worse; None otherwise."""
+    if len(losses) < 5 or not np.isfinite(losses).all():
+        return None
+    best = int(np.argmin(losses))
+    later = losses[best + 1 :]
+    if len(later) < 4 or (later[-4:] < losses[best] * (1 + RISE)).any():
+        return None
+    return int(steps[best]) if later[-2:].mean() > later[:2].mean() else None
