@@ -116,8 +116,8 @@ class Progress(_Timed):
             line = f"{self.label}: done, {amount} in {seconds:.1f} s"
         else:
             percent = 100 * step.done / max(1, step.total)
-            seconds = step.seconds_left
-            left = "" if seconds is None else f", {format_duration(seconds)} left"
+            left_s = step.seconds_left
+            left = "" if left_s is None else f", {format_duration(left_s)} left"
             line = f"{self.label}: {percent:.0f}%, {amount}{left}"
         if self.counts:
             line += f", {_told(self.counts)}"

@@ -46,10 +46,10 @@ def test_a_file_gets_rare_plain_lines_and_a_closing_one(clock):
             clock.now = float(second)
             progress.update(second * 10_000, tokens=second)
     assert stream.getvalue().splitlines() == [
-        "reading: 30%, 300.0 kB, 10.0 kB/s, 1:10 left, 30 tokens",
-        "reading: 60%, 600.0 kB, 10.0 kB/s, 40 s left, 60 tokens",
-        "reading: 90%, 900.0 kB, 10.0 kB/s, 10 s left, 90 tokens",
-        "reading: done, 1.0 MB, 10.0 kB/s in 100.0 s, 100 tokens",
+        "reading: 30%, 293 KiB, 9.77 KiB/s, 1m 10s left, 30 tokens",
+        "reading: 60%, 586 KiB, 9.77 KiB/s, 40s left, 60 tokens",
+        "reading: 90%, 879 KiB, 9.77 KiB/s, 10s left, 90 tokens",
+        "reading: done, 977 KiB, 9.77 KiB/s in 100.0 s, 100 tokens",
     ]
 
 
