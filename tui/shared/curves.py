@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tui.training.history import Array
+from tui.shared.history import Array
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from textual_plot import HiResMode, PlotWidget
 from textual_plot.axis_formatter import AxisFormatter, NumericAxisFormatter
 
 from tui.shared.curves import Columns, reduce_columns, value_at
-from tui.training.history import Array, Axis
+from tui.shared.history import Array, Axis
 
 _LEFT_MARGIN = 8
 

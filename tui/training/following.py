@@ -12,8 +12,7 @@ from textual.worker import get_current_worker
 
 from simplegpt.cli import UserError
 from simplegpt.run.directory import RunDirectory
-from tui.shell.screen import WorkbenchScreen
-from tui.training.follower import (
+from tui.shared.follower import (
     SMALL_BYTES,
     Follower,
     Update,
@@ -21,8 +20,9 @@ from tui.training.follower import (
     read_all,
     size_of,
 )
-from tui.training.history import History
-from tui.training.history_reader import read_in_child
+from tui.shared.history import History
+from tui.shared.history_reader import read_in_child
+from tui.shell.screen import WorkbenchScreen
 from tui.training.trainer import Trainer, output_directory
 from tui.training.words import RunView
 

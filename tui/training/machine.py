@@ -10,8 +10,8 @@ from textual.widgets import Static
 
 from simplegpt.run.events import GPU, System
 from tui.shared.figures import in_one_line
+from tui.shared.history import History
 from tui.shared.small_curve import block_curve
-from tui.training.history import History
 from tui.training.words import GIB, MUTED, gpu_in_short, memory
 
 _BAR = 12

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from tui.shared.curves import smooth
-from tui.training.history import Array, History
+from tui.shared.history import Array, History
 
 SPIKE_WINDOW = 50
 SPIKE_SIGMAS = 6.0

@@ -15,8 +15,8 @@ from textual.widgets.selection_list import Selection
 
 from simplegpt.run.directory import RunDirectory
 from tui.shared.figures import in_one_line
-from tui.training.follower import first_picture
-from tui.training.history import History
+from tui.shared.follower import first_picture
+from tui.shared.history import History
 
 
 @dataclass

@@ -13,9 +13,9 @@ from textual.widgets import Static
 from simplegpt.progress import format_count, format_duration
 from tui.shared.curves import smooth
 from tui.shared.figures import in_one_line
+from tui.shared.history import Array, Axis, History, Series
 from tui.shared.plot import Curve, CurvePlot
 from tui.training import words as run_words
-from tui.training.history import Array, Axis, History, Series
 from tui.training.notices import Notice
 from tui.training.words import MUTED
 

@@ -14,8 +14,8 @@ from textual.widgets import DataTable, Input, RichLog, Static
 
 from simplegpt.run.events import Sample
 from tui.shared.figures import in_one_line
+from tui.shared.history import History
 from tui.shared.text_flow import printable
-from tui.training.history import History
 from tui.training.words import MUTED, loss
 
 SHOWN_SAMPLES = 12

@@ -14,14 +14,14 @@ from textual.widgets import Button, Input
 
 from simplegpt.run.directory import RunDirectory
 from tui.shared.figures import in_one_line
+from tui.shared.follower import Update
+from tui.shared.history import History
 from tui.shared.run_signs import MUTED
 from tui.shell.header import Mode
 from tui.training import commands as commands_asked
 from tui.training.actions import LIVE, PANELS, RunActions
 from tui.training.commands import ENDED, CommandsAsked
 from tui.training.failure import explain, read_config
-from tui.training.follower import Update
-from tui.training.history import History
 from tui.training.machine import MachinePanel
 from tui.training.notices import notices
 from tui.training.panel_tabs import PanelTabs

@@ -15,10 +15,10 @@ from simplegpt.run.events import GPU, System
 from simplegpt.run.state import State, Status
 from tui.shared.curves import bucket_means
 from tui.shared.figures import in_one_line
+from tui.shared.history import History
 from tui.shared.run_signs import MUTED as MUTED
 from tui.shared.run_signs import SIGNS
 from tui.shared.small_curve import block_curve
-from tui.training.history import History
 
 ShownState: TypeAlias = State | Literal["lost", "none"]
 GIB = 2**30

@@ -4,7 +4,7 @@ import numpy as np
 
 from simplegpt.run.events import TrainStep
 from tests.tui.runs import Shape, make_events
-from tui.training.history import History
+from tui.shared.history import History
 from tui.training.notices import last_spike, notices, plateau_since, rising_since
 
 

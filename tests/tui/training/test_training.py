@@ -18,11 +18,11 @@ from simplegpt.run.events import TrainStep, Validation
 from tests.tui.conftest import LARGE, SMALL, settle, until
 from tests.tui.runs import NOBODY, SAMPLE, Shape, make_run
 from tui.app import Start, Workbench
+from tui.shared.follower import SMALL_BYTES
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.shell.dialogs import Question
 from tui.shell.text_question import MoreSteps
-from tui.training.follower import SMALL_BYTES
 from tui.training.plot_panel import PlotPanel
 from tui.training.run_controls import RunControls
 from tui.training.run_head import RunHead

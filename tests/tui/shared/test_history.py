@@ -2,7 +2,7 @@
 
 from simplegpt.run.events import CheckpointSaved, RunStarted, TrainStep, surviving
 from tests.tui.runs import Shape, make_events
-from tui.training.history import History
+from tui.shared.history import History
 
 
 def step(number: int, loss: float = 1.0) -> TrainStep:

@@ -1,4 +1,4 @@
-"""Reads a long history in a process of its own: ``python -m tui.training.history_reader RUN``.
+"""Reads a long history in a process of its own: ``python -m tui.shared.history_reader RUN``.
 
 Half a million events take seconds to parse. In a thread that would hold the interpreter's lock
 against the screen; here it costs the screen nothing. The result comes back as a pickle, which is
@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simplegpt.run.directory import RunDirectory
-from tui.training.follower import read_all
-from tui.training.history import History
+from tui.shared.follower import read_all
+from tui.shared.history import History
 
 NICENESS = 10
 POLL_SECONDS = 0.2

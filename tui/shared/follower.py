@@ -11,7 +11,7 @@ from pathlib import Path
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Event, LineReader, skim
 from simplegpt.run.state import Status
-from tui.training.history import History
+from tui.shared.history import History
 
 CHUNK_BYTES = 2_000_000
 """Read at once: some 6,000 events, and a few MB of memory."""
