@@ -35,7 +35,7 @@ from simplegpt.run import directory as core
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep
 from tests.tui.conftest import settle
-from tests.tui.runs import Shape, make_run
+from tests.tui.made_runs import Shape, make_run
 from tui.app import Workbench
 from tui.chat.prompt_area import PromptArea
 from tui.config.screen import ConfigScreen

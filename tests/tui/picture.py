@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, get_args
 
-from tests.tui.runs import NOBODY, Shape, make_run
+from tests.tui.made_runs import NOBODY, Shape, make_run
 
 
 def make_workplace(folder: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from simplegpt.config.load import load
 from simplegpt.train.plan import flops_per_token
 from tests.tui.configs import MACHINE, PATH, make_project
-from tests.tui.runs import Shape, make_run
+from tests.tui.made_runs import Shape, make_run
 from tui.config.facts import Machine, Speed, consequences, look_at_data, look_at_machine
 
 

@@ -11,7 +11,7 @@ from textual.widgets import Button, Input, Select, Switch, TextArea
 from simplegpt.run.directory import RunDirectory
 from tests.tui.configs import BASE, CONFIG, MACHINE, PATH, config_screen, make_project
 from tests.tui.conftest import LARGE, SIZES, SMALL, settle
-from tests.tui.runs import Shape, make_run
+from tests.tui.made_runs import Shape, make_run
 from tui.config.dialogs import OpenQuestion, SaveQuestion
 from tui.config.facts import Machine, Speed
 from tui.config.form import ConfigForm

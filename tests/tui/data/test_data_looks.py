@@ -11,7 +11,7 @@ from textual.widgets import OptionList
 from simplegpt.data.__main__ import Done, Written
 from simplegpt.progress import Step
 from tests.tui.conftest import LARGE, SIZES, settle
-from tests.tui.runs import SAMPLE
+from tests.tui.made_runs import SAMPLE
 from tui.app import Workbench
 from tui.data.file_picker import FilePicker
 from tui.data.screen import DataScreen

@@ -7,7 +7,7 @@ import pytest
 
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import RunStarted, TrainStep, Validation, skim
-from tests.tui.runs import NOBODY, STARTED, Shape, make_run
+from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.runs import run_list, run_summary
 from tui.runs.run_files import RenameError, name_problem, rename_run
 from tui.runs.run_list import RunFinder, arrange

@@ -13,7 +13,7 @@ from textual.widgets import DataTable, Input, Static
 
 from simplegpt.run.directory import RunDirectory
 from tests.tui.conftest import LARGE, SMALL, settle
-from tests.tui.runs import NOBODY, STARTED, Shape, make_run
+from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.app import Workbench
 from tui.runs.compare import CompareScreen, differing_keys
 from tui.runs.run_details import RunDetails

@@ -10,7 +10,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input
 
 from tests.tui.conftest import LARGE, SIZES, SMALL, settle
-from tests.tui.runs import NOBODY, STARTED, Shape, make_run
+from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.app import Workbench
 from tui.runs.run_table import RunTable
 from tui.runs.screen import RunsScreen

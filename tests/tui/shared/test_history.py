@@ -1,7 +1,7 @@
 """What a run's events add up to."""
 
 from simplegpt.run.events import CheckpointSaved, RunStarted, TrainStep, surviving
-from tests.tui.runs import Shape, make_events
+from tests.tui.made_runs import Shape, make_events
 from tui.shared.history import History
 
 

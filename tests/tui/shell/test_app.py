@@ -12,7 +12,7 @@ from textual.content import Content
 from simplegpt.cli import UserError
 from simplegpt.run.directory import RunDirectory
 from tests.tui.conftest import SMALL, settle, until
-from tests.tui.runs import Shape, make_run
+from tests.tui.made_runs import Shape, make_run
 from tui.__main__ import kind_of, main, start_for
 from tui.app import Workbench, has_begun
 from tui.shell import messages, settings

@@ -3,7 +3,7 @@
 import numpy as np
 
 from simplegpt.run.events import TrainStep
-from tests.tui.runs import Shape, make_events
+from tests.tui.made_runs import Shape, make_events
 from tui.shared.history import History
 from tui.training.notices import last_spike, notices, plateau_since, rising_since
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.tui.runs import Shape, make_run
+from tests.tui.made_runs import Shape, make_run
 from tui.training.failure import explain, read_config, smaller_batches
 
 CONFIG = {

@@ -16,7 +16,7 @@ from textual.widgets import Input, RichLog
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep, Validation
 from tests.tui.conftest import LARGE, SMALL, settle, until
-from tests.tui.runs import NOBODY, SAMPLE, Shape, make_run
+from tests.tui.made_runs import NOBODY, SAMPLE, Shape, make_run
 from tui.app import Start, Workbench
 from tui.shared.follower import SMALL_BYTES
 from tui.shared.plot import CurvePlot

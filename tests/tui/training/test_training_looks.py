@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from tests.tui.conftest import LARGE, SIZES, SMALL
-from tests.tui.runs import NOBODY, Shape, make_run
+from tests.tui.made_runs import NOBODY, Shape, make_run
 from tui.app import Workbench
 from tui.shell import messages
 
