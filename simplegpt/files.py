@@ -1,7 +1,10 @@
-"""Writing files that others read at the same time."""
+"""Writing files that others read at the same time, and names that are free."""
 
+import itertools
 import os
-import tempfile
+import re
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 
@@ -19,14 +22,38 @@ def append_line(path: Path, line: str, mode: int = 0o644) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a file's whole content: a reader sees the old text or the new, never half."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+def write_atomically(path: Path, text: str, *, sync: bool = False) -> None:
+    """Replace a file's whole content: a reader sees the old text or the new, never half.
+
+    The file keeps its mode, and a link stays a link. `sync` waits until the disk has the text,
+    for what a power failure must not take.
+    """
+    target = path.resolve()
+    temporary = target.with_name(f".{secrets.token_hex(8)}.partial")
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            if target.exists():
+                os.fchmod(file.fileno(), target.stat().st_mode & 0o777)
             file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def first_free_path(path: Path, is_taken: Callable[[Path], bool] = os.path.lexists) -> Path:
+    """Return `path` if it is free, otherwise the first free of ``NAME-2``, ``NAME-3`` …
+
+    A number that the name ends in is counted up: after ``NAME-2`` comes ``NAME-3``. The suffix of
+    a file stays last: ``NAME-2.toml``.
+    """
+    if not is_taken(path):
+        return path
+    suffix = "" if path.is_dir() else path.suffix
+    name = path.name.removesuffix(suffix)
+    match = re.fullmatch(r"(.+)-(\d+)", name)
+    stem, number = (match[1], int(match[2])) if match else (name, 1)
+    candidates = (path.with_name(f"{stem}-{n}{suffix}") for n in itertools.count(number + 1))
+    return next(candidate for candidate in candidates if not is_taken(candidate))

@@ -4,8 +4,6 @@
 `inspect` is for a form: it never raises, and is quick enough for every key stroke.
 """
 
-import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +30,6 @@ __all__ = [
     "inspect",
     "load",
     "resolved",
-    "save",
 ]
 
 
@@ -134,33 +131,3 @@ def config_folder() -> Path:
     package = Path(__file__).parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
-
-
-def save(path: Path, text: str) -> None:
-    """Replace the file at `path` by `text`, whole or not at all; a link stays a link.
-
-    Raises `UserError` where it cannot be written.
-    """
-    target = path.resolve()
-    partial: str | None = None
-    try:
-        mode = target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask()
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(partial).chmod(mode)
-        Path(partial).replace(target)
-    except OSError as error:
-        if partial is not None:
-            Path(partial).unlink(missing_ok=True)
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask

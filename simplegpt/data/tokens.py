@@ -23,6 +23,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simplegpt.cli import UserError, nearest
+from simplegpt.files import write_atomically
 
 DType = Literal["uint16", "uint32"]
 _SCAN = 1 << 22  # tokens read at a time by max_id: 16 MB
@@ -200,17 +201,11 @@ class TokenWriter:
             text_bytes=text_bytes,
             **self._about,
         )
-        sidecar = sidecar_path(self.path)
-        partial_sidecar = sidecar.with_name(sidecar.name + ".partial")
-        try:
-            with self._told():
-                partial_sidecar.write_text(info.model_dump_json(indent=2) + "\n")
-                # The sidecar first: between the two renames a reader finds a mistake that is told
-                # (no file, or another count), never a file taken for what it is not.
-                partial_sidecar.replace(sidecar)
-                self._partial.replace(self.path)
-        finally:
-            partial_sidecar.unlink(missing_ok=True)
+        with self._told():
+            # The sidecar first: between the two a reader finds an error (no file, or another
+            # count), never a file taken for what it is not.
+            write_atomically(sidecar_path(self.path), info.model_dump_json(indent=2) + "\n")
+            self._partial.replace(self.path)
         self._committed = True
         return info
 

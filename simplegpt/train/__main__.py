@@ -7,7 +7,6 @@ All mistakes are told before torch is imported and before anything is written.
 """
 
 import fcntl
-import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from simplegpt.config import load as config_file
 from simplegpt.config.options import CommandParser, add_config_options
 from simplegpt.config.schema import Config
 from simplegpt.data.tokens import open_tokens
+from simplegpt.files import first_free_path
 from simplegpt.run.checkpoints import read_info
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.train.plan import describe, plan
@@ -119,9 +119,7 @@ def _claim(run: RunDirectory, config: Config, resume: bool) -> IO[bytes]:
 
 
 def _another(run: RunDirectory) -> str:
-    names = (run.path.with_name(f"{run.path.name}-{n}") for n in itertools.count(2))
-    free = next(name for name in names if not name.exists())
-    return f"  start another:   --output_dir {free}"
+    return f"  start another:   --output_dir {first_free_path(run.path)}"
 
 
 def _check_resumable(run: RunDirectory, config: Config) -> None:

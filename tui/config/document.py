@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from simplegpt.cli import UserError
-from simplegpt.config.load import Inspection, Origin, Problem, edit, inspect, save
+from simplegpt.config.load import Inspection, Origin, Problem, edit, inspect
 from simplegpt.config.settings import settings, tables
 from simplegpt.config.text import literal, literal_for, statements
+from simplegpt.files import write_atomically
 
 HISTORY = 500
 
@@ -256,9 +257,12 @@ class ConfigDocument:
         Changes nothing here, so that a thread can do it: `saved_at` has to follow.
         """
         text, beside = self.text_for(path)
-        for other, content in beside.items():
-            save(other, content)
-        save(path, text)
+        try:
+            for target, content in {**beside, path: text}.items():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(target, content, sync=True)
+        except OSError as error:
+            raise UserError(f"cannot write {target}: {error.strerror}") from error
         return text
 
     def saved_at(self, path: Path, text: str, before: str) -> None:

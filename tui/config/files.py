@@ -11,6 +11,7 @@ from textual.widgets import Button
 
 from simplegpt.cli import UserError
 from simplegpt.config.load import config_folder
+from simplegpt.files import first_free_path
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from tui.config.dialogs import OpenQuestion, SaveQuestion
@@ -253,7 +254,7 @@ class ConfigFiles(WorkbenchScreen):
         """Overrides that give the run a directory of its own; None where it shall not start."""
         if not await asyncio.to_thread(RunDirectory(output_dir).exists):
             return ()
-        free = await asyncio.to_thread(free_directory, output_dir)
+        free = await asyncio.to_thread(first_free_path, output_dir)
         run = RunDirectory(output_dir)
         status = run.status()
         is_done = status is None or status.state == "finished"
@@ -295,11 +296,4 @@ def free_path(document: ConfigDocument) -> Path:
     """A name for a new config that is not taken: in ``configs`` here, or beside the old one."""
     old = document.path
     folder = old.parent if old.is_relative_to(Path.cwd()) else Path.cwd() / "configs"
-    names = [old.name, *(f"{old.stem}_{i}.toml" for i in range(2, 1000))]
-    return next(folder / name for name in names if not (folder / name).exists())
-
-
-def free_directory(path: Path) -> Path:
-    """`path` with the first number behind it that no run has."""
-    others = (path.with_name(f"{path.name}-{i}") for i in range(2, 1000))
-    return next(other for other in others if not other.exists())
+    return first_free_path(folder / old.name)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory
 from tui.data.tokenizing import Work
 
@@ -129,14 +130,8 @@ def _free_folder(root: Path, work: Work, usual: str) -> str:
     """A folder without a run: the template's own for its own data, else one named for the text."""
     folder = _relative(work.output_dir, root)
     name = usual if folder == "data" else f"models/{Path(folder).name}-{work.tokenizer}"
-    number = 1
-    while RunDirectory(root / _numbered(name, number)).exists():
-        number += 1
-    return _numbered(name, number)
-
-
-def _numbered(name: str, number: int) -> str:
-    return name if number == 1 else f"{name}-{number}"
+    free = first_free_path(root / name, lambda path: RunDirectory(path).exists())
+    return _relative(free, root)
 
 
 def _relative(path: Path, root: Path) -> str:

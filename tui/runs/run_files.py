@@ -11,7 +11,7 @@ from pathlib import Path
 from simplegpt.cli import UserError
 from simplegpt.config.edit import edit
 from simplegpt.config.text import literal
-from simplegpt.files import write_atomically
+from simplegpt.files import first_free_path, write_atomically
 from simplegpt.run.directory import RunDirectory
 
 # What every file system that a run may be copied to can name.
@@ -69,14 +69,11 @@ def continued_config(run: RunDirectory, checkpoint: Path, root: Path) -> Path:
     free. Raises UserError where the run's config cannot be read or the new one not be written.
     """
     folder = root / "configs" if (root / "configs").is_dir() else root
-    stem = f"{run.path.name}-continued"
-    names = [stem, *(f"{stem}-{i}" for i in range(2, 1000))]
-    name = next(
-        name
-        for name in names
-        if not (folder / f"{name}.toml").exists() and not run.path.with_name(name).exists()
+    path = first_free_path(
+        folder / f"{run.path.name}-continued.toml",
+        lambda path: path.exists() or run.path.with_name(path.stem).exists(),
     )
-    path, output_dir = folder / f"{name}.toml", run.path.with_name(name)
+    output_dir = run.path.with_name(path.stem)
     changes = {"init_from": literal(str(checkpoint)), "output_dir": literal(str(output_dir))}
     try:
         text = edit(run.config.read_text(encoding="utf-8"), changes)

@@ -7,6 +7,7 @@ from typing import Any
 from textual import on, work
 from textual.widgets import Input
 
+from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import CommandName
 from tui.shell import messages
@@ -182,7 +183,9 @@ class RunActions(RunFollowing):
         path = self.config_file()
         if path is None or self.view is None:
             return
-        edits = {**self.edits, "output_dir": str(free_name(self.view.path))}
+        free, here = first_free_path(self.view.path), Path.cwd()
+        output_dir = free.relative_to(here) if free.is_relative_to(here) else free
+        edits = {**self.edits, "output_dir": str(output_dir)}
         self.post_message(messages.OpenConfig(path, edits))
 
     async def action_runs(self) -> None:
@@ -295,14 +298,3 @@ def _problem_of_factor(text: str) -> str | None:
         return None if 0 < float(text) <= 1_000 else "above 0, and at most 1000"
     except ValueError:
         return "a number, such as 0.5"
-
-
-def free_name(path: Path) -> Path:
-    """A directory beside `path` that is not there yet: NAME-2, NAME-3 …; relative if it is below
-    the working directory."""
-    stem, _, number = path.name.rpartition("-")
-    stem, next_number = (stem, int(number) + 1) if stem and number.isdigit() else (path.name, 2)
-    while (free := path.with_name(f"{stem}-{next_number}")).exists():
-        next_number += 1
-    here = Path.cwd()
-    return free.relative_to(here) if free.is_relative_to(here) else free

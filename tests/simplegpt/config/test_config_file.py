@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
-from simplegpt.cli import UserError
-from simplegpt.config.load import ConfigError, edit, inspect, load, resolved, save
+from simplegpt.config.load import ConfigError, edit, inspect, load, resolved
 from simplegpt.config.schema import Config, SamplesConfig
 
 # The keys and values of the original program's three files, in our own words and order.
@@ -456,23 +455,9 @@ def test_inspecting_never_raises_and_is_quick_enough_for_each_key_stroke(tmp_pat
     assert [problem.origin.line for problem in broken.problems] == [1]
 
 
-def test_saving_replaces_the_file_whole_and_keeps_its_mode_and_links(tmp_path: Path) -> None:
-    path = write(tmp_path / "run.toml", "seed = 1\n")
-    path.chmod(0o600)
-    link = tmp_path / "link.toml"
-    link.symlink_to(path)
-    save(link, "seed = 2\r\n")
-    assert path.read_bytes() == b"seed = 2\r\n"
-    assert path.stat().st_mode & 0o777 == 0o600
-    assert link.is_symlink()
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["link.toml", "run.toml"]
-    with pytest.raises(UserError, match="cannot be written"):
-        save(path / "inside.toml", "")
-
-
 def test_an_edit_then_a_load_sees_the_new_value(tmp_path: Path) -> None:
     path = write(tmp_path / "run.toml", "[model]\nn_ctx = 1_024 # long\n")
-    save(path, edit(path.read_text(), {"model.n_ctx": "2_048", "samples": "{}"}))
+    path.write_text(edit(path.read_text(), {"model.n_ctx": "2_048", "samples": "{}"}))
     config = load(path, check_files=False)
     assert config.model.n_ctx == 2048
     assert config.samples == SamplesConfig()

@@ -1,0 +1,65 @@
+"""Files are replaced whole, lines are appended whole, and a free name is found."""
+
+from pathlib import Path
+
+import pytest
+
+from simplegpt.files import append_line, first_free_path, write_atomically
+
+
+def test_write_keeps_mode_link_and_line_ends(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("seed = 1\n")
+    path.chmod(0o600)
+    link = tmp_path / "link.toml"
+    link.symlink_to(path)
+    write_atomically(link, "seed = 2\r\n", sync=True)
+    assert path.read_bytes() == b"seed = 2\r\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert link.is_symlink()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["link.toml", "run.toml"]
+
+
+def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text("seed = 1\n")
+    with pytest.raises(UnicodeEncodeError):
+        write_atomically(path, "\udc80")
+    with pytest.raises(OSError, match="Not a directory"):
+        write_atomically(path / "inside.toml", "")
+    assert [one.name for one in tmp_path.iterdir()] == ["run.toml"]
+    assert path.read_text() == "seed = 1\n"
+
+
+def test_appended_line_closes_a_torn_one(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    append_line(path, "one", mode=0o600)
+    path.write_text("one\ntw")
+    append_line(path, "three")
+    assert path.read_text() == "one\ntw\nthree\n"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("existing", "wanted", "free"),
+    [
+        ([], "run", "run"),
+        (["run"], "run", "run-2"),
+        (["run", "run-2", "run-3"], "run", "run-4"),
+        (["run-2"], "run-2", "run-3"),
+        (["run-9", "run-10"], "run-9", "run-11"),
+        (["lr-0.5"], "lr-0.5", "lr-0.5-2"),
+        (["-2"], "-2", "-2-2"),
+    ],
+)
+def test_first_free_directory(tmp_path: Path, existing: list[str], wanted: str, free: str) -> None:
+    for name in existing:
+        (tmp_path / name).mkdir()
+    assert first_free_path(tmp_path / wanted) == tmp_path / free
+
+
+def test_first_free_file_keeps_its_suffix(tmp_path: Path) -> None:
+    (tmp_path / "run.toml").touch()
+    (tmp_path / "run-2.toml").symlink_to("nowhere")
+    assert first_free_path(tmp_path / "run.toml") == tmp_path / "run-3.toml"
+    assert first_free_path(Path("a"), lambda path: path.name in ("a", "a-2")) == Path("a-3")
