@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tui.data.screen import DataScreen
     from tui.runs.screen import RunsScreen
     from tui.training.screen import TrainingScreen
-    from tui.training.trainer import Trainer
+    from tui.training.trainer_process import TrainerProcess
 
 Start: TypeAlias = (
     messages.OpenConfig | messages.OpenRun | messages.OpenChat | messages.OpenData | None
@@ -164,7 +164,7 @@ class Workbench(App[None]):
 
     @on(messages.OpenRun)
     async def open_run(self, event: messages.OpenRun) -> None:
-        (await self._training()).join(event.path)
+        (await self._training()).attach(event.path)
 
     @on(messages.OpenChat)
     async def open_chat(self, event: messages.OpenChat) -> None:
@@ -341,7 +341,7 @@ class Workbench(App[None]):
                 trainer.cancel()
         return answer in ("leave", "stop")
 
-    def _starting(self) -> "list[Trainer]":
+    def _starting(self) -> "list[TrainerProcess]":
         """The trainer that was started here and has not yet said a word in its directory."""
         if "train" not in self.visited:
             return []

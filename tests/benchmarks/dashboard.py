@@ -44,7 +44,7 @@ from tui.runs.run_table import RunTable
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.training.screen import TrainingScreen
-from tui.training.trainer import Trainer
+from tui.training.trainer_process import TrainerProcess
 
 HOUR_OF_EVENTS = 12_000
 """Of a run with 30 ms a step and one event for ten steps; the system is told each second."""
@@ -88,7 +88,7 @@ async def dashboard(folder: Path) -> None:
         assert isinstance(screen, TrainingScreen)
         await settle(pilot)
         start, cpu = time.perf_counter(), time.process_time()
-        screen.join(long.path)
+        screen.attach(long.path)
         while screen.view is None or screen.view.history.last is None:
             await asyncio.sleep(0.005)
         await painted(screen)
@@ -99,7 +99,7 @@ async def dashboard(folder: Path) -> None:
         print(f"  the whole of it in {time.perf_counter() - start:.1f} s, {resident():.0f} MB")
 
         live = make_run(folder / "live", Shape(steps=100))
-        screen.join(live.path)
+        screen.attach(live.path)
         await settle(pilot)
         before = resident()
         lines = [
@@ -139,13 +139,13 @@ class Key:
     """Changes with the effect."""
 
 
-async def keys(app: App[Any], trainer: Trainer) -> None:
+async def keys(app: App[Any], trainer: TrainerProcess) -> None:
     """Seconds from a key to the picture that shows it, while a real training runs."""
     while not trainer.has_claimed():
         await asyncio.sleep(0.1)
     screen = app.screen
     assert isinstance(screen, TrainingScreen)
-    screen.join(trainer.run.path)
+    screen.attach(trainer.run.path)
     while screen.view is None or screen.view.step < 50:
         await asyncio.sleep(0.1)
     every: list[float] = []
@@ -199,7 +199,7 @@ async def pressed(app: App[Any], key: Key) -> list[float]:
     return times
 
 
-def cost(trainer: Trainer) -> None:
+def cost(trainer: TrainerProcess) -> None:
     """The training's speed while a dashboard watches it, and while that is held by a signal."""
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 45, 140, 0, 0))
@@ -245,7 +245,7 @@ def in_words(times: list[float]) -> str:
     return f"median {1000 * statistics.median(times):.0f} ms, 95% within {1000 * p95:.0f} ms"
 
 
-def start_training(folder: Path) -> Trainer:
+def start_training(folder: Path) -> TrainerProcess:
     """A character GPT on both cores, as the workbench starts it."""
     text = folder / "text.txt"
     text.write_text(Path(core.__file__).read_text(encoding="ascii", errors="ignore") * 40)
@@ -263,7 +263,7 @@ def start_training(folder: Path) -> Trainer:
         "trainer.val_check_interval": 100_000,
     }
     overrides = [word for key, value in wanted.items() for word in (f"--{key}", str(value))]
-    return Trainer.start(CONFIG, tuple(overrides), run)
+    return TrainerProcess.start(CONFIG, tuple(overrides), run)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ the footer. An action that cannot be taken now returns None from `check_action`;
 
 **Asking the shell.** Post a message of `tui.shell.messages`; never reach into another screen.
 Public methods that the shell calls: `RunsScreen.refresh_runs()`, `DataScreen.show_corpora()`,
-`ConfigScreen.open(path, values)`, `TrainingScreen.join/start/resume`,
+`ConfigScreen.open(path, values)`, `TrainingScreen.attach/start/resume`,
 `ChatScreen.open_model(model, beside_run)`.
 
 **Questions** to the person go through `tui.shell.dialogs.Question`. Before the workbench quits

@@ -23,7 +23,7 @@ from tui.shared.follower import (
 from tui.shared.history import History
 from tui.shared.history_reader import read_in_child
 from tui.shell.screen import WorkbenchScreen
-from tui.training.trainer import Trainer, output_directory
+from tui.training.trainer_process import TrainerProcess, output_directory
 from tui.training.words import RunView
 
 TICK_SECONDS = 0.5
@@ -56,7 +56,7 @@ class TrainerStarted(Message):
     """The process is there; it has not claimed its directory yet."""
 
     generation: int
-    trainer: Trainer
+    trainer: TrainerProcess
     config: Path | None
 
 
@@ -85,9 +85,9 @@ class RunFollowing(WorkbenchScreen):
     def __init__(self) -> None:
         super().__init__()
         self.view: RunView | None = None
-        self.starting: Trainer | None = None
+        self.starting: TrainerProcess | None = None
         """Started here, and still without a word in its run's directory."""
-        self.trainers: dict[Path, Trainer] = {}
+        self.trainers: dict[Path, TrainerProcess] = {}
         """Started here, by the run's directory: they are laid to rest when they end."""
         self.configs: dict[Path, Path] = {}
         """The config file that a run started here was made from."""
@@ -126,7 +126,7 @@ class RunFollowing(WorkbenchScreen):
     def on_mount(self) -> None:
         self.set_interval(TICK_SECONDS, self._tick)
 
-    def join(self, path: Path) -> None:
+    def attach(self, path: Path) -> None:
         """Watch the run at `path`, live or ended."""
         run = RunDirectory(path)
         self._begin()
@@ -205,7 +205,7 @@ class RunFollowing(WorkbenchScreen):
         self._reading = False
         update, view = event.update, self.view
         if update.restarted:
-            self.join(view.path)
+            self.attach(view.path)
             return
         view.history.extend(update.events)
         view.status, view.alive = update.status, update.alive
@@ -240,7 +240,7 @@ class RunFollowing(WorkbenchScreen):
     def _start(self, config: Path, overrides: tuple[str, ...], generation: int) -> None:
         try:
             run = RunDirectory(output_directory(config, overrides))
-            trainer = Trainer.start(config, overrides, run)
+            trainer = TrainerProcess.start(config, overrides, run)
         except (UserError, OSError) as error:
             self.post_message(StartFailed(generation, str(error), config))
         else:
@@ -249,7 +249,7 @@ class RunFollowing(WorkbenchScreen):
     @work(thread=True, group="start", exit_on_error=False)
     def _resume(self, run: RunDirectory, overrides: tuple[str, ...], generation: int) -> None:
         try:
-            trainer = Trainer.resume(run, overrides)
+            trainer = TrainerProcess.resume(run, overrides)
         except OSError as error:
             self.post_message(StartFailed(generation, str(error), None))
         else:
@@ -269,7 +269,7 @@ class RunFollowing(WorkbenchScreen):
             self.start_changed("")
 
     @work(thread=True, exclusive=True, group="trainer", exit_on_error=False)
-    def _look_at_trainer(self, trainer: Trainer, generation: int) -> None:
+    def _look_at_trainer(self, trainer: TrainerProcess, generation: int) -> None:
         code = trainer.exit_code()  # before the claim: one that ends in between has claimed
         claimed = trainer.has_claimed()
         self.post_message(TrainerSeen(generation, claimed, code, trainer.said()))
@@ -282,7 +282,7 @@ class RunFollowing(WorkbenchScreen):
             return
         if event.claimed:
             trainer.forget_output()
-            self.join(trainer.run.path)
+            self.attach(trainer.run.path)
         elif event.exit_code is not None:
             self.starting = None
             self._not_started()

@@ -129,7 +129,7 @@ picture.
         """Join the run under way, where none is open."""
         live = self.workbench.live_run()
         if self.view is None and self.starting is None and live is not None:
-            self.join(live.run.path)
+            self.attach(live.run.path)
 
     # What RunFollowing tells
 

@@ -36,7 +36,7 @@ REPOSITORY = Path(__file__).parents[3]
 @pytest.fixture
 def config(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A config whose run is written by `tests.tui.fake_trainer`, ended with the test."""
-    monkeypatch.setattr("tui.training.trainer.MODULE", "tests.tui.fake_trainer")
+    monkeypatch.setattr("tui.training.trainer_process.MODULE", "tests.tui.fake_trainer")
     monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     path = workplace / "tiny.toml"
     path.write_text('output_dir = "models/tiny"\n')

@@ -22,7 +22,7 @@ OUTPUT_SHOWN = 20_000
 """Bytes of the early output's end that are shown."""
 
 
-class Trainer:
+class TrainerProcess:
     """A training that was started here."""
 
     def __init__(self, arguments: tuple[str, ...], run: RunDirectory, cwd: Path) -> None:
@@ -52,11 +52,11 @@ class Trainer:
             psutil.Process(self.process.pid).nice(NICENESS)
 
     @classmethod
-    def start(cls, config: Path, overrides: tuple[str, ...], run: RunDirectory) -> "Trainer":
+    def start(cls, config: Path, overrides: tuple[str, ...], run: RunDirectory) -> "TrainerProcess":
         return cls((str(config), *overrides), run, Path.cwd())
 
     @classmethod
-    def resume(cls, run: RunDirectory, overrides: tuple[str, ...]) -> "Trainer":
+    def resume(cls, run: RunDirectory, overrides: tuple[str, ...]) -> "TrainerProcess":
         return cls(("--resume", str(run.path), *overrides), run, Path.cwd())
 
     def command_line(self) -> str:
