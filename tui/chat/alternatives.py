@@ -16,7 +16,7 @@ from textual.widgets import DataTable, Static
 from simplegpt.config.schema import SamplingConfig
 from simplegpt.inference.protocol import Alternative
 from tui.chat.words import percent, settings_in_words
-from tui.shared.text_flow import one_line
+from tui.shared.text import show_token
 
 BAR_CELLS = 12
 CONTEXT_CHARACTERS = 48
@@ -61,10 +61,10 @@ beside the new one (`[` and `]` in the text).
             yield Static(self._settings(), id="settings", markup=False)
 
     def _place(self) -> Text:
-        before = one_line(self.asked.before[-CONTEXT_CHARACTERS:]).replace("·", " ")
+        before = show_token(self.asked.before[-CONTEXT_CHARACTERS:]).replace("·", " ")
         lead = "…" if len(self.asked.before) > CONTEXT_CHARACTERS else ""
         return Text.assemble(
-            (lead + before, "dim"), (one_line(self.asked.token), "bold reverse"), no_wrap=True
+            (lead + before, "dim"), (show_token(self.asked.token), "bold reverse"), no_wrap=True
         )
 
     def _settings(self) -> str:
@@ -83,7 +83,7 @@ beside the new one (`[` and `]` in the text).
             taken = alternative.id == self.asked.token_id
             table.add_row(
                 Text("●" if taken else " "),
-                Text(one_line(alternative.text), style="bold" if taken else ""),
+                Text(show_token(alternative.text), style="bold" if taken else ""),
                 Text(percent(alternative.probability), justify="right"),
                 Text(bar(alternative.probability)),
                 Text(percent(alternative.probability_after), justify="right"),

@@ -15,7 +15,7 @@ from tui.chat.beside import (
     measure_share,
     newest_checkpoint,
 )
-from tui.shared.text_flow import one_line
+from tui.shared.text import one_line
 
 WATCH_SECONDS = 2.0
 

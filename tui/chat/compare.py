@@ -11,7 +11,7 @@ from tui.chat.chat_pane import ChatPane
 from tui.chat.model_facts import ModelFacts
 from tui.chat.models import Choice, ModelChooser
 from tui.chat.time_machine import TimeMachine
-from tui.shared.text_flow import one_line
+from tui.shared.text import one_line
 from tui.shell.dialogs import Answer, Question
 
 

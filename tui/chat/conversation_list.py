@@ -17,8 +17,8 @@ from textual.widgets.option_list import Option
 
 from tui.chat.conversations import Conversation, ConversationStore, Found
 from tui.chat.words import MUTED, short_name
-from tui.shared.figures import format_age
-from tui.shared.text_flow import NEWLINE, printable
+from tui.shared.text import format_age, printable
+from tui.shared.text_flow import NEWLINE
 
 WIDTH = 68
 

@@ -15,7 +15,7 @@ from tui.chat import words as chat_words
 from tui.chat.conversations import Conversation, Turn
 from tui.chat.pieces import Piece
 from tui.chat.transcript import CursorMoved, Transcript
-from tui.shared.text_flow import printable
+from tui.shared.text import printable
 
 WELCOME = Content.from_markup(
     """\

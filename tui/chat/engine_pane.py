@@ -26,7 +26,7 @@ from tui.chat.conversations import Turn
 from tui.chat.engine import EngineExitError, EngineProcess
 from tui.chat.pieces import Piece, pieces_of
 from tui.chat.sampling_form import GenerationSettings
-from tui.shared.text_flow import printable
+from tui.shared.text import printable
 
 State = Literal["empty", "loading", "ready", "generating", "stopping", "failed"]
 

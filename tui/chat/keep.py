@@ -15,7 +15,7 @@ from tui.chat.conversation_list import ConversationList
 from tui.chat.conversations import Conversation, to_jsonl, to_markdown
 from tui.chat.prompt_area import History
 from tui.chat.sampling_form import PRESETS, SamplingForm
-from tui.shared.text_flow import one_line
+from tui.shared.text import one_line
 from tui.shell import settings
 from tui.shell.dialogs import Answer, Question
 

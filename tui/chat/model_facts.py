@@ -6,7 +6,7 @@ from textual.widgets import Static
 from simplegpt.inference.protocol import Loaded
 from simplegpt.progress import format_bytes, format_count
 from tui.chat.words import MUTED
-from tui.shared.text_flow import one_line
+from tui.shared.text import one_line
 
 
 class ModelFacts(Static):

@@ -21,7 +21,7 @@ from simplegpt.progress import format_loss
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import find_runs
 from tui.chat.words import MUTED
-from tui.shared.text_flow import one_line
+from tui.shared.text import one_line
 
 PRETRAINED = {
     "gpt2": "124 M",

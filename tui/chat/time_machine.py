@@ -21,7 +21,7 @@ from simplegpt.run.directory import RunDirectory
 from tui.chat.beside import LOW_PRIORITY
 from tui.chat.engine import EngineExitError, EngineProcess
 from tui.chat.sampling_form import GenerationSettings
-from tui.shared.text_flow import one_line, printable
+from tui.shared.text import one_line, printable
 
 Checkpoints = Sequence[tuple[Path, CheckpointInfo]]
 

@@ -7,7 +7,7 @@ from simplegpt.config.schema import SamplingConfig
 from simplegpt.inference.protocol import Loaded, Loading
 from simplegpt.progress import format_count, format_loss
 from tui.chat.conversations import Turn
-from tui.shared.text_flow import one_line, printable
+from tui.shared.text import printable, show_token
 
 BAR_WIDTH = 14
 METER_WIDTH = 8
@@ -97,7 +97,7 @@ def settings_in_words(sampling: SamplingConfig | None) -> list[str]:
 def token_in_words(text: str, logprob: float | None, token_id: int) -> str:
     """A token, its probability and its id."""
     chance = f" {percent(math.exp(logprob))}" if logprob is not None else ""
-    return f"“{one_line(text)}”{chance} · id {token_id}"
+    return f"“{show_token(text)}”{chance} · id {token_id}"
 
 
 def percent(probability: float) -> str:

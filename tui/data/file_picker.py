@@ -16,7 +16,7 @@ from textual.widgets.directory_tree import DirEntry
 from simplegpt.cli import UserError
 from simplegpt.progress import format_bytes
 from tui.data.text_look import check_file
-from tui.shared.figures import in_one_line
+from tui.shared.text import one_line
 
 
 class FileTree(DirectoryTree):
@@ -36,7 +36,7 @@ class FileTree(DirectoryTree):
 
     def process_label(self, label: TextType) -> Text:
         plain = label if isinstance(label, str) else label.plain
-        return Text(in_one_line(plain), no_wrap=True, overflow="ellipsis")
+        return Text(one_line(plain), no_wrap=True, overflow="ellipsis")
 
 
 class FilePicker(ModalScreen[Path | None]):
@@ -133,7 +133,7 @@ class FilePicker(ModalScreen[Path | None]):
             about = "folder" if path.is_dir() else format_bytes(path.stat().st_size)
         except OSError as error:
             about = error.strerror or str(error)
-        self._say(f"{in_one_line(path.name)} · {about}")
+        self._say(f"{one_line(path.name)} · {about}")
 
     def _choose(self, path: Path) -> None:
         try:
@@ -151,12 +151,12 @@ class FilePicker(ModalScreen[Path | None]):
         self._show_place()
 
     def _show_place(self) -> None:
-        self.query_one("#place", Static).update(in_one_line(str(self.folder)))
+        self.query_one("#place", Static).update(one_line(str(self.folder)))
 
     def _say(self, sentence: str, problem: bool = False) -> None:
         about = self.query_one("#about", Static)
         about.set_class(problem, "-problem")
-        about.update(in_one_line(sentence))
+        about.update(one_line(sentence))
 
 
 def _is_path(text: str) -> bool:

@@ -20,7 +20,7 @@ from tui.data.looking import TokenizersListed
 from tui.data.text_preview import TextPreview
 from tui.data.write_panel import WritePanel
 from tui.data.writing import DataWriting
-from tui.shared.figures import in_one_line
+from tui.shared.text import one_line
 
 # Those that need no network, with what a token is in each.
 TOKENIZERS = (
@@ -220,7 +220,7 @@ def _corpus_option(choice: Choice, room: int) -> Option:
     """The name, cut in its middle where it is too long, and the size."""
     arrow = "" if choice.is_here else "↓ "
     size = f"  {arrow}{format_bytes(choice.size)}"
-    name, rest = in_one_line(choice.name), max(room - len(size), 8)
+    name, rest = one_line(choice.name), max(room - len(size), 8)
     if len(name) > rest:
         head = rest // 3
         name = f"{name[:head]}…{name[len(name) - (rest - head - 1) :]}"

@@ -8,9 +8,8 @@ from textual.widgets import Static
 from simplegpt.progress import format_bytes, format_count
 from tui.data.text_look import Survey, TextHead, TokenLook, alphabet_in_words
 from tui.data.text_sample import TextSample
-from tui.shared.figures import in_one_line
 from tui.shared.run_signs import MUTED
-from tui.shared.text_flow import printable
+from tui.shared.text import one_line, printable
 
 # More of an alphabet than this tells nobody more, and would push the text off the screen.
 _MOST_ALPHABET = 150
@@ -64,9 +63,7 @@ class TextPreview(Vertical):
     def show_nothing(self, name: str, about: str) -> None:
         """A corpus that is not here yet, or a text that is no text."""
         self.head = None
-        facts = Content.assemble(
-            (in_one_line(name), "bold"), (f"\n{about}" if about else "", MUTED)
-        )
+        facts = Content.assemble((one_line(name), "bold"), (f"\n{about}" if about else "", MUTED))
         self.query_one("#facts", Static).update(facts)
         self.text.show((), coloured=False)
         self.text.border_subtitle = ""
@@ -108,7 +105,7 @@ class TextPreview(Vertical):
             more = "" if survey.is_whole else "more than "
             facts.append(f"{more}{format_count(survey.lines)} lines")
         lines = [
-            Content.assemble((in_one_line(name), "bold"), (f"  {' · '.join(facts)}", MUTED)),
+            Content.assemble((one_line(name), "bold"), (f"  {' · '.join(facts)}", MUTED)),
             _alphabet(survey),
         ]
         self.query_one("#facts", Static).update(Content("\n").join(lines))

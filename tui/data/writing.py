@@ -14,7 +14,7 @@ from simplegpt.progress import Step, format_count
 from tui.data.choices import Fitting, are_whole, existing_outputs, fitting_config
 from tui.data.looking import DataLooking, Fetched
 from tui.data.tokenizing import TokenizingError, Work, tokenize
-from tui.shared.figures import in_one_line
+from tui.shared.text import one_line
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question
 
@@ -162,7 +162,7 @@ class DataWriting(DataLooking):
         counts = [format_count(file.tokens) for file in event.done.files]
         uses = ("to train on", "to validate on")
         said = [f"{n} tokens {use}" for n, use in zip(counts, uses, strict=False)]
-        where = in_one_line(str(event.work.output_dir))
+        where = one_line(str(event.work.output_dir))
         self.panel.say(
             Content.assemble(("✓ ", "$text-success"), ",\n  ".join(said), f"\n  in {where}")
         )

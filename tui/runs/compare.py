@@ -21,8 +21,8 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep, Validation, skim
 from tui.runs.run_summary import NOT_COMPARED, RunSummary, span_means
 from tui.runs.run_table import value_in_words
-from tui.shared.figures import in_one_line
 from tui.shared.run_signs import MUTED
+from tui.shared.text import one_line
 
 CURVE_POINTS = 240  # twice what a wide plot has columns; more would only cost time
 # Theme colours of the curves, in the order of the runs.
@@ -112,7 +112,7 @@ class CompareScreen(ModalScreen[None]):
         entries = [
             Content.assemble(
                 ("━━ ", f"${COLOURS[i]}"),
-                in_one_line(run.name),
+                one_line(run.name),
                 (f" {run.state}, best {format_loss(run.best_loss)}", MUTED),
             )
             for i, run in enumerate(self.runs)
@@ -124,12 +124,12 @@ class CompareScreen(ModalScreen[None]):
         table.add_column(Text("Setting"))
         for i, run in enumerate(self.runs):
             colour = self.app.theme_variables[COLOURS[i]]
-            table.add_column(Text(in_one_line(run.path.name), colour))
+            table.add_column(Text(one_line(run.path.name), colour))
         keys = differing_keys(self.runs)
         for key in keys:
             values = (Text(value_in_words(run.settings.get(key))) for run in self.runs)
             table.add_row(Text(key), *values)
-        unread = [in_one_line(run.name) for run in self.runs if not run.settings]
+        unread = [one_line(run.name) for run in self.runs if not run.settings]
         sentence = (
             f"{len(keys)} settings differ"
             if len(keys) != 1

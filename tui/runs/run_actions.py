@@ -20,7 +20,7 @@ from simplegpt.run.directory import RunDirectory
 from tui.runs.run_files import RenameError, continued_config, name_problem, open_command, rename_run
 from tui.runs.run_summary import RunSummary
 from tui.runs.trash import Trash, TrashedItem, TrashError
-from tui.shared.figures import in_one_line
+from tui.shared.text import one_line
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question
 from tui.shell.screen import WorkbenchScreen
@@ -66,7 +66,7 @@ class RunActions(WorkbenchScreen):
     @on(Told)
     def _told(self, event: Told) -> None:
         severity = "warning" if event.failed else "information"
-        self.notify(in_one_line(event.sentence), severity=severity, markup=False)  # type: ignore[arg-type]
+        self.notify(one_line(event.sentence), severity=severity, markup=False)  # type: ignore[arg-type]
         if event.move_to is not None:
             self.refresh_runs(event.move_to)
 
@@ -133,7 +133,7 @@ class RunActions(WorkbenchScreen):
         path = summary.path
         question = TextQuestion(
             "Rename",
-            f"A new name for {in_one_line(summary.name)}:",
+            f"A new name for {one_line(summary.name)}:",
             path.name,
             accept="Rename",
             problem=lambda text: name_problem(path, text.strip()),
@@ -188,7 +188,7 @@ class RunActions(WorkbenchScreen):
     @work(group="empty-trash", exclusive=True)
     async def empty_trash(self) -> None:
         """Delete for good what is in the trash, after asking."""
-        names = ", ".join(in_one_line(item.original.name) for item in self.trashed[:5])
+        names = ", ".join(one_line(item.original.name) for item in self.trashed[:5])
         more = f" and {len(self.trashed) - 5} more" if len(self.trashed) > 5 else ""
         text = f"{names}{more}: {format_bytes(self.trash.size())}. This cannot be undone."
         answers = [Answer("keep", "Keep", "primary"), Answer("empty", "Delete for good", "error")]
@@ -224,7 +224,7 @@ class RunActions(WorkbenchScreen):
     def on_folder_not_opened(self, event: "FolderNotOpened") -> None:
         self.app.copy_to_clipboard(str(event.path))
         sentence = f"There is no file browser here. Copied: {event.path}"
-        self.notify(in_one_line(sentence), markup=False)
+        self.notify(one_line(sentence), markup=False)
 
     def commands(self) -> Iterable[SystemCommand]:
         yield from super().commands()
@@ -234,4 +234,4 @@ class RunActions(WorkbenchScreen):
             yield SystemCommand("Empty the trash", sentence, self.empty_trash)
 
     def _refuse(self, sentence: str) -> None:
-        self.notify(in_one_line(sentence), severity="warning", markup=False)
+        self.notify(one_line(sentence), severity="warning", markup=False)

@@ -11,9 +11,9 @@ from textual.widgets import Static
 from simplegpt.progress import format_bytes
 from tui.runs.run_summary import RunSummary, differences
 from tui.runs.run_table import value_in_words
-from tui.shared.figures import in_one_line
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import SmallCurve
+from tui.shared.text import one_line
 
 _SEPARATOR = Content.styled(" · ", MUTED)
 
@@ -34,7 +34,7 @@ class RunDetails(Horizontal):
 
     def show(self, run: RunSummary | None, after: RunSummary | None) -> None:
         """Describe `run`; `after` is the next one in the list, None behind the last."""
-        self.border_title = Content(in_one_line(run.name)) if run else None
+        self.border_title = Content(one_line(run.name)) if run else None
         self.query_one(SmallCurve).values = run.curve if run else ()
         facts = describe(run, after) if run else Content()
         self.query_one("#facts", Static).update(facts, layout=False)
@@ -44,7 +44,7 @@ def describe(run: RunSummary, after: RunSummary | None) -> Content:
     """State, shape, recipe, differences and files, one line each."""
     lines = [_state(run)]
     if run.error:
-        lines.append(Content.styled(in_one_line(run.error), "$text-error"))
+        lines.append(Content.styled(one_line(run.error), "$text-error"))
     elif run.state == "lost":
         said = f"Its process ended without a word at step {run.step:,}; its log may say why."
         lines.append(Content.styled(said, "$text-warning"))
@@ -62,7 +62,7 @@ def _state(run: RunSummary) -> Content:
     sign, style = SIGNS[run.state]
     parts = [Content.assemble((sign, style), f" {run.state}")]
     if run.activity and run.activity != run.state:
-        parts.append(Content(in_one_line(run.activity)))
+        parts.append(Content(one_line(run.activity)))
     if run.max_steps:
         parts.append(Content(f"step {run.step:,} of {run.max_steps:,}"))
     return _SEPARATOR.join(parts)
@@ -126,4 +126,4 @@ def _against(run: RunSummary, after: RunSummary) -> Content:
 def _files(run: RunSummary) -> Content:
     kept = run.checkpoint.name if run.checkpoint else "no checkpoint"
     size = f"{format_bytes(run.size)} in all"
-    return _SEPARATOR.join([Content(in_one_line(kept)), Content(size)])
+    return _SEPARATOR.join([Content(one_line(kept)), Content(size)])

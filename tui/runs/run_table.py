@@ -20,9 +20,9 @@ from simplegpt.config.text import literal
 from simplegpt.progress import format_bytes, format_loss
 from tui.runs.run_list import SORT_KEYS, SortKey
 from tui.runs.run_summary import Difference, RunSummary, differences_of_all
-from tui.shared.figures import format_age, in_one_line
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
+from tui.shared.text import format_age, one_line
 
 _COLOURS = ("primary", "secondary", "accent", "success", "warning", "error")
 _PADDING = 2  # a column's own, one cell on each side
@@ -195,7 +195,7 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
         texts = {
             "mark": Text("◆" if run.path in self.marked else "", self._colours["$accent"]),
             "state": Text.assemble((sign, style), f" {run.state}"),
-            "name": Text(in_one_line(run.name[len(self._shared) :]), "bold" if run.alive else ""),
+            "name": Text(one_line(run.name[len(self._shared) :]), "bold" if run.alive else ""),
             "progress": self._progress(run, style, width["progress"]),
             "loss": Text(format_loss(run.best_loss)),
             "curve": Text(block_curve(run.curve, width["curve"]), self._colours["$primary"]),
@@ -254,5 +254,5 @@ def value_in_words(value: Any) -> str:
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, str):
-        return in_one_line(value if "/" not in value else Path(value).name)
-    return in_one_line(literal(value))
+        return one_line(value if "/" not in value else Path(value).name)
+    return one_line(literal(value))

@@ -20,7 +20,7 @@ from tui.runs.run_list import SORT_KEYS, RunFinder, SortKey, arrange
 from tui.runs.run_summary import RunSummary
 from tui.runs.run_table import RunTable
 from tui.runs.trash import TrashedItem
-from tui.shared.figures import in_one_line
+from tui.shared.text import one_line
 from tui.shell import messages
 
 LOOK_SECONDS = 2.0
@@ -194,9 +194,9 @@ the palette.
 
     def _why_empty(self, text: str) -> str:
         if self.runs:
-            return f"No run matches “{in_one_line(text)}”. Esc clears the filter."
+            return f"No run matches “{one_line(text)}”. Esc clears the filter."
         return (
-            f"No runs yet below {in_one_line(str(self.root))}\n\n"
+            f"No runs yet below {one_line(str(self.root))}\n\n"
             "A run begins with a text: choose a corpus, look at the config, train."
         )
 

@@ -1,8 +1,4 @@
-"""Text in pieces (tokens), wrapped to a width: knows which piece stands where.
-
-Text from a model may hold anything: control characters and signs that turn the direction of
-writing are shown as visible ones, so that nothing a model says can reach the terminal as a command.
-"""
+"""Text in pieces (tokens), wrapped to a width: knows which piece stands where."""
 
 import re
 from bisect import bisect_right
@@ -10,33 +6,10 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-TAB = "    "
+from tui.shared.text import printable
+
 NEWLINE = "\n"
 _ATOM = re.compile(r"\n|[^\S\n]+|\S+")
-# C0 and C1 controls except the newline, the bidirectional controls, line and paragraph
-# separators, and lone surrogates, which no terminal can be sent.
-_UNSAFE = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]"
-)
-
-
-def printable(text: str) -> str:
-    """`text` with everything that a terminal could obey replaced by visible signs."""
-    return _UNSAFE.sub(_visible, text)
-
-
-def one_line(text: str) -> str:
-    """A token's text for a table or a label: white space is visible too."""
-    return printable(text).replace(NEWLINE, "↵").replace(" ", "·")
-
-
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code == 0x09:
-        return TAB
-    if code < 0x20:
-        return chr(0x2400 + code)  # the control pictures of Unicode
-    return "␡" if code == 0x7F else "�"
 
 
 class Run(NamedTuple):

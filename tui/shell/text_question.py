@@ -9,7 +9,7 @@ from textual.containers import Horizontal, Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Static
 
-from tui.shared.figures import in_one_line
+from tui.shared.text import one_line
 
 
 class TextQuestion(ModalScreen[str | None]):
@@ -102,6 +102,6 @@ class MoreSteps(TextQuestion):
                 return None
             return f"A whole number above {step:,} is needed."
 
-        text = f"{in_one_line(name)} has reached its end. Up to which step shall it go on?"
+        text = f"{one_line(name)} has reached its end. Up to which step shall it go on?"
         offered = str(2 * max(step, 1))
         super().__init__("Resume", text, offered, accept="Resume", problem=problem)

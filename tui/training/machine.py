@@ -9,9 +9,9 @@ from textual.content import Content
 from textual.widgets import Static
 
 from simplegpt.run.events import GPU, System
-from tui.shared.figures import in_one_line
 from tui.shared.history import History
 from tui.shared.small_curve import block_curve
+from tui.shared.text import one_line
 from tui.training.words import GIB, MUTED, gpu_in_short, memory
 
 _BAR = 12
@@ -53,7 +53,7 @@ about once a second. Without a GPU: how busy all CPU cores are together, and the
         lines: list[Content] = []
         system = systems[-1]
         if len(system.gpus) > FEW:
-            names = sorted({in_one_line(gpu.name) for gpu in system.gpus})
+            names = sorted({one_line(gpu.name) for gpu in system.gpus})
             lines.append(Content.styled(", ".join(names), "bold"))
         for i, gpu in enumerate(system.gpus):
             lines += gpu_lines(i, gpu) if len(system.gpus) <= FEW else [gpu_line(i, gpu)]
@@ -64,7 +64,7 @@ about once a second. Without a GPU: how busy all CPU cores are together, and the
 
 def gpu_lines(index: int, gpu: GPU) -> list[Content]:
     """Two lines: how busy and how warm; memory."""
-    name = Content.assemble((f"{index} ", MUTED), (in_one_line(gpu.name), "bold"))
+    name = Content.assemble((f"{index} ", MUTED), (one_line(gpu.name), "bold"))
     warm = [] if gpu.temperature is None else [f"{gpu.temperature:.0f}°C"]
     power = [] if gpu.power is None else [f"{gpu.power:.0f} W"]
     lines = [Content.assemble(name, ("  " + "  ".join([*warm, *power]), MUTED))]

@@ -14,9 +14,9 @@ from textual.widgets import Button, SelectionList
 from textual.widgets.selection_list import Selection
 
 from simplegpt.run.directory import RunDirectory
-from tui.shared.figures import in_one_line
 from tui.shared.follower import first_picture
 from tui.shared.history import History
+from tui.shared.text import one_line
 
 
 @dataclass
@@ -70,7 +70,7 @@ class OverlayChoice(ModalScreen[list[Path] | None]):
             dialog.border_subtitle = "Space marks, Enter takes"
             yield SelectionList[Path](
                 *(
-                    Selection(in_one_line(name), path, path.name in self.chosen)
+                    Selection(one_line(name), path, path.name in self.chosen)
                     for name, path in self.runs
                 )
             )

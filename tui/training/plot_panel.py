@@ -12,9 +12,9 @@ from textual.widgets import Static
 
 from simplegpt.progress import format_count, format_duration
 from tui.shared.curves import smooth
-from tui.shared.figures import in_one_line
 from tui.shared.history import Array, Axis, History, Series
 from tui.shared.plot import Curve, CurvePlot
+from tui.shared.text import one_line
 from tui.training import words as run_words
 from tui.training.notices import Notice
 from tui.training.words import MUTED
@@ -141,7 +141,7 @@ class PlotPanel(Vertical):
             parts += [
                 "   ",
                 ("• " if curve.dots else "━ ", curve.colour),
-                f"{in_one_line(curve.name)} {said}",
+                f"{one_line(curve.name)} {said}",
             ]
         if plot.logarithmic:
             parts.append(("   log scale", MUTED))

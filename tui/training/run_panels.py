@@ -13,9 +13,8 @@ from textual.message import Message
 from textual.widgets import DataTable, Input, RichLog, Static
 
 from simplegpt.run.events import Sample
-from tui.shared.figures import in_one_line
 from tui.shared.history import History
-from tui.shared.text_flow import printable
+from tui.shared.text import one_line, printable
 from tui.training.words import MUTED, loss
 
 SHOWN_SAMPLES = 12
@@ -112,7 +111,7 @@ with one.
         for event in newest_first:
             value = "–" if event.val_loss is None else loss(event.val_loss)
             star = "★" if best is not None and event.val_loss == best else ""
-            name = in_one_line(event.path.removeprefix("ckpts/"))
+            name = one_line(event.path.removeprefix("ckpts/"))
             table.add_row(star, f"{event.step:,}", value, name, key=event.path)
 
     @on(DataTable.RowSelected)

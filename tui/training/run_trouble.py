@@ -10,7 +10,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widgets import Button, Static
 
-from tui.shared.text_flow import printable
+from tui.shared.text import printable
 
 MOST_WAYS = 4
 

@@ -13,10 +13,10 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Button, Input
 
 from simplegpt.run.directory import RunDirectory
-from tui.shared.figures import in_one_line
 from tui.shared.follower import Update
 from tui.shared.history import History
 from tui.shared.run_signs import MUTED
+from tui.shared.text import one_line
 from tui.shell.header import Mode
 from tui.training import commands as commands_asked
 from tui.training.actions import LIVE, PANELS, RunActions
@@ -174,7 +174,7 @@ picture.
         log.clear()
         log.write(said.splitlines())
         command = self.starting.command_line() if self.starting is not None else ""
-        self.query_one(RunControls).answer("◌", f"starting  {in_one_line(command)}", MUTED)
+        self.query_one(RunControls).answer("◌", f"starting  {one_line(command)}", MUTED)
         self.show_all()
 
     def start_failed(self, cause: str, said: str, config: Path | None) -> None:

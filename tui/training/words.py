@@ -14,11 +14,11 @@ from simplegpt.progress import format_count, format_duration
 from simplegpt.run.events import GPU, System
 from simplegpt.run.state import State, Status
 from tui.shared.curves import bucket_means
-from tui.shared.figures import in_one_line
 from tui.shared.history import History
 from tui.shared.run_signs import MUTED as MUTED
 from tui.shared.run_signs import SIGNS
 from tui.shared.small_curve import block_curve
+from tui.shared.text import one_line
 
 ShownState: TypeAlias = State | Literal["lost", "none"]
 GIB = 2**30
@@ -72,7 +72,7 @@ def title(view: RunView, width: int) -> Content:
     """State, name, what it does; the device at the right."""
     state, status = view.state, view.status
     sign, colour = SIGNS[state]
-    name = shortened(in_one_line(view.path.name), max(width - len(state) - 30, 16))
+    name = shortened(one_line(view.path.name), max(width - len(state) - 30, 16))
     parts: list[str | Content | tuple[str, str]] = [
         (f"{sign} {state}", f"{colour} bold"),
         "  ",
@@ -90,7 +90,7 @@ def title(view: RunView, width: int) -> Content:
         parts.append(("  reading all of it …", MUTED))
     left = Content.assemble(*parts)
     device = view.history.started.device if view.history.started is not None else ""
-    return _both_ends(left, Content.styled(in_one_line(device), MUTED), width)
+    return _both_ends(left, Content.styled(one_line(device), MUTED), width)
 
 
 def progress(view: RunView, width: int) -> Content:

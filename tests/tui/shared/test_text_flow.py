@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.shared.text_flow import TextFlow, one_line, printable
+from tui.shared.text import printable
+from tui.shared.text_flow import TextFlow
 
 
 def flow(pieces: list[str], width: int) -> TextFlow:
@@ -41,12 +42,6 @@ def test_text_between_leaves_out_the_breaks_of_wrapping() -> None:
     assert shown(made) == ["one two ", "three\n", "four"]
     assert made.text_between((0, 4), (2, 2)) == "two three\nfo"
     assert made.text_between((0, 0), None) == "one two three\nfour"
-
-
-def test_nothing_can_command_the_terminal() -> None:
-    assert printable("\x1b[31mred\x07\x9b\r\u202e\x7f") == "␛[31mred␇�␍�␡"
-    assert printable("tab\tand\nnewline") == "tab    and\nnewline"
-    assert one_line(" the\n") == "·the↵"
 
 
 @given(st.lists(st.text(max_size=12), max_size=30), st.integers(1, 20))

@@ -1,24 +1,9 @@
-"""Small things that many screens show: figures, curves and names."""
+"""Curves in a line or a few lines of blocks."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.shared.figures import format_age, in_one_line
 from tui.shared.small_curve import area_curve, block_curve, spread
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [(-5, "0 s"), (59.9, "59 s"), (60, "1 min"), (7_200, "2 h"), (86_400 * 27, "27 d"),
-     (86_400 * 28, "4 w")],
-)  # fmt: skip
-def test_spans(seconds: float, words: str) -> None:
-    assert format_age(seconds) == words
-
-
-def test_names_cannot_command_the_terminal_nor_break_a_row() -> None:
-    assert in_one_line("a\x1b[31mb\nc\u202e") == "a␛[31mb c\ufffd"
 
 
 def test_blocks_go_from_the_highest_to_the_least() -> None:
