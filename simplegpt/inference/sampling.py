@@ -145,4 +145,4 @@ def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
 
 def generator_of(seed: int, result: int) -> np.random.Generator:
     """Result `result`'s own generator, of which each of its tokens takes one ``random()``."""
-    return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, result))))
+    return np.random.default_rng((seed, result))

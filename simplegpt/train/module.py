@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from simplegpt.config.schema import Config
 from simplegpt.data.tokens import Tokens, open_tokens
-from simplegpt.data.windows import ValidationWindows, Windows
+from simplegpt.data.windows import ValidationWindows, Windows, random_seed
 from simplegpt.model import GPT
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.schedule import learning_rate_factor
@@ -120,15 +120,6 @@ class GPTModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # plain data only: a checkpoint must load with weights_only=True
         checkpoint["hyper_parameters"] = self.config.model_dump(mode="json")
-
-
-def random_seed(seed: int, index: int, rank: int) -> int:
-    """A 63-bit seed for (seed, index, rank), by splitmix64's mixing."""
-    mask = 2**64 - 1
-    x = (seed * 0x9E3779B97F4A7C15 + index * 0xBF58476D1CE4E5B9 + rank * 0x94D049BB133111EB) & mask
-    x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & mask
-    x = ((x ^ (x >> 27)) * 0x94D049BB133111EB) & mask
-    return (x ^ (x >> 31)) >> 1
 
 
 class TokenData(lightning.LightningDataModule):
