@@ -9,6 +9,8 @@ import math
 import os
 import shutil
 import time
+from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -46,17 +48,39 @@ def read_info(path: Path) -> CheckpointInfo | None:
         return None
 
 
-def list_checkpoints(run: RunDirectory) -> list[tuple[Path, CheckpointInfo]]:
-    """The run's checkpoints with their sidecars, by step; of equal files the best is named."""
-    found = [(path, read_info(path)) for path in sorted(run.checkpoints.glob("*.ckpt"))]
-    known = [(path, info) for path, info in found if info is not None]
-    by_step = {info.step: (path, info) for path, info in sorted(known, key=_plainness)}
-    return [by_step[step] for step in sorted(by_step)]
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint of a run, as a list of them shows it."""
+
+    path: Path
+    info: CheckpointInfo
+    is_best: bool
+    is_last: bool
 
 
-def _plainness(item: tuple[Path, CheckpointInfo]) -> int:
-    """step-N before last before best, so that the most telling name of one file is kept."""
-    return {"last.ckpt": 1, "best.ckpt": 2}.get(item[0].name, 0)
+def list_checkpoints(run: RunDirectory) -> list[Checkpoint]:
+    """The run's checkpoints by step, each step once.
+
+    The names of one step are links to one file; the path is the name that says most.
+    """
+    names: dict[int, dict[str, Path]] = defaultdict(dict)
+    infos: dict[int, CheckpointInfo] = {}
+    for path in sorted(run.checkpoints.glob("*.ckpt")):
+        info = read_info(path)
+        if info is not None:
+            names[info.step][path.name] = path
+            infos[info.step] = info
+    return [
+        Checkpoint(
+            path=names[step].get("best.ckpt")
+            or names[step].get("last.ckpt")
+            or next(iter(names[step].values())),
+            info=infos[step],
+            is_best="best.ckpt" in names[step],
+            is_last="last.ckpt" in names[step],
+        )
+        for step in sorted(names)
+    ]
 
 
 class CheckpointFiles:

@@ -5,15 +5,32 @@ appends commands; everyone else reads. Nothing here imports torch.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from pydantic import ValidationError
 
+from simplegpt.cli import UserError
+from simplegpt.config import load as config_file
+from simplegpt.config.edit import edit
+from simplegpt.config.text import literal
 from simplegpt.files import append_line, write_atomically
-from simplegpt.run.events import Command, CommandName, Event, LineReader, surviving
-from simplegpt.run.state import LIVE_STATES, Status
+from simplegpt.run.events import (
+    Command,
+    CommandName,
+    Event,
+    Failure,
+    LineReader,
+    System,
+    skim,
+    surviving,
+)
+from simplegpt.run.failure import crashed
+from simplegpt.run.state import Status
+
+MAX_NAME_BYTES = 255  # of the file systems that a run may be copied to
 
 
 class RunDirectory:
@@ -74,15 +91,81 @@ class RunDirectory:
 
     def status(self) -> Status | None:
         """The run's status, or None where there is none or it cannot be read."""
+        status = self._read_status()
+        if status is None or not status.is_live or status.process_exists():
+            return status
+        # read again: the process may have ended properly between the two looks
+        status = self._read_status() or status
+        return status.model_copy(update={"state": "crashed"}) if status.is_live else status
+
+    def _read_status(self) -> Status | None:
         try:
             return Status.model_validate_json(self.status_file.read_bytes())
         except (OSError, ValidationError):
             return None
 
-    def is_lost(self) -> bool:
-        """Whether the process died without a word: a live state and nobody behind it."""
+    def failure(self, exit_code: int | None = None) -> Failure | None:
+        """Why the run failed or crashed; None where it did neither.
+
+        `exit_code`: of the run's process, where the caller is its parent (as of `Popen`).
+        """
         status = self.status()
-        return status is not None and status.state in LIVE_STATES and not status.is_alive()
+        if status is None or status.state != "crashed":
+            return None if status is None else status.failure
+        events = skim(self.events, tail_bytes=64_000, samples=0)
+        systems = [event for event in events if isinstance(event, System)]
+        try:
+            config = config_file.load(self.config, check_files=False)
+        except UserError:
+            config = None
+        return crashed(config, systems[-1] if systems else None, status.step, exit_code)
+
+    # Its name
+
+    def rename(self, name: str) -> "RunDirectory":
+        """Give the directory another name beside its old one; return it under that name.
+
+        Raise UserError for a live run, and for a name that is taken or invalid.
+        """
+        name = name.strip()
+        if problem := self.rename_problem(name):
+            raise UserError(problem)
+        status = self.status()
+        if status is not None and status.is_live:
+            raise UserError(
+                f"{self.path.name} is {status.state} (process {status.pid} on {status.host}): "
+                "stop it before it is renamed"
+            )
+        try:
+            self.path.rename(self.path.with_name(name))
+        except OSError as error:
+            raise UserError(f"cannot rename {self.path.name}: {error.strerror}") from error
+        renamed = RunDirectory(self.path.with_name(name))
+        with suppress(OSError, ValueError):  # a config that cannot be read stays as it is
+            text = renamed.config.read_text(encoding="utf-8")
+            changes = {"output_dir": literal(str(renamed.path))}
+            write_atomically(renamed.config, edit(text, changes))
+        return renamed
+
+    def rename_problem(self, name: str) -> str | None:
+        """Why the directory cannot be called `name`; None where it can."""
+        if not name:
+            return "A run needs a name."
+        if "/" in name or "\\" in name:
+            return "A name cannot contain a slash: a run is renamed in place, not moved."
+        if name.startswith("."):
+            return "A name cannot start with a dot: hidden folders are not listed."
+        if re.search(r"[\x00-\x1f\x7f]", name):
+            return "A name cannot contain control characters."
+        if len(os.fsencode(name)) > MAX_NAME_BYTES:
+            return f"A name can be at most {MAX_NAME_BYTES} bytes long."
+        if name == self.path.name:
+            return "This is its name already."
+        target = self.path.with_name(name)
+        # a file system that ignores case finds the run itself under the other spelling
+        if target.exists() and not (self.path.exists() and target.samefile(self.path)):
+            return f"{name!r} already exists here."
+        return None
 
     # Commands
 

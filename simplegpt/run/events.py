@@ -121,11 +121,26 @@ class Warned(BaseEvent):
     message: str
 
 
+FailureKind: TypeAlias = Literal["out_of_memory", "disk_full", "diverged", "killed", "error"]
+
+
+class Failure(Record):
+    """Why a run failed or crashed, and what would help."""
+
+    kind: FailureKind
+    message: str
+    """The cause in one line."""
+    edits: dict[str, int | float] = {}
+    """Settings that would help, by dotted key; empty where none are known."""
+
+
 class RunEnded(BaseEvent):
     type: Literal["run_ended"] = "run_ended"
     reason: Literal["finished", "stopped", "failed"]
     error: str | None = None
-    """The cause in a sentence, of a failed run; why it ended early, of another."""
+    """Why it ended before max_steps, in one line; None at max_steps."""
+    failure: Failure | None = None
+    """Of a failed run; its message is `error`."""
 
 
 Event: TypeAlias = Annotated[

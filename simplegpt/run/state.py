@@ -1,29 +1,35 @@
-"""What a run is doing, by its status.json."""
+"""The state of a run, and the status.json that tells it: decided here and nowhere else."""
 
 import socket
 import time
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import psutil
 from pydantic import Field
 
-from simplegpt.run.events import Record
+from simplegpt.run.events import Failure, Record
 
-State = Literal["starting", "running", "paused", "stopping", "finished", "stopped", "failed"]
-LIVE_STATES: tuple[State, ...] = ("starting", "running", "paused", "stopping")
-# A status is written about once a second; on another host one that has stood still longer is lost.
+RunState: TypeAlias = Literal[
+    "starting", "running", "paused", "stopping", "finished", "stopped", "failed", "crashed"
+]
+LIVE_STATES: tuple[RunState, ...] = ("starting", "running", "paused", "stopping")
+# A status is written about once a second; one of another host is out of date after this long.
 STALE_AFTER_SECONDS = 30.0
 
 
 class Status(Record):
-    """Where a run stands, replaced about once a second."""
+    """Where a run stands, written about once a second.
 
-    state: State
+    `RunDirectory.status` reads it, and gives the state "crashed" to a run whose process is gone
+    although its last written state is a live one. So `state` is always the run's state.
+    """
+
+    state: RunState
     activity: str = ""
     """What it is busy with: compiling, training, validating, saving, sampling …"""
     pid: int
     pid_created: float
-    """The process's creation time: a pid alone may have been given to another."""
+    """The process's creation time: the same pid can be given to another process."""
     host: str
     step: int = 0
     max_steps: int = 0
@@ -32,10 +38,11 @@ class Status(Record):
     progress_time: float | None = None
     """When the last step ended."""
     best_loss: float | None = None
-    error: str | None = None
+    failure: Failure | None = None
+    """Of a failed run."""
 
     @classmethod
-    def of_this_process(cls, state: State, **fields: Any) -> "Status":
+    def of_this_process(cls, state: RunState, **fields: Any) -> "Status":
         process = psutil.Process()
         return cls(
             state=state,
@@ -45,14 +52,17 @@ class Status(Record):
             **fields,
         )
 
-    def is_alive(self) -> bool:
-        """Whether the process behind a live state is there.
+    @property
+    def is_live(self) -> bool:
+        """Whether a process is training."""
+        return self.state in LIVE_STATES
 
-        On this host: that pid with that creation time, and no zombie (a killed child that its
+    def process_exists(self) -> bool:
+        """Whether the process that wrote this status is still there.
+
+        On this host: that pid with that creation time, and not a zombie (a killed child that its
         parent has not reaped still has its pid). On another: a status that still changes.
         """
-        if self.state not in LIVE_STATES:
-            return False
         if self.host != socket.gethostname():
             return time.time() - self.time < STALE_AFTER_SECONDS
         try:

@@ -99,7 +99,7 @@ def _claim(run: RunDirectory, config: Config, resume: bool) -> IO[bytes]:
     It holds no run yet: a process that dies before it could train leaves nothing in the way.
     """
     status = run.status()
-    if status is not None and status.is_alive():
+    if status is not None and status.is_live:
         raise UserError(f"the run at {run.path} is still going (process {status.pid})")
     if resume:
         _check_resumable(run, config)

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import Failure
 from simplegpt.run.hardware import Hardware
-from simplegpt.run.state import State, Status
+from simplegpt.run.state import RunState, Status
 
 STATUS_SECONDS = 1.0
 SYSTEM_SECONDS = 2.0
@@ -38,18 +39,18 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._thread.start()
 
-    def set(self, state: State, activity: str = "", error: str | None = None) -> None:
+    def set(self, state: RunState, activity: str = "", failure: Failure | None = None) -> None:
         """A change of state, written at once."""
         self.activity = activity
-        self.note(state, error)
+        self.note(state, failure)
         self._write()
 
-    def note(self, state: State, error: str | None = None) -> None:
+    def note(self, state: RunState, failure: Failure | None = None) -> None:
         """A change of state that the next beat writes: safe in a signal handler."""
-        self._status = self._status.model_copy(update={"state": state, "error": error})
+        self._status = self._status.model_copy(update={"state": state, "failure": failure})
 
     @property
-    def state(self) -> State:
+    def state(self) -> RunState:
         return self._status.state
 
     @contextmanager
@@ -67,12 +68,12 @@ class Heartbeat:
         """A step ended. Only noted here: the next beat writes it."""
         self._status = self._status.model_copy(update={"step": step, "progress_time": time.time()})
 
-    def end(self, state: State, error: str | None = None) -> None:
+    def end(self, state: RunState, failure: Failure | None = None) -> None:
         """Stop beating, and leave `state` as the last word."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
-        self.set(state, error=error)
+        self.set(state, failure=failure)
 
     def _beat(self) -> None:
         hardware = Hardware()

@@ -435,7 +435,7 @@ class Recorder(Callback):
         if self.heartbeat.is_writing:
             message = f"interrupted twice at step {self.step}, without a checkpoint"
             self._record(RunEnded(reason="stopped", error=message))
-            self.heartbeat.end("stopped", message)
+            self.heartbeat.end("stopped")
         os._exit(INTERRUPTED)
 
     # The record

@@ -7,6 +7,7 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -23,7 +24,8 @@ from simplegpt.config.schema import Config
 from simplegpt.files import write_atomically
 from simplegpt.progress import format_duration
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import RunEnded
+from simplegpt.run.events import Failure, RunEnded
+from simplegpt.run.failure import diverged, out_of_memory
 from simplegpt.train.console import Console
 from simplegpt.train.heartbeat import Heartbeat
 from simplegpt.train.module import GPTModule, TokenData
@@ -79,11 +81,12 @@ def fit(run: RunDirectory, config: Config, *, resume: bool, is_first_rank: bool)
             _take_back(run, heartbeat, console, resume)
         raise
     except BaseException as error:
-        cause = cause_of(error)
+        failure = failure_of(error, config)
         traceback.print_exception(error)
-        print(f"error: {cause}", file=sys.stderr)
+        print(f"error: {failure.message}{_as_options(failure.edits)}", file=sys.stderr)
         if heartbeat.is_writing:
-            _end(run, heartbeat, console, RunEnded(reason="failed", error=cause))
+            ended = RunEnded(reason="failed", error=failure.message, failure=failure)
+            _end(run, heartbeat, console, ended)
         elif is_first_rank:
             _take_back(run, heartbeat, console, resume)
         return FAILED
@@ -173,23 +176,29 @@ def _end(run: RunDirectory, heartbeat: Heartbeat, console: Console, event: RunEn
     """The last words: an event, a status and the log's end."""
     with suppress(OSError):  # a full disk: the exit code still tells
         run.append_event(event)
-    heartbeat.end(event.reason, event.error if event.reason == "failed" else None)
+    heartbeat.end(event.reason, event.failure)
     console.close()
 
 
-def cause_of(error: BaseException) -> str:
-    """A failure in a sentence, for whoever did not write the code."""
+def failure_of(error: BaseException, config: Config) -> Failure:
+    """What `error` means for the user, and the edits that would help."""
     text = str(error).strip()
-    out_of_memory = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    if out_of_memory or "can't allocate memory" in text or "out of memory" in text:
-        return (
-            "out of memory: halve data.train_batch_size and double "
-            "trainer.accumulate_grad_batches, or shorten data.seq_len"
-        )
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f"the disk is full: {error.filename or 'no space left'}"
     first_line = text.splitlines()[0] if text else ""
-    return f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    is_memory_error = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    # torch's allocator on a CPU raises a plain RuntimeError
+    if is_memory_error or "can't allocate memory" in text or "out of memory" in text:
+        return out_of_memory(config)
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return Failure(kind="disk_full", message=f"disk full: {error.filename or first_line}")
+    if "returned nan values" in text:  # torch's anomaly detection
+        return diverged(config, message)
+    return Failure(kind="error", message=message)
+
+
+def _as_options(edits: Mapping[str, int | float]) -> str:
+    options = " ".join(f"--{key} {value}" for key, value in edits.items())
+    return f"\n  try: {options}" if options else ""
 
 
 def _summarise(run: RunDirectory, recorder: Recorder, ending: Ending, seconds: float) -> None:

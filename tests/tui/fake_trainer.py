@@ -15,12 +15,13 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import (
     CheckpointSaved,
     CommandDone,
+    Failure,
     LineReader,
     RunEnded,
     RunStarted,
     TrainStep,
 )
-from simplegpt.run.state import State, Status
+from simplegpt.run.state import RunState, Status
 
 STEP_SECONDS = 0.01
 MAX_STEPS = {"short": 200}
@@ -47,7 +48,7 @@ class Fake:
         self.run, self.behaviour = run, behaviour
         self.max_steps = MAX_STEPS.get(behaviour, 1_000_000)
         self.commands = LineReader.from_end(run.commands)
-        self.state: State = "running"
+        self.state: RunState = "running"
         self.step = 0
 
     def train(self, resume: bool) -> int:
@@ -112,7 +113,7 @@ class Fake:
         self.run.last_checkpoint.write_bytes(b"nothing")
         self.run.append_event(CheckpointSaved(step=self.step, path="ckpts/last.ckpt"))
 
-    def status(self, state: State | None = None, error: str | None = None) -> None:
+    def status(self, state: RunState | None = None, failure: Failure | None = None) -> None:
         self.run.write_status(
             Status.of_this_process(
                 state or self.state,
@@ -120,13 +121,14 @@ class Fake:
                 max_steps=self.max_steps,
                 attempt=self.attempt,
                 activity="training",
-                error=error,
+                failure=failure,
             )
         )
 
-    def end(self, reason: State, error: str | None) -> int:
-        self.run.append_event(RunEnded(reason=reason, error=error))  # type: ignore[arg-type]
-        self.status(reason, error)
+    def end(self, reason: RunState, error: str | None) -> int:
+        failure = Failure(kind="error", message=error or "") if reason == "failed" else None
+        self.run.append_event(RunEnded(reason=reason, error=error, failure=failure))  # type: ignore[arg-type]
+        self.status(reason, failure)
         return 1 if reason == "failed" else 0
 
 

@@ -16,6 +16,7 @@ from simplegpt.run.events import (
     GPU,
     CheckpointSaved,
     Event,
+    Failure,
     Paused,
     RunEnded,
     RunStarted,
@@ -24,7 +25,7 @@ from simplegpt.run.events import (
     TrainStep,
     Validation,
 )
-from simplegpt.run.state import State, Status
+from simplegpt.run.state import RunState, Status
 
 STARTED = 1_790_000_000.0
 """When every made run began: a fixed second, so that pictures come out the same twice."""
@@ -71,7 +72,7 @@ class Shape:
     max_steps: int = 2_000
     every: int = 10
     """Steps between train_step events."""
-    state: State = "running"
+    state: RunState = "running"
     error: str | None = None
     gpus: int = 0
     best_loss: float | None = 1.62
@@ -119,9 +120,22 @@ def make_events(shape: Shape) -> Iterator[Event]:
             yield Sample(time=now, step=step, prompt="ROMEO:\n", text=SAMPLE[7:])
     end = STARTED + shape.steps * shape.seconds_a_step
     if shape.state in ("finished", "stopped", "failed"):
-        yield RunEnded(time=end, reason=shape.state, error=shape.error)  # type: ignore[arg-type]
+        yield RunEnded(time=end, reason=shape.state, error=shape.error, failure=failure_of(shape))  # type: ignore[arg-type]
     elif shape.state == "paused":
         yield Paused(time=end, step=shape.steps)
+
+
+def failure_of(shape: Shape) -> Failure | None:
+    """What the trainer would have written of its failure."""
+    if shape.error is None:
+        return None
+    if "out of memory" in shape.error:
+        return Failure(
+            kind="out_of_memory",
+            message=shape.error,
+            edits={"data.train_batch_size": 6, "trainer.accumulate_grad_batches": 2},
+        )
+    return Failure(kind="error", message=shape.error)
 
 
 def _system(shape: Shape, now: float, noise: random.Random) -> System:
@@ -148,7 +162,7 @@ def _system(shape: Shape, now: float, noise: random.Random) -> System:
 
 def make_run(path: Path, shape: Shape | None = None, *, pid: int | None = None) -> RunDirectory:
     """Write a run's directory. A live state belongs to this process, unless `pid` says else
-    (a `pid` that no process has makes it a lost run)."""
+    (a `pid` that no process has makes it a crashed run)."""
     shape = shape or Shape()
     run = RunDirectory(path)
     run.create()
@@ -176,7 +190,7 @@ def make_run(path: Path, shape: Shape | None = None, *, pid: int | None = None) 
             max_steps=shape.max_steps,
             time=STARTED + shape.steps * shape.seconds_a_step,
             best_loss=shape.best_loss,
-            error=shape.error,
+            failure=failure_of(shape),
         )
     )
     for file in (run.config, run.events, run.log, run.status_file):

@@ -85,10 +85,10 @@ def test_run_outlives_a_killed_workbench_and_the_next_one_joins_it(terminal: Ter
     kill(psutil.Process(terminal.pid()))
 
     left = status_of(run)
-    assert left.is_alive()
+    assert left.is_live
     terminal.until(lambda: status_of(run).step > left.step, "the run goes on")
     assert status_of(run).pid == left.pid
-    assert status_of(run).is_alive()
+    assert status_of(run).is_live
 
     terminal.start("simplegpt-tui")
     terminal.wait_for(r"1 run · 1 live")
@@ -123,9 +123,9 @@ def test_killed_trainer_is_called_lost_and_goes_on_where_it_saved(terminal: Term
     trainer.kill()
     trainer.wait(SECONDS)
 
-    terminal.wait_for("lost: the process ended without a word at step")
+    terminal.wait_for("crashed: the process exited unexpectedly at step")
     terminal.wait_for("Go on from the last checkpoint")
-    assert not status_of(run).is_alive()
+    assert not status_of(run).is_live
     terminal.press("F7")
     terminal.wait_for(r"● running +tiny .*attempt 2")
     began = [event for event in run.read_events() if isinstance(event, RunStarted)]

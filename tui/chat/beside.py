@@ -41,8 +41,8 @@ def newest_checkpoint(run: Path) -> Checkpoint | None:
     found = list_checkpoints(RunDirectory(run))
     if not found:
         return None
-    path, info = found[-1]
-    return Checkpoint(path, info.step, info.time)
+    newest = found[-1]
+    return Checkpoint(newest.path, newest.info.step, newest.info.time)
 
 
 def checkpoint_at(path: Path) -> Checkpoint | None:

@@ -200,14 +200,15 @@ def run_entries(root: Path) -> Iterable[Entry]:
         if not checkpoints:
             continue
         status = run.status()
-        state = status.state if status is not None and not run.is_lost() else "lost"
+        state = "unreadable" if status is None else status.state
         name = str(run.path.relative_to(root)) if run.path.is_relative_to(root) else str(run.path)
-        best = [i.val_loss for _, i in checkpoints if i.val_loss is not None]
-        about = f"{state} · step {checkpoints[-1][1].step:,} · val loss "
+        best = [c.info.val_loss for c in checkpoints if c.info.val_loss is not None]
+        about = f"{state} · step {checkpoints[-1].info.step:,} · val loss "
         about += format_loss(min(best, default=None))
-        live = run.path if status is not None and status.is_alive() else None
+        live = run.path if status is not None and status.is_live else None
         yield Entry(str(run.path), one_line(name), about, "Runs here", live_run=live)
-        for path, info in reversed(checkpoints):
+        for checkpoint in reversed(checkpoints):
+            path, info = checkpoint.path, checkpoint.info
             about = f"step {info.step:,} · val loss {format_loss(info.val_loss)}"
             yield Entry(str(path), one_line(path.name), about, "Runs here", True, live)
 

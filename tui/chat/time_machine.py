@@ -16,14 +16,14 @@ from textual.widgets import Static
 
 from simplegpt.inference.protocol import Done, Failed, GenerateRequest, LoadRequest, Tokens
 from simplegpt.progress import format_loss
-from simplegpt.run.checkpoints import CheckpointInfo, list_checkpoints
+from simplegpt.run.checkpoints import Checkpoint, list_checkpoints
 from simplegpt.run.directory import RunDirectory
 from tui.chat.beside import LOW_PRIORITY
 from tui.chat.engine import EngineExitError, EngineProcess
 from tui.chat.sampling_form import GenerationSettings
 from tui.shared.text import one_line, printable
 
-Checkpoints = Sequence[tuple[Path, CheckpointInfo]]
+Checkpoints = Sequence[Checkpoint]
 
 
 @dataclass
@@ -119,7 +119,7 @@ best checkpoint and its last; `save_top_k = -1` in `[checkpointing]` keeps them 
     def _find(self) -> None:
         run = RunDirectory(self.run)
         status = run.status()
-        is_live = status is not None and status.is_alive()
+        is_live = status is not None and status.is_live
         self.post_message(CheckpointsFound(list_checkpoints(run), is_live))
 
     @on(CheckpointsFound)
@@ -128,14 +128,14 @@ best checkpoint and its last; `save_top_k = -1` in `[checkpointing]` keeps them 
             self.query_one("#progress", Static).update("This run has no checkpoint yet.")
             return
         self.eras = [
-            Era(f"step {info.step:,} · val loss {format_loss(info.val_loss)}", self.prompt)
-            for _, info in event.checkpoints
+            Era(f"step {c.info.step:,} · val loss {format_loss(c.info.val_loss)}", self.prompt)
+            for c in event.checkpoints
         ]
         await self.query_one("#eras").mount(*self.eras)
         self._describe(0)
         if event.is_live:
             self.engine.niceness, self.threads = LOW_PRIORITY, 1
-        self._ask_all([path for path, _ in event.checkpoints])
+        self._ask_all([checkpoint.path for checkpoint in event.checkpoints])
 
     @work(group="time", exclusive=True)
     async def _ask_all(self, paths: Sequence[Path]) -> None:

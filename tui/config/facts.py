@@ -3,34 +3,15 @@
 All of it touches files or devices: call it in a worker.
 """
 
-import math
-import socket
-import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from simplegpt.cli import UserError
-from simplegpt.config import load as config_file
 from simplegpt.config.load import Inspection, Problem, inspect
 from simplegpt.config.schema import Config
 from simplegpt.run import hardware
-from simplegpt.run.directory import RunDirectory, find_runs
-from simplegpt.run.events import TrainStep, skim
 from simplegpt.train.plan import Device, Plan, flops_per_token, plan
-
-MOST_RUNS = 20  # of the newest, that are asked for their speed
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast an earlier run on this machine was."""
-
-    run: str
-    flops_per_token: int
-    flops_per_second: float
-    """All devices together."""
-    device: Device
+from simplegpt.train.speed import MeasuredSpeed, measured_speeds, nearest_speed
 
 
 @dataclass(frozen=True)
@@ -42,7 +23,7 @@ class Machine:
     cpu_memory: int
     n_gpus: int
     gpu_name: str = ""
-    speeds: tuple[Speed, ...] = ()
+    speeds: tuple[MeasuredSpeed, ...] = ()
 
     def device(self, config: Config) -> Device:
         """Where `config` would train."""
@@ -75,7 +56,7 @@ class Consequences:
     device: Device
     device_name: str
     memory_there_is: int
-    speed: Speed | None
+    speed: MeasuredSpeed | None
 
     @property
     def memory_share(self) -> float:
@@ -104,44 +85,22 @@ def look_at_machine(root: Path) -> Machine:
     """The devices, and the speeds of the newest runs below `root` that ran on this host."""
     gpus = hardware.gpus()
     memory = hardware.memory_total()
-    runs = sorted(find_runs(root), key=_age, reverse=True)[:MOST_RUNS]
-    speeds = [speed for run in runs if (speed := _speed(run))]
     gpu_memory = min((gpu.memory_total for gpu in gpus if gpu.memory_total), default=memory)
     return Machine(
         memory=gpu_memory,
         cpu_memory=memory,
         n_gpus=len(gpus),
         gpu_name=gpus[0].name if gpus else "",
-        speeds=tuple(speeds),
+        speeds=measured_speeds(root),
     )
-
-
-def _age(run: RunDirectory) -> float:
-    status = run.status()
-    return status.time if status is not None else 0.0
-
-
-def _speed(run: RunDirectory) -> Speed | None:
-    status = run.status()
-    if status is None or status.host != socket.gethostname():
-        return None
-    steps = [one for one in skim(run.events, 32_000, 0) if isinstance(one, TrainStep)]
-    rates = [step.tokens_per_second for step in steps[-20:] if step.tokens_per_second > 0]
-    if not rates:
-        return None
-    try:
-        config = config_file.load(run.config, check_files=False)
-    except UserError:
-        return None
-    per_token = flops_per_token(config.model, config.data.seq_len)
-    device: Device = "cpu" if config.trainer.accelerator == "cpu" or not hardware.gpus() else "gpu"
-    return Speed(run.path.name, per_token, per_token * statistics.median(rates), device)
 
 
 def consequences(config: Config, data: DataFacts | None, machine: Machine) -> Consequences:
     """What `config` costs here; the speed is that of the earlier run nearest in size."""
     device = machine.device(config)
-    speed = _nearest(machine.speeds, flops_per_token(config.model, config.data.seq_len), device)
+    speed = nearest_speed(
+        machine.speeds, flops_per_token(config.model, config.data.seq_len), device
+    )
     on_gpu = device == "gpu"
     return Consequences(
         plan=plan(
@@ -156,12 +115,4 @@ def consequences(config: Config, data: DataFacts | None, machine: Machine) -> Co
         device_name=machine.gpu_name if on_gpu else "CPU",
         memory_there_is=machine.memory if on_gpu else machine.cpu_memory,
         speed=speed,
-    )
-
-
-def _nearest(speeds: Sequence[Speed], per_token: int, device: Device) -> Speed | None:
-    """Small models use less of a machine than large ones: the nearest size tells most."""
-    there = [speed for speed in speeds if speed.device == device]
-    return min(
-        there, key=lambda speed: abs(math.log(speed.flops_per_token / per_token)), default=None
     )

@@ -17,7 +17,7 @@ from textual.message import Message
 from simplegpt.cli import UserError
 from simplegpt.progress import format_bytes
 from simplegpt.run.directory import RunDirectory
-from tui.runs.run_files import RenameError, continued_config, name_problem, open_command, rename_run
+from tui.runs.run_files import continued_config, open_command
 from tui.runs.run_summary import RunSummary
 from tui.runs.trash import Trash, TrashedItem, TrashError
 from tui.shared.text import one_line
@@ -136,7 +136,7 @@ class RunActions(WorkbenchScreen):
             f"A new name for {one_line(summary.name)}:",
             path.name,
             accept="Rename",
-            problem=lambda text: name_problem(path, text.strip()),
+            problem=lambda text: RunDirectory(path).rename_problem(text.strip()),
         )
         name = await self.app.push_screen_wait(question)
         if name is not None:
@@ -145,8 +145,8 @@ class RunActions(WorkbenchScreen):
     @work(thread=True, group="run-files")
     def _rename(self, run: RunDirectory, name: str) -> None:
         try:
-            renamed = rename_run(run, name)
-        except RenameError as error:
+            renamed = run.rename(name)
+        except UserError as error:
             self.post_message(Told(str(error), failed=True))
             return
         self.post_message(

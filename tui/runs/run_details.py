@@ -45,7 +45,7 @@ def describe(run: RunSummary, after: RunSummary | None) -> Content:
     lines = [_state(run)]
     if run.error:
         lines.append(Content.styled(one_line(run.error), "$text-error"))
-    elif run.state == "lost":
+    elif run.state == "crashed":
         said = f"Its process ended without a word at step {run.step:,}; its log may say why."
         lines.append(Content.styled(said, "$text-warning"))
     if run.settings:

@@ -105,7 +105,14 @@ def arrange(
     return [run for run in ordered if run.alive] + [run for run in ordered if not run.alive]
 
 
-_STATE_ORDER: Sequence[str] = (*LIVE_STATES, "lost", "failed", "unreadable", "stopped", "finished")
+_STATE_ORDER: Sequence[str] = (
+    *LIVE_STATES,
+    "crashed",
+    "failed",
+    "unreadable",
+    "stopped",
+    "finished",
+)
 _VALUE: Mapping[SortKey, Callable[[RunSummary], Any]] = {
     "age": lambda run: -run.started,
     "name": lambda run: run.name.lower(),

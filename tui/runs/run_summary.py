@@ -11,10 +11,10 @@ from simplegpt.config.settings import settings as schema_settings
 from simplegpt.config.settings import tables as schema_tables
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved, Event, RunStarted, TrainStep, Validation, skim
-from simplegpt.run.state import LIVE_STATES, State, Status
+from simplegpt.run.state import RunState, Status
 from tui.runs.run_files import folder_size
 
-ListedState: TypeAlias = State | Literal["lost", "unreadable"]
+ListedState: TypeAlias = RunState | Literal["unreadable"]
 CURVE_POINTS = 24
 # A list wants a curve's shape only: much less of each history than the dashboard reads.
 _TAIL_BYTES, _SAMPLES = 32_000, 120
@@ -94,19 +94,17 @@ def summarize(
 
 
 def _with_status(summary: RunSummary, status: Status) -> RunSummary:
-    alive = status.is_alive()
-    lost = status.state in LIVE_STATES and not alive
     best = status.best_loss
     return replace(
         summary,
-        state="lost" if lost else status.state,
-        alive=alive,
-        activity=status.activity if alive else "",
+        state=status.state,
+        alive=status.is_live,
+        activity=status.activity if status.is_live else "",
         step=status.step,
         max_steps=status.max_steps,
         best_loss=best if best is not None and math.isfinite(best) else summary.best_loss,
         updated=status.time,
-        error=status.error or "",
+        error=status.failure.message if status.failure else "",
         host=status.host,
     )
 

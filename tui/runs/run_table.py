@@ -43,7 +43,7 @@ class RunTable(DataTable[Text]):
 
     HELP = """\
 **Runs** — live ones first. The sign tells the state: ● running, ‖ paused, ✓ finished, ■ stopped,
-✗ failed, **?** lost (its process ended without a word). *Differs* is what a run's config has
+✗ failed, **?** crashed (its process exited unexpectedly). *Differs* is what a run's config has
 otherwise than the next row's. A click on a heading sorts by it, a second one turns it round.
 """
 

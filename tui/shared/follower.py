@@ -58,7 +58,7 @@ class Follower:
             events,
             tuple(self._log.read()),
             status,
-            alive=status is not None and status.is_alive(),
+            alive=status is not None and status.is_live,
             restarted=self._events.restarted,
             more=size_of(self.run.events) - self._events.offset > CHUNK_BYTES // 4,
         )

@@ -6,10 +6,10 @@ A state is told by its sign and its word, never by its colour alone.
 from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
-from simplegpt.run.state import State
+from simplegpt.run.state import RunState
 
 MUTED = "$foreground 60%"
-SignedState: TypeAlias = State | Literal["lost", "unreadable", "none"]
+SignedState: TypeAlias = RunState | Literal["unreadable", "none"]
 
 SIGNS: Mapping[SignedState, tuple[str, str]] = {
     "none": ("○", MUTED),
@@ -20,6 +20,6 @@ SIGNS: Mapping[SignedState, tuple[str, str]] = {
     "finished": ("✓", "$success"),
     "stopped": ("■", MUTED),
     "failed": ("✗", "$error"),
-    "lost": ("?", "$error"),
+    "crashed": ("?", "$error"),
     "unreadable": ("?", "$error"),
 }

@@ -36,8 +36,8 @@ class RunSeen:
         if status.state == "stopped":
             return f"{name} stopped at step {status.step:,}, saved."
         if status.state == "failed":
-            return f"{name} failed: {status.error or 'see its log'}"
-        return f"{name} is lost: its process ended without a word at step {status.step:,}."
+            return f"{name} failed: {status.failure.message if status.failure else 'see its log'}"
+        return f"{name} crashed at step {status.step:,}."
 
 
 @dataclass
@@ -50,4 +50,4 @@ class RunsSeen(Message):
 def look_at(run: RunDirectory) -> RunSeen:
     """Read a run's status (a small file) and see whether its process lives."""
     status = run.status()
-    return RunSeen(run, status, alive=status is not None and status.is_alive())
+    return RunSeen(run, status, alive=status is not None and status.is_live)

@@ -22,7 +22,7 @@ OWN_ACTIVITY: dict[CommandName, str] = {
     "validate": "validating",
     "sample": "sampling",
 }
-ENDED: tuple[ShownState, ...] = ("finished", "stopped", "failed", "lost")
+ENDED: tuple[ShownState, ...] = ("finished", "stopped", "failed", "crashed")
 
 
 @dataclass

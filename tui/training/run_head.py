@@ -15,7 +15,7 @@ class RunHead(Widget):
     HELP: ClassVar[str] = """\
 ## The run at a glance
 - **State**: running, paused (its memory stays allocated), stopping, finished, stopped, failed;
-  *lost* when its process ended without a word. Beside it, what the training is busy with.
+  *crashed* when its process exited unexpectedly. Beside it, what the training is busy with.
 - **Loss**: each block is the mean of an equal share of the whole history.
 - **Peak**: the fraction of the device's greatest arithmetic speed that the training reaches (MFU);
   a dash where that speed is not known.

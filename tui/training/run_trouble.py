@@ -1,4 +1,4 @@
-"""What is shown where a run failed, was lost, or never began: the cause, and the ways on."""
+"""What is shown where a run failed, crashed, or never began: the cause, and the ways on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -251,8 +251,8 @@ picture.
             self.query_one(RunTrouble).tell(
                 failure.cause, failure.advice, self._log_end[-LOG_END_LINES:], ways
             )
-        elif view.state == "lost":
-            cause = f"lost: the process ended without a word at step {view.step:,}"
+        elif view.state == "crashed":
+            cause = f"crashed: the process exited unexpectedly at step {view.step:,}"
             advice = self._how_it_died()
             ways = [*self._way_on(), Way("edit", "Config")]
             self.query_one(RunTrouble).tell(cause, advice, self._log_end[-LOG_END_LINES:], ways)

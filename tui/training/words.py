@@ -1,7 +1,4 @@
-"""How a run stands, in words: pure functions of what was read, for the dashboard's head.
-
-`state_of` is the one place that decides what a run is called.
-"""
+"""How a run stands, in words: pure functions of what was read, for the dashboard's head."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,7 +9,7 @@ from textual.content import Content
 
 from simplegpt.progress import format_count, format_duration
 from simplegpt.run.events import GPU, System
-from simplegpt.run.state import State, Status
+from simplegpt.run.state import RunState, Status
 from tui.shared.curves import bucket_means
 from tui.shared.history import History
 from tui.shared.run_signs import MUTED as MUTED
@@ -20,7 +17,7 @@ from tui.shared.run_signs import SIGNS
 from tui.shared.small_curve import block_curve
 from tui.shared.text import one_line
 
-ShownState: TypeAlias = State | Literal["lost", "none"]
+ShownState: TypeAlias = RunState | Literal["none"]
 GIB = 2**30
 
 
@@ -41,7 +38,7 @@ class RunView:
 
     @property
     def state(self) -> ShownState:
-        return "starting" if self.starting else state_of(self.status, self.alive, self.history)
+        return "starting" if self.starting else state_of(self.status, self.history)
 
     @property
     def step(self) -> int:
@@ -55,16 +52,16 @@ class RunView:
     def error(self) -> str:
         """The cause of a failure in a sentence; empty where none is known."""
         ended = self.history.ended
-        told = ended.error if ended is not None else None
-        return told or (self.status.error if self.status else None) or ""
+        if ended is not None and ended.error:
+            return ended.error
+        failure = self.status.failure if self.status else None
+        return failure.message if failure else ""
 
 
-def state_of(status: Status | None, alive: bool, history: History) -> ShownState:
-    """What a run is called. A live state with nobody behind it is lost, not running."""
+def state_of(status: Status | None, history: History) -> ShownState:
+    """What a run is called, also without a status."""
     if status is None:
         return history.ended.reason if history.ended is not None else "none"
-    if status.state in ("starting", "running", "paused", "stopping") and not alive:
-        return history.ended.reason if history.ended is not None else "lost"
     return status.state
 
 

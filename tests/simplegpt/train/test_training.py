@@ -136,7 +136,7 @@ def test_run_learns_and_leaves_its_story(folder: Path) -> None:
     assert {(run.path / event.path).name for event in saved} == {"last.ckpt", "best.ckpt"}
     status = run.status()
     assert status is not None
-    assert (status.state, status.step, status.is_alive()) == ("finished", 40, False)
+    assert (status.state, status.step, status.is_live) == ("finished", 40, False)
     assert config_file.load(run.config).model.n_embd == 16
     assert "finished at step 40" in run.log.read_text()
 

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from simplegpt.config.load import load
 from simplegpt.train.plan import flops_per_token
+from simplegpt.train.speed import MeasuredSpeed
 from tests.tui.configs import MACHINE, PATH, make_project
 from tests.tui.made_runs import Shape, make_run
-from tui.config.facts import Machine, Speed, consequences, look_at_data, look_at_machine
+from tui.config.facts import Machine, consequences, look_at_data, look_at_machine
 
 
 def test_token_files_give_their_counts_and_what_only_they_show(workplace: Path) -> None:
@@ -31,7 +32,7 @@ def test_the_speed_of_earlier_runs_on_this_machine_is_found(workplace: Path) -> 
 
 def test_a_gpu_is_counted_only_where_the_config_does_not_say_cpu(workplace: Path) -> None:
     path = make_project(workplace)
-    speeds = (Speed("a", 10**7, 1e9, "cpu"), Speed("b", 10**7, 1e13, "gpu"))
+    speeds = (MeasuredSpeed("a", 10**7, 1e9, "cpu"), MeasuredSpeed("b", 10**7, 1e13, "gpu"))
     machine = Machine(80 * 2**30, MACHINE.memory, 2, "H100", speeds)
     on_gpu = consequences(load(path, check_files=False), None, machine)
     assert (on_gpu.device_name, on_gpu.memory_there_is) == ("H100", 80 * 2**30)

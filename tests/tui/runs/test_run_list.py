@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import RunStarted, TrainStep, Validation, skim
+from simplegpt.run.events import RunStarted, TrainStep, Validation
 from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.runs import run_list, run_summary
-from tui.runs.run_files import RenameError, name_problem, rename_run
 from tui.runs.run_list import RunFinder, arrange
 from tui.runs.run_summary import RunSummary, differences, differences_of_all, small_curve
 
@@ -40,9 +39,9 @@ def test_summary_tells_what_the_directory_says(workplace: Path) -> None:
     assert summary.settings["optimization.optimizer"] == "adamw"  # the default, not in its file
 
 
-def test_live_state_without_its_process_is_lost(workplace: Path) -> None:
+def test_live_state_without_its_process_has_crashed(workplace: Path) -> None:
     make_run(workplace / "a", Shape(steps=20), pid=NOBODY)
-    assert (look(workplace)["a"].state, look(workplace)["a"].alive) == ("lost", False)
+    assert (look(workplace)["a"].state, look(workplace)["a"].alive) == ("crashed", False)
 
 
 def test_unreadable_files_cost_their_part_of_the_row_and_no_more(workplace: Path) -> None:
@@ -100,8 +99,8 @@ def test_process_that_dies_between_two_looks_is_seen_without_a_file_changing(
     make_run(workplace / "a", Shape(steps=100))
     finder = RunFinder(workplace)
     assert finder.look()[0].alive
-    monkeypatch.setattr("simplegpt.run.state.Status.is_alive", lambda self: False)
-    assert finder.look()[0].state == "lost"
+    monkeypatch.setattr("simplegpt.run.state.Status.process_exists", lambda self: False)
+    assert finder.look()[0].state == "crashed"
 
 
 def summary(name: str, **fields: object) -> RunSummary:
@@ -164,63 +163,3 @@ def test_each_run_is_compared_with_the_next_one() -> None:
     assert [d.key for d in first] == ["seed"]
     assert (second, last) == ((), ())  # c's config could not be read: nothing is claimed
     assert differences_of_all([]) == []
-
-
-def test_rename_keeps_all_that_is_inside_and_tells_the_config(workplace: Path) -> None:
-    run = make_run(workplace / "a", Shape(steps=20, state="finished"))
-    renamed = rename_run(run, "  b ")
-    assert renamed.path == workplace / "b"
-    assert not run.path.exists()
-    assert renamed.last_checkpoint.exists()
-    assert run_summary.read_settings(renamed)["output_dir"] == str(workplace / "b")
-    assert 'tokenizer_name = "char"' in renamed.config.read_text()
-
-
-def test_live_run_is_not_renamed(workplace: Path) -> None:
-    run = make_run(workplace / "a", Shape(steps=20))
-    with pytest.raises(RenameError, match=r"a is running .*stop it before it is renamed"):
-        rename_run(run, "b")
-    assert run.path.exists()
-
-
-def test_run_with_a_broken_config_can_be_renamed(workplace: Path) -> None:
-    run = make_run(workplace / "a", Shape(steps=20, state="failed"))
-    run.config.write_text("= nonsense")
-    assert rename_run(run, "b").config.read_text() == "= nonsense"
-
-
-@pytest.mark.parametrize(
-    ("name", "reason"),
-    [
-        ("", "needs a name"),
-        ("x/y", "slash"),
-        ("..", "dot"),
-        (".x", "hidden"),
-        ("a\x1b[2J", "control"),
-        ("ü" * 200, "255 bytes"),
-        ("a", "its name already"),
-        ("taken", "'taken' here already"),
-    ],
-)
-def test_names_that_cannot_be_are_refused_in_a_sentence(
-    workplace: Path, name: str, reason: str
-) -> None:
-    run = make_run(workplace / "a", Shape(steps=20, state="finished"))
-    (workplace / "taken").mkdir()
-    assert reason in (name_problem(run.path, name) or "")
-    with pytest.raises(RenameError):
-        rename_run(run, name)
-    assert {path.name for path in workplace.iterdir()} == {"a", "taken"}
-
-
-def test_a_long_history_is_skimmed_not_read(workplace: Path) -> None:
-    run = make_run(workplace / "a", Shape(steps=10))
-    line = TrainStep(step=1, tokens=1, loss=2.0, lr=1e-3).model_dump_json()
-    with run.events.open("a") as file:
-        file.write("".join(line.replace('"step":1', f'"step":{i}') + "\n" for i in range(60_000)))
-    size = run.events.stat().st_size
-    assert size > 10_000_000
-    events = skim(run.events, tail_bytes=32_000, samples=120)
-    assert len(events) < 600
-    history = run_summary.read_history(run)
-    assert len(history.curve) == run_summary.CURVE_POINTS

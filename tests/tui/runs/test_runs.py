@@ -80,22 +80,22 @@ def count(screen: RunsScreen) -> str:
     return str(screen.query_one("#count", Static).render())
 
 
-async def test_runs_are_listed_live_ones_first_and_a_dead_one_is_lost(workplace: Path) -> None:
+async def test_runs_are_listed_live_ones_first_and_a_dead_one_has_crashed(workplace: Path) -> None:
     make_run(workplace / "models/a-done", DONE)
     make_run(workplace / "models/b-live", Shape(steps=1_200))
-    make_run(workplace / "models/c-lost", Shape(steps=640), pid=NOBODY)
+    make_run(workplace / "models/c-crashed", Shape(steps=640), pid=NOBODY)
     async with runs_screen() as (_, screen):
-        assert names(screen) == ["models/b-live", "models/a-done", "models/c-lost"]
+        assert names(screen) == ["models/b-live", "models/a-done", "models/c-crashed"]
         # Their common folder is said once, beneath, and not in every row.
         assert row(screen, 0)[1:5] == ["● running", "b-live", "60%", "1.620"]
-        assert row(screen, 2)[1:4] == ["? lost", "c-lost", "32%"]
+        assert row(screen, 2)[1:4] == ["? crashed", "c-crashed", "32%"]
         assert row(screen, 0)[-1] == "3 d"
         assert count(screen) == "3 runs · 1 live · newest first"
         assert str(screen.query_one(RunDetails).border_title) == "models/b-live"
 
 
 async def test_lost_run_says_so_beneath(workplace: Path) -> None:
-    make_run(workplace / "c-lost", Shape(steps=640), pid=NOBODY)
+    make_run(workplace / "c-crashed", Shape(steps=640), pid=NOBODY)
     async with runs_screen() as (_, screen):
         facts = str(screen.query_one("#facts", Static).render())
         assert "Its process ended without a word at step 640" in facts
@@ -284,7 +284,7 @@ async def test_run_that_came_alive_since_the_last_look_is_not_deleted(workplace:
     run = make_run(workplace / "a", Shape(steps=10), pid=NOBODY)
     async with runs_screen() as (pilot, screen):
         assert screen.current is not None
-        assert screen.current.state == "lost"
+        assert screen.current.state == "crashed"
         screen.hidden()  # no look meanwhile
         make_run(workplace / "a", Shape(steps=10))
         await pilot.press("d")

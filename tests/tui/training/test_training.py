@@ -212,7 +212,7 @@ async def test_killed_trainer_is_called_lost_and_can_go_on(config: Path) -> None
         await pilot.press("s")
         await until(pilot, lambda: not screen.asked.pending("save"))
         screen.trainers[view.path].process.kill()
-        await until(pilot, lambda: view.state == "lost")
+        await until(pilot, lambda: view.state == "crashed")
         await until(pilot, lambda: screen.query_one(RunTrouble).display)
         assert "SIGKILL" in text_of(screen, RunTrouble)
         step = view.step
@@ -256,7 +256,7 @@ async def test_run_goes_on_without_the_workbench_and_is_joined_again(config: Pat
         await until(pilot, lambda: not app.is_running)
     status = RunDirectory(path).status()
     assert status is not None
-    assert status.is_alive()
+    assert status.is_live
     again = Workbench()
     async with again.run_test(size=SMALL) as pilot:
         await pilot.press("f5")
@@ -308,12 +308,12 @@ async def test_out_of_memory_offers_edits_that_would_fit(workplace: Path) -> Non
     assert values["output_dir"] == "models/r-2"  # the failed run keeps its directory
 
 
-async def test_run_without_its_process_is_lost(workplace: Path) -> None:
+async def test_run_without_its_process_has_crashed(workplace: Path) -> None:
     run = make_run(workplace / "models" / "r", Shape(steps=100), pid=NOBODY)
     app = Workbench(messages.OpenRun(run.path))
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
-        assert "lost" in text_of(front(app), RunHead)
+        assert "crashed" in text_of(front(app), RunHead)
         assert "without a word at step 100" in text_of(front(app), RunTrouble)
 
 

@@ -1,0 +1,53 @@
+"""Why a run failed or crashed, and which edits of its config would help."""
+
+import signal
+
+from simplegpt.config.schema import Config
+from simplegpt.run.events import Failure, System
+
+# Share of the machine's memory in use shortly before a crash that makes memory its likely cause.
+FULL_MEMORY = 0.95
+SHORTEST_SEQ_LEN = 16
+
+
+def out_of_memory(config: Config) -> Failure:
+    """A failed allocation; the edits halve the activations and keep the tokens of a step."""
+    data, edits = config.data, dict[str, int | float]()
+    if data.train_batch_size > 1:
+        edits["data.train_batch_size"] = data.train_batch_size // 2
+        edits["trainer.accumulate_grad_batches"] = 2 * config.trainer.accumulate_grad_batches
+    elif data.seq_len > SHORTEST_SEQ_LEN:
+        edits["data.seq_len"] = data.seq_len // 2
+    if data.val_batch_size > 1:
+        edits["data.val_batch_size"] = data.val_batch_size // 2
+    return Failure(kind="out_of_memory", message="out of memory", edits=edits)
+
+
+def diverged(config: Config, message: str) -> Failure:
+    """A loss or gradient that is NaN, with a lower learning rate."""
+    lower = float(f"{config.optimization.peak_lr / 3:.2g}")
+    return Failure(kind="diverged", message=message, edits={"optimization.peak_lr": lower})
+
+
+def crashed(
+    config: Config | None, last_system: System | None, step: int, exit_code: int | None
+) -> Failure:
+    """A process that is gone without a final status.
+
+    `config` is the run's, None where it cannot be read; `last_system` its last measurement of
+    the machine; `exit_code` the process's, known only to its parent (negative: a signal's number).
+    """
+    memory_was_full = (
+        last_system is not None and last_system.memory_used > FULL_MEMORY * last_system.memory_total
+    )
+    cause = "the process was killed, or its machine went down"
+    if exit_code is not None and exit_code < 0:
+        cause = f"killed by {signal.Signals(-exit_code).name}"
+    elif exit_code is not None:
+        cause = f"the process exited with code {exit_code}"
+    message = f"crashed at step {step:,}: {cause}"
+    if memory_was_full or exit_code == -signal.SIGKILL:
+        message += ", probably out of memory"
+        edits = {} if config is None else out_of_memory(config).edits
+        return Failure(kind="out_of_memory", message=message, edits=edits)
+    return Failure(kind="killed", message=message)

@@ -1,0 +1,74 @@
+"""How fast earlier runs on this machine trained, for an estimate of a new run's time."""
+
+import math
+import socket
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simplegpt.cli import UserError
+from simplegpt.config import load as config_file
+from simplegpt.run import hardware
+from simplegpt.run.directory import RunDirectory, find_runs
+from simplegpt.run.events import TrainStep, skim
+from simplegpt.train.plan import Device, flops_per_token
+
+MOST_RUNS = 20  # the newest ones, whose events are read
+
+
+@dataclass(frozen=True)
+class MeasuredSpeed:
+    """How fast an earlier run on this machine was."""
+
+    run: str
+    flops_per_token: int
+    flops_per_second: float
+    """All devices together."""
+    device: Device
+
+
+def measured_speeds(root: Path) -> tuple[MeasuredSpeed, ...]:
+    """The speeds of the newest runs below `root` that ran on this host."""
+    newest = sorted(find_runs(root), key=_last_written, reverse=True)[:MOST_RUNS]
+    return tuple(speed for run in newest if (speed := _measured_speed(run)))
+
+
+def nearest_speed(
+    speeds: Sequence[MeasuredSpeed], per_token: int, device: Device
+) -> MeasuredSpeed | None:
+    """The speed that fits a model of `per_token` FLOPs best, or None where none was measured.
+
+    Small models use less of a machine than large ones: the nearest size fits best.
+    """
+    on_device = [speed for speed in speeds if speed.device == device]
+    return min(
+        on_device, key=lambda speed: abs(math.log(speed.flops_per_token / per_token)), default=None
+    )
+
+
+def _last_written(run: RunDirectory) -> float:
+    status = run.status()
+    return status.time if status is not None else 0.0
+
+
+def _measured_speed(run: RunDirectory) -> MeasuredSpeed | None:
+    status = run.status()
+    if status is None or status.host != socket.gethostname():
+        return None
+    steps = [event for event in skim(run.events, 32_000, 0) if isinstance(event, TrainStep)]
+    rates = [step.tokens_per_second for step in steps[-20:] if step.tokens_per_second > 0]
+    if not rates:
+        return None
+    try:
+        config = config_file.load(run.config, check_files=False)
+    except UserError:
+        return None
+    per_token = flops_per_token(config.model, config.data.seq_len)
+    on_cpu = config.trainer.accelerator == "cpu" or not hardware.gpus()
+    return MeasuredSpeed(
+        run=run.path.name,
+        flops_per_token=per_token,
+        flops_per_second=per_token * statistics.median(rates),
+        device="cpu" if on_cpu else "gpu",
+    )

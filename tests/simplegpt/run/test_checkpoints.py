@@ -1,0 +1,43 @@
+"""Which checkpoints of a run are kept, and under which names."""
+
+from simplegpt.config.schema import CheckpointingConfig
+from simplegpt.run.checkpoints import CheckpointFiles, CheckpointInfo, list_checkpoints, read_info
+from simplegpt.run.directory import RunDirectory
+
+
+def keep(run: RunDirectory, files: CheckpointFiles, n: int, loss: float | None) -> list[str]:
+    files.temporary().write_bytes(b"weights" * n)
+    paths = files.keep(files.temporary(), CheckpointInfo(step=n, val_loss=loss, score=loss))
+    return sorted(path.name for path in paths)
+
+
+def test_best_and_last_are_one_file_until_they_differ(run: RunDirectory) -> None:
+    files = CheckpointFiles(run, CheckpointingConfig())
+    assert keep(run, files, 1, 3.0) == ["best.ckpt", "last.ckpt"]
+    best, last = run.checkpoints / "best.ckpt", run.last_checkpoint
+    assert best.stat().st_ino == last.stat().st_ino
+    assert keep(run, files, 2, 4.0) == ["last.ckpt"]
+    assert best.read_bytes() == b"weights"
+    info = read_info(last)
+    assert info is not None
+    assert (info.step, info.size) == (2, last.stat().st_size)
+    listed = [(c.path.name, c.info.step, c.is_best, c.is_last) for c in list_checkpoints(run)]
+    assert listed == [("best.ckpt", 1, True, False), ("last.ckpt", 2, False, True)]
+
+
+def test_the_k_best_are_kept(run: RunDirectory) -> None:
+    files = CheckpointFiles(run, CheckpointingConfig(save_top_k=2))
+    for n, loss in enumerate((3.0, 1.0, 2.0, 5.0), 1):
+        keep(run, files, n, loss)
+    steps = sorted(path.name for path in run.checkpoints.glob("step-*.ckpt"))
+    assert steps == ["step-000002.ckpt", "step-000003.ckpt"]
+    best = read_info(run.checkpoints / "best.ckpt")
+    assert best is not None
+    assert best.step == 2
+    assert not list(run.checkpoints.glob(".*"))
+
+
+def test_checkpoint_between_validations_is_only_the_last(run: RunDirectory) -> None:
+    files = CheckpointFiles(run, CheckpointingConfig(save_top_k=-1))
+    assert keep(run, files, 1, 3.0) == ["best.ckpt", "last.ckpt", "step-000001.ckpt"]
+    assert keep(run, files, 2, None) == ["last.ckpt"]
