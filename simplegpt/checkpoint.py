@@ -19,8 +19,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from simplegpt.cli import UserError, nearest
-from simplegpt.config.schema import ModelConfig
-from simplegpt.gpt2 import PRETRAINED_NAMES, find_folder, load_folder
+from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
+from simplegpt.gpt2 import find_folder, load_folder
 from simplegpt.model import GPT
 
 Progress = Callable[[float, str], None]

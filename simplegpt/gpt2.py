@@ -30,7 +30,6 @@ from simplegpt.config.schema import ModelConfig
 from simplegpt.data.tokenizer import byte_alphabet, load_tokenizer
 from simplegpt.model import GPT
 
-PRETRAINED_NAMES = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 Progress = Callable[[float, str], None]
 
 # GPT-2's vocabulary, and the same rounded up to a multiple of 128.

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING
 
 from simplegpt import __version__
 from simplegpt.cli import UserError, nearest, run_command
+from simplegpt.config.schema import PRETRAINED_NAMES
 from simplegpt.run.directory import RunDirectory
 
 if TYPE_CHECKING:
     from tui.app import Start
-
-PRETRAINED = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 
 
 def command() -> None:
@@ -73,13 +72,13 @@ def kind_of(path: str | None) -> str:
         if place.suffix == ".ckpt":
             return "model"
         raise UserError(f"{path}: neither a config (.toml) nor a checkpoint (.ckpt)")
-    if path in PRETRAINED:
+    if path in PRETRAINED_NAMES:
         return "model"
     siblings = [p.name for p in place.parent.iterdir()] if place.parent.is_dir() else []
-    hint = nearest(place.name, [*siblings, *PRETRAINED])
+    hint = nearest(place.name, [*siblings, *PRETRAINED_NAMES])
     raise UserError(
         f"{path}: no such file; expected a config (.toml), a run's directory, a checkpoint (.ckpt) "
-        f"or one of {', '.join(PRETRAINED)}{hint}"
+        f"or one of {', '.join(PRETRAINED_NAMES)}{hint}"
     )
 
 
@@ -93,7 +92,7 @@ def start_for(kind: str, path: str | None) -> "Start":
         return messages.OpenConfig(Path(path).absolute())
     if kind == "run":
         return messages.OpenRun(Path(path).absolute())
-    return messages.OpenChat(path if path in PRETRAINED else str(Path(path).absolute()))
+    return messages.OpenChat(path if path in PRETRAINED_NAMES else str(Path(path).absolute()))
 
 
 if __name__ == "__main__":

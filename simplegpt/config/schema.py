@@ -12,6 +12,15 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
+# GPT-2 by its names on Hugging Face's hub, each with its number of parameters.
+PRETRAINED_NAMES = {
+    "gpt2": 124_439_808,
+    "gpt2-medium": 354_823_168,
+    "gpt2-large": 774_030_080,
+    "gpt2-xl": 1_557_611_200,
+    "distilgpt2": 81_912_576,
+}
+
 T = TypeVar("T")
 Off = Annotated[T | None, BeforeValidator(lambda value: None if value is False else value)]
 
@@ -193,6 +202,8 @@ class TrainerConfig(Section):
     """Find the operation that made a NaN; slow."""
     profiler: Off[Literal["simple", "advanced"]] = None
     """Lightning's profiler, printed at the end."""
+    callbacks: list[Annotated[str, Field(pattern=r"^\w+(\.\w+)*[.:]\w+$")]] = []
+    """Lightning callbacks of your own, each by import path: "module.Class" or "module:Class"."""
 
 
 class WandbConfig(Section):
@@ -315,7 +326,6 @@ def lookup(values: Mapping[str, Any], key: str) -> Any:
 # Keys of Lightning's Trainer that are ours to set, and what to use in their place.
 OWNED_TRAINER_KEYS: dict[str, str] = {
     "logger": "set tensorboard or [wandb]",
-    "callbacks": "set [checkpointing], [early_stopping] or [samples]",
     "default_root_dir": "set output_dir",
     "enable_checkpointing": "set [checkpointing]",
     "enable_progress_bar": "the live line is always there on a terminal",

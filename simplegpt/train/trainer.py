@@ -104,7 +104,9 @@ def fit(run: RunDirectory, config: Config, *, resume: bool, is_first_rank: bool)
 
 def make_trainer(run: RunDirectory, config: Config, recorder: Recorder) -> lightning.Trainer:
     """Lightning's Trainer with the config's settings; raises UserError where it refuses them."""
-    settings = config.trainer.model_dump(exclude=RECORDERS_SETTINGS, exclude_none=True)
+    settings = config.trainer.model_dump(
+        exclude=RECORDERS_SETTINGS | {"callbacks"}, exclude_none=True
+    )
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
     try:

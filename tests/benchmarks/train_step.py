@@ -129,7 +129,7 @@ def bare_lightning(config: Config) -> float:
     """Seconds a step of Lightning's loop, with our module and data and nothing else."""
     stopwatch = Stopwatch()
     settings = config.trainer.model_dump(
-        exclude={"val_check_interval", "limit_val_batches"}, exclude_none=True
+        exclude={"val_check_interval", "limit_val_batches", "callbacks"}, exclude_none=True
     )
     trainer = lightning.Trainer(
         **settings,

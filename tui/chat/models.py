@@ -16,21 +16,14 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Label, OptionList, Select
 from textual.widgets.option_list import Option
 
+from simplegpt.config.schema import PRETRAINED_NAMES
 from simplegpt.inference.protocol import Device, Precision
-from simplegpt.progress import format_loss
+from simplegpt.progress import format_count, format_loss
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import find_runs
 from tui.chat.words import MUTED
 from tui.shared.text import one_line
 
-PRETRAINED = {
-    "gpt2": "124 M",
-    "gpt2-medium": "355 M",
-    "gpt2-large": "774 M",
-    "gpt2-xl": "1.56 G",
-    "distilgpt2": "82 M",
-}
-"""GPT-2 by the names that its hub knows, with its parameters."""
 DEPTH = 4
 NAME_WIDTH = 34
 
@@ -159,7 +152,7 @@ what limits.
     def _submitted(self, event: Input.Submitted) -> None:
         typed = event.value.strip()
         place = self.query_one(OptionList).highlighted
-        exact = typed and (Path(typed).expanduser().exists() or typed in PRETRAINED)
+        exact = typed and (Path(typed).expanduser().exists() or typed in PRETRAINED_NAMES)
         if self._shown and place is not None and not exact:
             option = self.query_one(OptionList).get_option_at_index(place)
             self._take(self._shown[int(option.id or 0)])
@@ -218,8 +211,9 @@ def pretrained_entries() -> Iterable[Entry]:
     home = os.environ.get("HF_HOME")
     cache = Path(home) if home else Path.home() / ".cache" / "huggingface"
     hub = Path(os.environ.get("HF_HUB_CACHE") or cache / "hub")
-    for name, size in PRETRAINED.items():
+    for name, n_parameters in PRETRAINED_NAMES.items():
         folders = (hub / f"models--{owner}{name}" for owner in ("", "openai-community--"))
         here = any(folder.is_dir() for folder in folders)
-        about = f"{size} · {'on this machine' if here else 'is downloaded when chosen'}"
+        place = "on this machine" if here else "is downloaded when chosen"
+        about = f"{format_count(n_parameters)} · {place}"
         yield Entry(name, name, about, "Pretrained")
