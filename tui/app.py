@@ -1,5 +1,6 @@
 """The shell: five screens as modes, what they ask of each other, and the runs under way."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -13,9 +14,10 @@ from textual.screen import Screen
 from textual.theme import Theme
 
 from simplegpt.run.directory import RunDirectory, find_runs
+from tui.shared.text import one_line
 from tui.shell import messages, settings
 from tui.shell.collector import QUIET_SECONDS, Collector
-from tui.shell.dialogs import Answer, Question
+from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.header import TABS, Header, Mode, RunIndicator, Tab
 from tui.shell.live_runs import RunSeen, RunsSeen, look_at
 from tui.shell.screen import WorkbenchScreen
@@ -30,7 +32,12 @@ if TYPE_CHECKING:
     from tui.training.trainer_process import TrainerProcess
 
 Start: TypeAlias = (
-    messages.OpenConfig | messages.OpenRun | messages.OpenChat | messages.OpenData | None
+    messages.OpenConfig
+    | messages.OpenRun
+    | messages.OpenChat
+    | messages.OpenData
+    | messages.ResumeTraining
+    | None
 )
 WATCH_SECONDS = 2.0
 
@@ -187,8 +194,19 @@ class Workbench(App[None]):
         (await self._training()).start(event.config, event.overrides)
 
     @on(messages.ResumeTraining)
+    @work(group="resume", exclusive=True)
     async def resume_training(self, event: messages.ResumeTraining) -> None:
-        (await self._training()).resume(event.run, event.overrides)
+        """Resume a run; of one that has reached its end, ask for a later one first."""
+        overrides: tuple[str, ...] = ()
+        status = await asyncio.to_thread(RunDirectory(event.run).status)
+        if status is not None and (
+            status.state == "finished" or 0 < status.max_steps <= status.step
+        ):
+            steps = await self.push_screen_wait(max_steps_dialog(event.run.name, status.step))
+            if steps is None:
+                return
+            overrides = ("--trainer.max_steps", str(int(steps)))
+        (await self._training()).resume(event.run, overrides)
 
     async def _training(self) -> "TrainingScreen":
         from tui.training.screen import TrainingScreen
@@ -292,10 +310,10 @@ class Workbench(App[None]):
         self.call_after_refresh(self.deliver_screenshot)
 
     def action_help(self) -> None:
-        from tui.shell.help import HelpWindow  # Markdown costs 50 ms: not at the start
+        from tui.shell.help import HelpDialog  # Markdown costs 50 ms: not at the start
 
         if isinstance(self.screen, WorkbenchScreen):
-            self.push_screen(HelpWindow(self.screen.current_help()))
+            self.push_screen(HelpDialog(self.screen.current_help()))
 
     async def action_quit(self) -> None:
         self.ask_and_quit()
@@ -315,7 +333,7 @@ class Workbench(App[None]):
         self.exit()
 
     async def _confirmed_loss(self, unsaved: list[str]) -> bool:
-        answers = [Answer("stay", "Stay", "primary"), Answer("quit", "Quit without saving")]
+        answers = [Answer("quit", "Quit without saving", "warning")]
         text = "Not saved yet: " + "; ".join(unsaved) + "."
         return await self.push_screen_wait(Question("Unsaved changes", text, answers)) == "quit"
 
@@ -330,7 +348,6 @@ class Workbench(App[None]):
         answers = [
             Answer("leave", "Leave it running", "primary"),
             Answer("stop", "Stop and save", "warning"),
-            Answer("stay", "Stay"),
         ]
         answer = await self.push_screen_wait(Question("A run is under way", text, answers))
         if answer == "stop":
@@ -350,6 +367,18 @@ class Workbench(App[None]):
         screen = self.visited["train"]
         starting = screen.starting if isinstance(screen, TrainingScreen) else None
         return [starting] if starting is not None else []
+
+
+def max_steps_dialog(name: str, step: int) -> TextDialog:
+    """Ask up to which step to resume a run that has reached its end at `step`."""
+
+    def error_in(text: str) -> str | None:
+        if text.replace("_", "").isdecimal() and int(text) > step:
+            return None
+        return f"Expected a whole number above {step:,}."
+
+    text = f"{one_line(name)} has reached its end, step {step:,}. Train up to which step?"
+    return TextDialog("Resume", text, str(2 * max(step, 1)), accept="Resume", error_in=error_in)
 
 
 def has_begun(folder: Path) -> bool:

@@ -33,7 +33,6 @@ class ComparingActions(ChatBase):
                     [
                         Answer("settings", "The settings", "primary"),
                         Answer("model", "The model"),
-                        Answer("none", "Nothing"),
                     ],
                 )
             )

@@ -142,9 +142,9 @@ this prompt through all checkpoints of a run.
     # What can be done now
 
     def action_commands(self) -> None:
-        from tui.shell.help import HelpWindow
+        from tui.shell.help import HelpDialog
 
-        self.app.push_screen(HelpWindow(f"## Commands\n\n{slash_commands.table()}"))
+        self.app.push_screen(HelpDialog(f"## Commands\n\n{slash_commands.table()}"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if not self.is_mounted:

@@ -91,7 +91,6 @@ class ConfigFiles(WorkbenchScreen):
         answers = [
             Answer("save", "Save", "primary"),
             Answer("discard", "Discard", "warning"),
-            Answer("stay", "Stay"),
         ]
         text = f"{self.document.name} has changes that are not saved."
         answer = await self.app.push_screen_wait(Question("Unsaved changes", text, answers))
@@ -259,7 +258,7 @@ class ConfigFiles(WorkbenchScreen):
         status = run.status()
         is_done = status is None or status.state == "finished"
         resume = [] if is_done else [Answer("resume", "Resume it")]
-        answers = [Answer("new", f"Train in {free.name}", "primary"), *resume, Answer("no", "Back")]
+        answers = [Answer("new", f"Train in {free.name}", "primary"), *resume]
         text = f"{short_path(output_dir)} already holds a run, which is never overwritten."
         question = Question("The directory is taken", text, answers)
         answer = await self.app.push_screen_wait(question)

@@ -124,11 +124,9 @@ class DataWriting(DataLooking):
             f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} in {planned.output_dir} "
             "already. A run that reads them now keeps what it has open."
         )
-        answers = [Answer("replace", "Replace", "warning"), Answer("cancel", "Cancel")]
+        answers = [Answer("replace", "Replace", "warning")]
         if are_whole(planned):
             answers = [Answer("use", "Use as they are", "primary"), *answers]
-        else:
-            answers = [answers[1], answers[0]]
         title = "There are token files already"
         return await self.app.push_screen_wait(Question(title, text, answers))
 

@@ -22,9 +22,8 @@ from tui.runs.run_summary import RunSummary
 from tui.runs.trash import Trash, TrashedItem, TrashError
 from tui.shared.text import one_line
 from tui.shell import messages
-from tui.shell.dialogs import Answer, Question
+from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.screen import WorkbenchScreen
-from tui.shell.text_question import MoreSteps, TextQuestion
 
 
 @dataclass
@@ -84,8 +83,7 @@ class RunActions(WorkbenchScreen):
         beside = run.path if run.alive else None
         self.post_message(messages.OpenChat(str(run.path), beside_run=beside))
 
-    @work(group="resume", exclusive=True)
-    async def action_resume(self) -> None:
+    def action_resume(self) -> None:
         run = self.current
         if run is None:
             return
@@ -95,13 +93,8 @@ class RunActions(WorkbenchScreen):
             self._refuse(
                 f"{run.name} has no last.ckpt to go on from; n starts another run from its weights."
             )
-        elif run.state != "finished" and (run.progress is None or run.progress < 1):
-            self.post_message(messages.ResumeTraining(run.path))
         else:
-            steps = await self.app.push_screen_wait(MoreSteps(run.name, run.step))
-            if steps is not None:
-                overrides = ("--trainer.max_steps", str(int(steps)))
-                self.post_message(messages.ResumeTraining(run.path, overrides))
+            self.post_message(messages.ResumeTraining(run.path))
 
     def action_continue_from(self) -> None:
         run = self.current
@@ -131,12 +124,12 @@ class RunActions(WorkbenchScreen):
             self._refuse(f"{summary.name} is {summary.state}: stop it before it is renamed.")
             return
         path = summary.path
-        question = TextQuestion(
+        question = TextDialog(
             "Rename",
             f"A new name for {one_line(summary.name)}:",
             path.name,
             accept="Rename",
-            problem=lambda text: RunDirectory(path).rename_problem(text.strip()),
+            error_in=RunDirectory(path).rename_problem,
         )
         name = await self.app.push_screen_wait(question)
         if name is not None:
@@ -191,7 +184,7 @@ class RunActions(WorkbenchScreen):
         names = ", ".join(one_line(item.original.name) for item in self.trashed[:5])
         more = f" and {len(self.trashed) - 5} more" if len(self.trashed) > 5 else ""
         text = f"{names}{more}: {format_bytes(self.trash.size())}. This cannot be undone."
-        answers = [Answer("keep", "Keep", "primary"), Answer("empty", "Delete for good", "error")]
+        answers = [Answer("empty", "Delete for good", "error")]
         if await self.app.push_screen_wait(Question("Empty the trash?", text, answers)) == "empty":
             self._empty()
 

@@ -56,10 +56,9 @@ class StartTraining(Message):
 
 @dataclass
 class ResumeTraining(Message):
-    """Go on with a run that has ended, from its last checkpoint."""
+    """Resume a run that has ended from its last checkpoint."""
 
     run: Path
-    overrides: tuple[str, ...] = ()
 
 
 @dataclass

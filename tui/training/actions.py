@@ -11,8 +11,7 @@ from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import CommandName
 from tui.shell import messages
-from tui.shell.dialogs import Answer, Question
-from tui.shell.text_question import MoreSteps, TextQuestion
+from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.training.commands import ENDED, CommandsAsked
 from tui.training.following import RunFollowing
 from tui.training.overlay_choice import OverlayChoice, OverlayRead, read_overlays
@@ -100,35 +99,25 @@ class RunActions(RunFollowing):
     def action_unpause(self) -> None:
         self.ask("resume")
 
-    @work(exclusive=True, group="question")
-    async def action_go_on(self) -> None:
-        view = self.view
-        if view is None:
-            return
-        overrides: tuple[str, ...] = ()
-        if view.state == "finished":
-            question = MoreSteps(view.path.name, view.step)
-            steps = await self.app.push_screen_wait(question)
-            if steps is None:
-                return
-            overrides = ("--trainer.max_steps", str(int(steps)))
-        self.post_message(messages.ResumeTraining(view.path, overrides))
+    def action_go_on(self) -> None:
+        if self.view is not None:
+            self.post_message(messages.ResumeTraining(self.view.path))
 
     @work(exclusive=True, group="question")
     async def action_stop(self) -> None:
         text = "It stops at the end of this step and saves a checkpoint; it can go on from there."
-        answers = [Answer("stop", "Stop and save", "warning"), Answer("stay", "Let it train")]
+        answers = [Answer("stop", "Stop and save", "warning")]
         if await self.app.push_screen_wait(Question("Stop the training?", text, answers)) == "stop":
             self.ask("stop")
 
     @work(exclusive=True, group="question")
     async def action_learning_rate(self) -> None:
-        question = TextQuestion(
+        question = TextDialog(
             "Learning rate",
             "Multiplies what the schedule says, from the next step on. 1 is the schedule itself.",
             "0.5",
             accept="Set the factor",
-            problem=_problem_of_factor,
+            error_in=_problem_of_factor,
         )
         answer = await self.app.push_screen_wait(question)
         if answer is not None:

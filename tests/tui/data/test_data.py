@@ -149,7 +149,7 @@ async def test_existing_files_are_replaced_only_after_a_question(
         question = pilot.app.screen
         assert isinstance(question, Question)
         # Not whole (no sidecar, no validation part): using it is not offered.
-        assert [button.id for button in question.query(Button)] == ["cancel", "replace"]
+        assert [button.id for button in question.query(Button)] == ["replace", "cancel"]
         await pilot.press("enter")
         await settle(pilot)
         assert (folder / "train-char.bin").read_bytes() == b"mine"

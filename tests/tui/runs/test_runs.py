@@ -12,6 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.state import State
 from tests.tui.conftest import LARGE, SMALL, settle
 from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.app import Workbench
@@ -22,7 +23,6 @@ from tui.runs.run_table import RunTable
 from tui.runs.screen import RunsScreen
 from tui.shell import messages
 from tui.shell.dialogs import Question
-from tui.shell.text_question import TextQuestion
 
 DAY = 86_400.0
 DONE = Shape(steps=100, max_steps=100, state="finished", best_loss=1.5)
@@ -87,7 +87,7 @@ async def test_runs_are_listed_live_ones_first_and_a_dead_one_has_crashed(workpl
     async with runs_screen() as (_, screen):
         assert names(screen) == ["models/b-live", "models/a-done", "models/c-crashed"]
         # Their common folder is said once, beneath, and not in every row.
-        assert row(screen, 0)[1:5] == ["● running", "b-live", "60%", "1.620"]
+        assert row(screen, 0)[1:5] == ["● running", "b-live", "60%", "1.6200"]
         assert row(screen, 2)[1:4] == ["? crashed", "c-crashed", "32%"]
         assert row(screen, 0)[-1] == "3 d"
         assert count(screen) == "3 runs · 1 live · newest first"
@@ -217,34 +217,13 @@ async def test_run_without_a_checkpoint_is_refused_where_one_is_needed(
     assert asked == []
 
 
-async def test_stopped_run_is_resumed_as_it_is(workplace: Path, asked: list[Message]) -> None:
-    run = make_run(workplace / "a", Shape(steps=100, state="stopped"))
+@pytest.mark.parametrize("state", ["stopped", "finished"])
+async def test_run_is_resumed(workplace: Path, asked: list[Message], state: State) -> None:
+    run = make_run(workplace / "a", Shape(steps=100, state=state))
     async with runs_screen() as (pilot, _):
         await pilot.press("r")
         await settle(pilot)
     assert asked == [messages.ResumeTraining(run.path)]
-
-
-async def test_finished_run_is_resumed_up_to_another_end(
-    workplace: Path, asked: list[Message]
-) -> None:
-    run = make_run(workplace / "a", DONE)
-    async with runs_screen() as (pilot, _):
-        await pilot.press("r")
-        await pilot.pause()
-        question = pilot.app.screen
-        assert isinstance(question, TextQuestion)
-        field = question.query_one(Input)
-        assert field.value == "200"
-        for wrong in ("100", "many", ""):
-            field.value = wrong
-            await pilot.press("enter")
-            await pilot.pause()
-            assert "whole number above 100" in str(question.query_one("#problem", Static).render())
-        field.value = "1_500"
-        await pilot.press("enter")
-        await settle(pilot)
-    assert asked == [messages.ResumeTraining(run.path, ("--trainer.max_steps", "1500"))]
 
 
 async def test_new_config_starts_from_the_runs_weights_in_a_folder_of_its_own(
@@ -351,7 +330,7 @@ async def test_rename_says_what_is_wrong_as_one_types(workplace: Path) -> None:
         field = question.query_one(Input)
         field.value = "b"
         await pilot.pause()
-        assert "'b' here already" in str(question.query_one("#problem", Static).render())
+        assert "'b' here already" in str(question.query_one("#error", Static).render())
         await pilot.press("enter")
         assert pilot.app.screen is question
         field.value = "zed"

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from textual.app import SystemCommand
 from textual.content import Content
+from textual.widgets import Input, Static
 
 from simplegpt.cli import UserError
 from simplegpt.run.directory import RunDirectory
@@ -16,11 +17,12 @@ from tests.tui.made_runs import Shape, make_run
 from tui.__main__ import kind_of, main, start_for
 from tui.app import Workbench, has_begun
 from tui.shell import messages, settings
-from tui.shell.dialogs import Question
+from tui.shell.dialogs import Question, TextDialog
 from tui.shell.header import TABS, Header, RunIndicator, Tab
-from tui.shell.help import HelpWindow
+from tui.shell.help import HelpDialog
 from tui.shell.screen import WorkbenchScreen
 from tui.shell.themes import DEFAULT_THEME, THEMES
+from tui.training.screen import TrainingScreen
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -80,14 +82,14 @@ async def test_help_tells_of_the_focused_widget_and_the_screens_keys(workplace: 
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
         await pilot.press("f1")
-        await until(pilot, lambda: isinstance(app.screen, HelpWindow))
-        assert isinstance(app.screen, HelpWindow)
+        await until(pilot, lambda: isinstance(app.screen, HelpDialog))
+        assert isinstance(app.screen, HelpDialog)
         told = app.screen.markdown
         assert "## Plot" in told  # it has the focus
         assert "| **F7** | Pause the training" in told
         assert "F10" in told
         await pilot.press("escape")
-        await until(pilot, lambda: not isinstance(app.screen, HelpWindow))
+        await until(pilot, lambda: not isinstance(app.screen, HelpDialog))
 
 
 async def test_chosen_theme_is_kept(workplace: Path) -> None:
@@ -143,6 +145,30 @@ async def test_quitting_with_a_run_under_way_can_be_taken_back(workplace: Path) 
         assert not run.commands.read_text()
 
 
+async def test_finished_run_is_resumed_up_to_a_later_step(workplace: Path) -> None:
+    run = make_run(workplace / "r", Shape(steps=100, max_steps=100, state="finished"))
+    app = Workbench(messages.ResumeTraining(run.path))
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, TextDialog))
+        dialog = app.screen
+        field = dialog.query_one(Input)
+        assert field.value == "200"
+        for wrong in ("100", "many", ""):
+            field.value = wrong
+            await pilot.press("enter")
+            assert "above 100" in str(dialog.query_one("#error", Static).render())
+        field.value = "1_500"
+        await pilot.press("enter")
+        await until(pilot, lambda: "train" in app.visited)
+        screen = app.visited["train"]
+        assert isinstance(screen, TrainingScreen)
+        await until(pilot, lambda: bool(screen.trainers))
+        [trainer] = screen.trainers.values()
+        assert trainer.arguments[-2:] == ("--trainer.max_steps", "1500")
+        trainer.cancel()
+        trainer.process.wait()
+
+
 async def test_unsaved_work_is_asked_about(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,7 +180,7 @@ async def test_unsaved_work_is_asked_about(
         await until(pilot, lambda: isinstance(app.screen, Question))
         assert isinstance(app.screen, Question)
         assert "tiny.toml" in app.screen.text
-        await pilot.press("enter")  # stay
+        await pilot.press("enter")  # Cancel has the focus
         await until(pilot, lambda: not isinstance(app.screen, Question))
         assert app.is_running
 

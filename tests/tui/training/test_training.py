@@ -22,7 +22,6 @@ from tui.shared.follower import SMALL_BYTES
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.shell.dialogs import Question
-from tui.shell.text_question import MoreSteps
 from tui.training.plot_panel import PlotPanel
 from tui.training.run_controls import RunControls
 from tui.training.run_head import RunHead
@@ -230,7 +229,7 @@ async def test_killed_trainer_is_called_lost_and_can_go_on(config: Path) -> None
         assert screen.view.history.started.attempt == 2
 
 
-async def test_finished_run_goes_on_up_to_a_step_that_is_asked_for(workplace: Path) -> None:
+async def test_finished_run_can_be_resumed(workplace: Path) -> None:
     run = make_run(workplace / "r", Shape(steps=100, max_steps=100, state="finished"))
     app = Stay(messages.OpenRun(run.path))
     async with app.run_test(size=SMALL) as pilot:
@@ -238,10 +237,8 @@ async def test_finished_run_goes_on_up_to_a_step_that_is_asked_for(workplace: Pa
         await settle(pilot)
         assert not front(app).query_one("#pause").display
         await pilot.press("f7")
-        await until(pilot, lambda: isinstance(app.screen, MoreSteps))
-        await pilot.press("enter")  # twice as far is offered
         await until(pilot, lambda: bool(app.wanted))
-    assert app.wanted == [messages.ResumeTraining(run.path, ("--trainer.max_steps", "200"))]
+    assert app.wanted == [messages.ResumeTraining(run.path)]
 
 
 async def test_run_goes_on_without_the_workbench_and_is_joined_again(config: Path) -> None:
