@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from simplegpt.cli import nearest
-from simplegpt.config.against_data import data_problems
 from simplegpt.config.layers import DEFAULT, MISSING, Layers, Problem
 from simplegpt.config.schema import OWNED_TRAINER_KEYS, Config, broken_rules
 from simplegpt.config.settings import settings, tables
@@ -28,7 +27,7 @@ def validated(layers: Layers) -> tuple[Config | None, list[Problem]]:
         config = None
         locations = {_key_of(item["loc"]): item["type"] for item in error.errors() if item["loc"]}
         problems += [_field_problem(key, kind, layers) for key, kind in locations.items()]
-    wrong = _wrong_keys(problems)
+    wrong = invalid_keys(problems)
     for broken in broken_rules(layers.filled(wrong), wrong):
         elsewhere = _others(broken.keys, layers)
         message = broken.message + elsewhere
@@ -36,21 +35,7 @@ def validated(layers: Layers) -> tuple[Config | None, list[Problem]]:
     return config, problems
 
 
-def file_problems(layers: Layers, problems: Iterable[Problem], *, scan: bool) -> list[Problem]:
-    """What shows only in the token files; what is wrong already is not judged again."""
-    wrong = _wrong_keys(problems)
-    found = data_problems(layers.filled(wrong), wrong, scan=scan)
-    return [
-        Problem(keys, message, _given(keys, layers), layers.origin_of(keys))
-        for keys, message in found
-    ]
-
-
-def _given(keys: tuple[str, ...], layers: Layers) -> Any:
-    return layers.flat()[keys[0]] if len(keys) == 1 else MISSING
-
-
-def _wrong_keys(problems: Iterable[Problem]) -> frozenset[str]:
+def invalid_keys(problems: Iterable[Problem]) -> frozenset[str]:
     """The keys of `problems`, and those of a table that is wrong as a whole."""
     wrong = {key for problem in problems for key in problem.keys}
     return frozenset(wrong | {key for key, one in settings().items() if one.table in wrong})

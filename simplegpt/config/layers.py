@@ -48,6 +48,8 @@ class Problem:
     """What is allowed, with the nearest right name where one is near."""
     value: Any = field(default=MISSING, compare=False)
     origin: Origin = DEFAULT
+    hint: str = ""
+    """How to fix it on a command line."""
 
     @property
     def has_value(self) -> bool:
@@ -56,7 +58,8 @@ class Problem:
     def __str__(self) -> str:
         given = f" = {_shortened(literal(self.value))}" if self.has_value else ""
         subject = f"{', '.join(self.keys)}{given}: " if self.keys else ""
-        return f"{self.origin}: {subject}{self.message}"
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.origin}: {subject}{self.message}{hint}"
 
 
 class Layers:

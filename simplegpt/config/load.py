@@ -4,7 +4,7 @@
 `inspect` is for a form: it never raises, and is quick enough for every key stroke.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,9 @@ from typing import Any
 import tomli_w
 
 from simplegpt.cli import UserError
-from simplegpt.config.check import file_problems, reading_order, validated
+from simplegpt.config.check import invalid_keys, reading_order, validated
 from simplegpt.config.edit import edit
-from simplegpt.config.layers import DEFAULT, Layers, Origin, Overrides, Problem
+from simplegpt.config.layers import DEFAULT, MISSING, Layers, Origin, Overrides, Problem
 from simplegpt.config.schema import Config
 from simplegpt.config.settings import toml_value
 
@@ -55,19 +55,37 @@ class Inspection:
     problems: tuple[Problem, ...]
     config: Config | None
     """None while there are problems."""
+    is_complete: bool
+    """False where a file could not be read or parsed: its values are not here."""
+
+    @property
+    def invalid_keys(self) -> frozenset[str]:
+        """The keys that the problems are about, and those of a table that is wrong as a whole."""
+        return invalid_keys(self.problems)
+
+    def problem(self, keys: tuple[str, ...], message: str, hint: str = "") -> Problem:
+        """A problem with `keys`, in the place that the user is most likely to edit."""
+        origins = [self.origins[key] for key in keys]
+        ranks = ("override", "file", "include", "default")
+        origin = min(origins, key=lambda one: ranks.index(one.kind))
+        value = self.values[keys[0]] if len(keys) == 1 else MISSING
+        return Problem(keys, message, value, origin, hint)
 
 
-def load(path: str | Path, overrides: Overrides = (), *, check_files: bool = True) -> Config:
+Check = Callable[[Inspection], list[Problem]]
+"""Finds problems that do not show in the config alone, such as `data.tokens.check_config`."""
+
+
+def load(path: str | Path, overrides: Overrides = (), check: Check | None = None) -> Config:
     """The config of the file at `path` with its includes and `overrides`.
 
-    Raises `ConfigError`. `check_files` also looks at the token files that it names, whole.
+    Raises `ConfigError` with all problems, those that `check` finds included.
     """
-    layers = Layers()
-    layers.read_file(Path(path))
-    layers.override(overrides)
-    inspection = _judged(layers, check_files, scan=True)
-    if inspection.config is None:
-        raise ConfigError(inspection.problems)
+    inspection = inspect(Path(path), overrides)
+    found = check(inspection) if check else []
+    problems = sorted([*inspection.problems, *found], key=reading_order)
+    if problems or inspection.config is None:
+        raise ConfigError(problems)
     return inspection.config
 
 
@@ -76,32 +94,23 @@ def inspect(
     edits: Overrides = (),
     *,
     path: Path | None = None,
-    check_files: bool = True,
 ) -> Inspection:
-    """Judge a file, or the text (a `str`) of a file that is or will be at `path`; never raises.
-
-    Token files are judged by their sidecars, so that it stays quick.
-    """
+    """Judge a file, or the text (a `str`) of a file that is or will be at `path`; never raises."""
     layers = Layers()
     if isinstance(source, Path):
         layers.read_file(source)
     else:
         layers.read_text(source, path or Path("config.toml"))
     layers.override(edits)
-    return _judged(layers, check_files, scan=False)
-
-
-def _judged(layers: Layers, check_files: bool, *, scan: bool) -> Inspection:
     config, problems = validated(layers)
     problems = [*layers.problems, *problems]
-    if check_files and not layers.unread:
-        problems += file_problems(layers, problems, scan=scan)
     return Inspection(
         values=layers.flat(),
         origins=layers.all_origins(),
         tables_on=layers.tables_on(),
         problems=tuple(sorted(problems, key=reading_order)),
         config=None if problems else config,
+        is_complete=not layers.unread,
     )
 
 

@@ -12,7 +12,7 @@ import fcntl
 import glob
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,10 +23,13 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simplegpt.cli import UserError, nearest
+from simplegpt.config.load import Inspection, Problem
+from simplegpt.data.tokenizer import is_same_vocabulary, tokenizer_names
 from simplegpt.files import write_atomically
 
 DType = Literal["uint16", "uint32"]
 _SCAN = 1 << 22  # tokens read at a time by max_id: 16 MB
+_QUICK_SCAN = 1 << 20  # tokens of a file without a sidecar that max_id reads at once
 
 
 class TokenFileInfo(BaseModel):
@@ -222,6 +225,58 @@ class TokenWriter:
             else:
                 reason = error.strerror or str(error)
             raise UserError(f"{self.path} cannot be written: {reason}") from None
+
+
+def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
+    """What a config does not fit in the token files that it names, and an unknown tokenizer.
+
+    Invalid keys are not checked again. `scan` reads a large file without a sidecar whole, to find
+    its largest id.
+    """
+    invalid, values = set(inspection.invalid_keys), inspection.values
+    problems: list[Problem] = []
+    if not inspection.is_complete:
+        return problems
+    tokenizer, names = values["tokenizer_name"], tokenizer_names()
+    if "tokenizer_name" not in invalid and tokenizer not in names:
+        invalid.add("tokenizer_name")
+        message = f"unknown tokenizer{nearest(tokenizer, names)} (there are {', '.join(names)})"
+        problems.append(inspection.problem(("tokenizer_name",), message))
+    for key in ("data.train_fpath", "data.val_fpath"):
+        if key in invalid:
+            continue
+        try:
+            tokens = open_tokens(values[key])
+        except UserError as error:
+            is_there = Path(values[key]).exists()
+            hint = "" if is_there else "python -m simplegpt.data makes token files"
+            problems.append(inspection.problem((key,), str(error), hint))
+            continue
+        problems += [
+            inspection.problem((misfit, key), message)
+            for misfit, message in _misfits(values, invalid, values[key], tokens, scan=scan)
+        ]
+    return problems
+
+
+def _misfits(
+    values: Mapping[str, Any], invalid: Set[str], spec: str, tokens: Tokens, *, scan: bool
+) -> Iterator[tuple[str, str]]:
+    """The valid keys of a config that do not fit a token file, each with a message."""
+    if "model.n_vocab" not in invalid:
+        n_vocab = values["model.n_vocab"]
+        is_known = scan or tokens.tokenizer or len(tokens) <= _QUICK_SCAN
+        if is_known and (largest := tokens.max_id()) >= n_vocab:
+            message = f"n_vocab ({n_vocab}) must be above {spec}'s largest id ({largest})"
+            yield "model.n_vocab", message
+    if "tokenizer_name" not in invalid and tokens.tokenizer:
+        wanted, made_by = values["tokenizer_name"], tokens.tokenizer
+        if not is_same_vocabulary(made_by, wanted):
+            yield "tokenizer_name", f'must be "{made_by}", which made {spec}, not "{wanted}"'
+    if "data.seq_len" not in invalid and len(tokens) <= values["data.seq_len"]:
+        needed = values["data.seq_len"] + 1
+        message = f"{spec} has {len(tokens)} tokens, and one window needs seq_len + 1 = {needed}"
+        yield "data.seq_len", message
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:

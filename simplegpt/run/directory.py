@@ -115,7 +115,7 @@ class RunDirectory:
         events = skim(self.events, tail_bytes=64_000, samples=0)
         systems = [event for event in events if isinstance(event, System)]
         try:
-            config = config_file.load(self.config, check_files=False)
+            config = config_file.load(self.config)
         except UserError:
             config = None
         return crashed(config, systems[-1] if systems else None, status.step, exit_code)

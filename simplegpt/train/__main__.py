@@ -9,6 +9,7 @@ All mistakes are told before torch is imported and before anything is written.
 import fcntl
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -16,7 +17,7 @@ from simplegpt.cli import UserError, run_command
 from simplegpt.config import load as config_file
 from simplegpt.config.options import CommandParser, add_config_options
 from simplegpt.config.schema import Config
-from simplegpt.data.tokens import open_tokens
+from simplegpt.data.tokens import check_config, open_tokens
 from simplegpt.files import first_free_path
 from simplegpt.run.checkpoints import read_info
 from simplegpt.run.directory import RunDirectory, find_runs
@@ -64,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = arguments.config or RunDirectory(arguments.resume).config
     if arguments.config is None and not source.exists():
         raise UserError(f"no run to resume at {arguments.resume}{_runs_nearby()}")
-    config = config_file.load(source, arguments.overrides, check_files=not arguments.plan)
+    check = None if arguments.plan else partial(check_config, scan=True)
+    config = config_file.load(source, arguments.overrides, check)
     if arguments.plan:
         print(describe(plan(config, n_train_tokens=_n_train_tokens(config))))
         return 0
@@ -127,7 +129,7 @@ def _check_resumable(run: RunDirectory, config: Config) -> None:
         raise UserError(f"no run to resume at {run.path}{_runs_nearby()}")
     if not run.last_checkpoint.exists():
         raise UserError(f"the run at {run.path} has no checkpoint to resume from\n{_another(run)}")
-    stored = config_file.load(run.config, check_files=False)
+    stored = config_file.load(run.config)
     differences = _differences(stored, config)
     if differences:
         told = "\n  ".join(differences)

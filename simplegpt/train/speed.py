@@ -61,7 +61,7 @@ def _measured_speed(run: RunDirectory) -> MeasuredSpeed | None:
     if not rates:
         return None
     try:
-        config = config_file.load(run.config, check_files=False)
+        config = config_file.load(run.config)
     except UserError:
         return None
     per_token = flops_per_token(config.model, config.data.seq_len)

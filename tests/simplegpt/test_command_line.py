@@ -57,7 +57,7 @@ def test_overrides_come_in_their_order_and_load(tmp_path: Path) -> None:
         ("optimization.end_lr", "1e-5"),
         ("seed", "7"),
     ]
-    config = load(path, arguments.overrides, check_files=False)
+    config = load(path, arguments.overrides)
     assert (config.model.n_embd, config.seed) == (96, 7)
     assert config.wandb is not None
 

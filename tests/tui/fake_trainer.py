@@ -36,7 +36,7 @@ def main() -> int:
     if resume:
         run = RunDirectory(sys.argv[sys.argv.index("--resume") + 1])
     else:
-        run = RunDirectory(config_file.load(sys.argv[1], check_files=False).output_dir)
+        run = RunDirectory(config_file.load(sys.argv[1]).output_dir)
     run.create()
     return Fake(run, behaviour).train(resume)
 

@@ -38,7 +38,7 @@ class ConfigDocument:
         self.is_new = is_new
         self.saved_text = text
         """What the file holds, as far as we know."""
-        self.saved = inspect(text, path=self.path, check_files=False)
+        self.saved = inspect(text, path=self.path)
         self._understood = self.saved
         self._literals: dict[str, str] = {}
         self._changed: frozenset[str] | None = None
@@ -101,7 +101,7 @@ class ConfigDocument:
 
     def _switch(self, table: str, on: bool) -> str | None:
         """The literal that switches a table; None where leaving it out does."""
-        without = inspect(edit(self._text, {table: None}), path=self.path, check_files=False)
+        without = inspect(edit(self._text, {table: None}), path=self.path)
         if (table in without.tables_on) == on:
             return None
         return "{}" if on else "false"
@@ -123,7 +123,7 @@ class ConfigDocument:
             if value is None or key in saved or key not in settings():
                 continue
             without = edit(text, {key: None})
-            found = inspect(without, path=self.path, check_files=False)
+            found = inspect(without, path=self.path)
             is_on = settings()[key].table in found.tables_on
             if is_on and literal(found.values[key]) == value:
                 text = without
@@ -179,7 +179,7 @@ class ConfigDocument:
 
     def _set(self, text: str) -> None:
         self._text = text
-        found = inspect(text, path=self.path, check_files=False)
+        found = inspect(text, path=self.path)
         self._inspection = found
         self._changed = None
         if not self.has_syntax_error:
@@ -289,7 +289,7 @@ class ConfigDocument:
     def known_on_disk(self, text: str) -> None:
         """The file holds `text` now, and the next save shall replace it."""
         self.saved_text = text
-        self.saved = inspect(text, path=self.path, check_files=False)
+        self.saved = inspect(text, path=self.path)
         self._changed = None
 
     def take_from_disk(self, text: str, *, merge: bool) -> None:

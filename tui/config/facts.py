@@ -37,9 +37,8 @@ class DataFacts:
     text: str
     path: Path
     inspection: Inspection
-    """With what shows only in the token files."""
     problems: tuple[Problem, ...]
-    """Only those."""
+    """What shows only in the token files."""
     n_train_tokens: int | None
     n_val_tokens: int | None
 
@@ -65,9 +64,10 @@ class Consequences:
 
 def look_at_data(text: str, path: Path) -> DataFacts:
     """Judge `text` with the token files that it names."""
+    from simplegpt.data.tokens import check_config  # numpy
+
     inspection = inspect(text, path=path)
-    quick = inspect(text, path=path, check_files=False).problems
-    problems = tuple(one for one in inspection.problems if one not in quick)
+    problems = tuple(check_config(inspection, scan=False))
     counts = [_count(inspection.values[key]) for key in ("data.train_fpath", "data.val_fpath")]
     return DataFacts(text, path, inspection, problems, *counts)
 

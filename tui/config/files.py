@@ -231,7 +231,7 @@ class ConfigFiles(WorkbenchScreen):
         """Start a training of this config: whole, saved, and into a directory of its own."""
         document = self.document
         facts = await asyncio.to_thread(look_at_data, document.text, document.path)
-        problems = facts.inspection.problems
+        problems = (*facts.inspection.problems, *facts.problems)
         if problems:
             said = "\n".join(f"{', '.join(one.keys) or one.origin}: {one.message}"
                              for one in problems[:3])  # fmt: skip

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from simplegpt.config.against_data import HOW_TO_MAKE
 from simplegpt.config.load import Origin, Problem
 from simplegpt.config.settings import Setting, settings, tables
 from tui.config.document import ConfigDocument
@@ -48,8 +47,8 @@ def field_states(document: ConfigDocument, problems: Iterable[Problem]) -> Mappi
     told: dict[str, str] = {}
     for problem in problems:
         for key in problem.keys:
-            message = problem.message.replace(HOW_TO_MAKE, " (F3 Data makes one)")
-            told.setdefault(key, message)
+            hint = " (F3 Data makes one)" if problem.hint else ""
+            told.setdefault(key, problem.message + hint)
     enabled = not document.has_syntax_error
     return {
         key: FieldState(

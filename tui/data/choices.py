@@ -112,7 +112,7 @@ def fitting_config(root: Path, work: Work, n_vocab: int, *, has_gpu: bool) -> Fi
         name = "shakespeare_char.toml" if n_vocab <= 256 else "shakespeare.toml"
     own = root / "configs" / name
     template = own if own.is_file() else config_folder() / name
-    known = inspect(template, check_files=False).values
+    known = inspect(template).values
     wanted: dict[str, Any] = {
         "tokenizer_name": work.tokenizer,
         "data.train_fpath": _relative(work.train_file, root),

@@ -102,4 +102,4 @@ def output_directory(config: Path, overrides: tuple[str, ...]) -> Path:
     parser = CommandParser(prog="python -m simplegpt.train", add_help=False)
     add_config_options(parser)
     given = parser.parse_args(list(overrides)).overrides
-    return config_file.load(config, given, check_files=False).output_dir.absolute()
+    return config_file.load(config, given).output_dir.absolute()

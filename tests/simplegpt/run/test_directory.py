@@ -123,7 +123,7 @@ def test_rename_keeps_what_is_inside_and_sets_output_dir(tmp_path: Path) -> None
     assert renamed.path == tmp_path / "b"
     assert not run.path.exists()
     assert renamed.last_checkpoint.exists()
-    assert load(renamed.config, check_files=False).output_dir == tmp_path / "b"
+    assert load(renamed.config).output_dir == tmp_path / "b"
     assert "# here" in renamed.config.read_text()
 
 

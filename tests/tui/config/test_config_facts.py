@@ -24,7 +24,7 @@ def test_the_speed_of_earlier_runs_on_this_machine_is_found(workplace: Path) -> 
     machine = look_at_machine(workplace)
     assert machine.cpu_memory > 2**28
     (speed,) = machine.speeds
-    config = load(workplace / "models/first/config.toml", check_files=False)
+    config = load(workplace / "models/first/config.toml")
     assert speed.run == "first"
     assert speed.flops_per_token == flops_per_token(config.model, config.data.seq_len)
     assert speed.flops_per_second > speed.flops_per_token
@@ -34,11 +34,11 @@ def test_a_gpu_is_counted_only_where_the_config_does_not_say_cpu(workplace: Path
     path = make_project(workplace)
     speeds = (MeasuredSpeed("a", 10**7, 1e9, "cpu"), MeasuredSpeed("b", 10**7, 1e13, "gpu"))
     machine = Machine(80 * 2**30, MACHINE.memory, 2, "H100", speeds)
-    on_gpu = consequences(load(path, check_files=False), None, machine)
+    on_gpu = consequences(load(path), None, machine)
     assert (on_gpu.device_name, on_gpu.memory_there_is) == ("H100", 80 * 2**30)
     assert on_gpu.plan.devices == 2
     assert on_gpu.speed == speeds[1]
-    config = load(path, {"trainer.accelerator": "cpu"}, check_files=False)
+    config = load(path, {"trainer.accelerator": "cpu"})
     on_cpu = consequences(config, None, machine)
     assert (on_cpu.device_name, on_cpu.memory_there_is) == ("CPU", MACHINE.memory)
     assert on_cpu.speed == speeds[0]
