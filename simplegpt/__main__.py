@@ -32,6 +32,8 @@ def main(words: Sequence[str] | None = None) -> int | None:
         )
     sys.argv = [f"simplegpt {name}", *rest]  # so that its help shows how it was called
     module = importlib.import_module(f"simplegpt.{name}")
+    if hasattr(module, "__path__"):  # a package, which python -m runs by its __main__ too
+        module = importlib.import_module(f"simplegpt.{name}.__main__")
     code: int | None = module.main(rest)
     return code
 

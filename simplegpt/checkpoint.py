@@ -1,15 +1,16 @@
-"""Checkpoints: what they hold, where they are, and a model out of one.
+"""Models on disk: find one by name or path, read it, start a training from its weights.
 
 A checkpoint is a Lightning file: the network's weights under ``state_dict`` (``gpt.…``), the run's
-config as plain data under ``hyper_parameters`` (its shape and tokenizer travel inside), and under
-``simplegpt`` what Lightning does not keep: the format's version and the validation loss. Reading
-one imports no lightning and runs no code from the file.
+config as plain data under ``hyper_parameters`` (it includes the model's shape and tokenizer), and
+under ``simplegpt`` what Lightning has no place for: the format's version and the validation loss.
+Reading one imports no lightning and runs no code from the file.
 """
 
+import difflib
 import os
 import pathlib
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,27 +21,29 @@ from torch import Tensor
 
 from simplegpt.cli import UserError, nearest
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
-from simplegpt.gpt2 import find_folder, load_folder
+from simplegpt.gpt2.folder import Progress, load_folder, no_progress
+from simplegpt.gpt2.hub import find_folder
 from simplegpt.model import GPT
 
-Progress = Callable[[float, str], None]
 SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
+# The original simpleGPT's hyper-parameters hold paths; the second name is Python 3.13's.
+PATH_TYPES = ("pathlib.PosixPath", "pathlib._local.PosixPath")
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that is ready to speak."""
+    """A model ready for inference."""
 
     gpt: GPT
     """In eval mode."""
     tokenizer_name: str | None
-    """None: no tokenizer fits the vocabulary."""
+    """None: no known tokenizer has its vocabulary."""
     source: Path
     """The checkpoint or folder that it was read from."""
     step: int | None = None
-    """Optimizer steps it was trained for, where known."""
+    """Optimizer steps it was trained for, if known."""
     val_loss: float | None = None
-    """Its validation loss, where known."""
+    """Its validation loss, if known."""
 
     @property
     def config(self) -> ModelConfig:
@@ -52,13 +55,13 @@ def load_model(
     name_or_path: str,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    progress: Progress = lambda share, message: None,
+    progress: Progress = no_progress,
 ) -> LoadedModel:
-    """The model at `name_or_path`, on `device` and with weights of `dtype`.
+    """Load the model `name_or_path` onto `device`, with weights of `dtype`.
 
-    That is a checkpoint, a run's directory (its last checkpoint), a folder of Hugging Face's
-    GPT-2, or the name of one on the hub. Raises UserError where there is none that can be read.
-    `progress` is called with the share that is done and what is being done.
+    It is a checkpoint, a run's directory (its last checkpoint), a folder of a GPT-2 in Hugging
+    Face's format, or the name of one on the hub. `progress` is called with the share that is done
+    and the current activity. Raises UserError if there is no such model or it cannot be read.
     """
     path = find_model(name_or_path, progress)
     progress(0.05, f"reading {path}")
@@ -72,36 +75,60 @@ def load_model(
     return loaded
 
 
-def find_model(name_or_path: str, progress: Progress = lambda share, message: None) -> Path:
-    """The checkpoint, or the folder of Hugging Face's, that `name_or_path` means.
+@torch.no_grad()
+def load_initial_weights(gpt: GPT, name_or_path: str) -> None:
+    """Start `gpt` from the weights of the model `name_or_path` (``init_from``).
+
+    A shorter context takes the first positions, a larger vocabulary keeps `gpt`'s own rows for the
+    additional ids. Raises UserError listing every other difference in shape.
+    """
+    source = load_model(name_or_path).gpt
+    own, other = gpt.config, source.config
+    problems = [
+        f"model.{name}: {name_or_path} has {getattr(other, name)!r}, "
+        f"the config {getattr(own, name)!r}"
+        for name in ("n_embd", "n_head", "n_layer", "bias", "activation")
+        if getattr(other, name) != getattr(own, name)
+    ]
+    if own.n_ctx > other.n_ctx:
+        problems.append(f"model.n_ctx ({own.n_ctx}) must be ≤ {other.n_ctx}")
+    if own.n_vocab < other.n_vocab:
+        problems.append(f"model.n_vocab ({own.n_vocab}) must be ≥ {other.n_vocab}")
+    if problems:
+        raise UserError("init_from does not fit [model]:\n  " + "\n  ".join(problems))
+    weights = source.state_dict()
+    for name, target in gpt.state_dict().items():
+        rows = min(len(target), len(weights[name]))
+        target[:rows] = weights[name][:rows]
+
+
+def find_model(name_or_path: str, progress: Progress = no_progress) -> Path:
+    """Return the checkpoint or the Hugging Face folder that `name_or_path` names.
 
     A hub name is downloaded, unless a file or folder has that name. Raises UserError.
     """
     path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 - Path's own raises for no home
     if path.is_dir():
-        if (path / "config.json").exists():
-            return path
-        return find_checkpoint(path)
+        return path if (path / "config.json").exists() else find_checkpoint(path)
     if path.exists():
         return path
     is_name = name_or_path.count("/") <= 1 and not name_or_path.startswith(("/", ".", "~"))
-    known_folder = "/" in name_or_path and path.parent.exists()
-    if not name_or_path or not is_name or known_folder or path.suffix in SUFFIXES:
-        raise UserError(f"there is no model at '{name_or_path}'{nearest_path(path)}")
+    is_in_folder = "/" in name_or_path and path.parent.exists()
+    if not name_or_path or not is_name or is_in_folder or path.suffix in SUFFIXES:
+        raise UserError(f"no model at '{name_or_path}'{nearest_path(path)}")
     try:
         return find_folder(name_or_path, progress)
     except UserError as error:
         if name_or_path in PRETRAINED_NAMES:
             raise
-        near = nearest(name_or_path, PRETRAINED_NAMES) or nearest_path(path)
-        message = f"there is no file or folder '{name_or_path}', and {error}{near}"
-        raise UserError(message) from error
+        hint = nearest(name_or_path, PRETRAINED_NAMES) or nearest_path(path)
+        raise UserError(f"no file or folder '{name_or_path}', and {error}{hint}") from error
 
 
 def find_checkpoint(folder: Path) -> Path:
-    """The checkpoint of a run's directory (or its ``ckpts``): the last, else the newest.
+    """Return the checkpoint of a run's directory (or of its ``ckpts``): the last, else the newest.
 
-    Raises UserError where it has none.
+    Raises UserError if it has none.
     """
     for place in (folder / "ckpts", folder):
         if (place / "last.ckpt").is_file():
@@ -109,79 +136,79 @@ def find_checkpoint(folder: Path) -> Path:
         found = sorted(place.glob("*.ckpt"), key=lambda file: file.stat().st_mtime)
         if found:
             return found[-1]
-    below = sorted(child.name for child in folder.iterdir() if (child / "ckpts").is_dir())
-    hint = f"; there are runs in it: {', '.join(below[:5])}" if below else ""
+    runs = sorted(child.name for child in folder.iterdir() if (child / "ckpts").is_dir())
+    hint = f"; it contains runs: {', '.join(runs[:5])}" if runs else ""
     raise UserError(
-        f"there is no model in {folder}: neither a checkpoint (ckpts/last.ckpt) nor a config.json "
-        f"with weights{hint}"
+        f"no model in {folder}: expected a checkpoint (ckpts/last.ckpt), or config.json and "
+        f"weights{hint}"
     )
 
 
 def nearest_path(path: Path) -> str:
-    """What is there with the name nearest to the first part of `path` that is not: a hint."""
-    missing = path
-    while not missing.parent.exists():
-        missing = missing.parent
+    """``"; did you mean 'x'?"`` for the existing path nearest to `path`, or ``""``."""
+    while not path.parent.exists():
+        path = path.parent
     try:
-        names = [entry.name for entry in missing.parent.iterdir()]
+        names = [entry.name for entry in path.parent.iterdir()]
     except OSError:
         return ""
-    near = nearest(missing.name, names)
-    if not near:
-        return ""
-    name = near.removeprefix("; did you mean '").removesuffix("'?")
-    return f"; did you mean '{missing.parent / name}'?"
+    matches = difflib.get_close_matches(path.name, names, n=1)
+    return f"; did you mean '{path.parent / matches[0]}'?" if matches else ""
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """All that the checkpoint at `path` holds, its tensors on the CPU and mapped from the file.
+    """Read the contents of the checkpoint at `path`, its tensors mapped from the file on the CPU.
 
     Only plain data and tensors are read: a file that would run code is refused. Raises UserError.
     """
     try:
-        # The original simpleGPT's hyper-parameters hold paths: strings in another coat.
         paths = [(pathlib.PurePosixPath, name) for name in PATH_TYPES]
         with torch.serialization.safe_globals(paths):  # type: ignore[arg-type]
             values = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} is no checkpoint, or holds more than plain data and tensors: it is not "
-            "opened, since that could run code"
+            f"{path} is not a checkpoint, or has more than plain data and tensors: it could run "
+            "code and was not opened"
         ) from error
     except PermissionError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+        raise UserError(f"cannot read {path}: {error.strerror}") from error
     except (OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError) as error:
-        raise UserError(f"{path} is no checkpoint, or is damaged or cut short") from error
+        raise UserError(f"{path} is not a checkpoint, or is damaged or truncated") from error
     keys = ("state_dict", "hyper_parameters")
     if not isinstance(values, dict) or not all(isinstance(values.get(key), dict) for key in keys):
-        raise UserError(f"{path} is no checkpoint of a run: it has no {' and '.join(keys)}")
+        raise UserError(f"{path} is not a run's checkpoint: expected {' and '.join(keys)}")
     return values
 
 
-PATH_TYPES = ("pathlib.PosixPath", "pathlib._local.PosixPath")  # the latter since Python 3.13
-
-
 def from_checkpoint(values: Mapping[str, Any], path: Path) -> LoadedModel:
-    """The model of what `read_checkpoint` gave. Raises UserError where it does not fit together."""
-    hyper_parameters, state = values["hyper_parameters"], values["state_dict"]
-    own = values.get("simplegpt") or {}
+    """Build the model from the contents of the checkpoint at `path`.
+
+    Raises UserError if they are inconsistent.
+    """
+    hyper_parameters = values["hyper_parameters"]
     try:
-        # Before there was a choice, the activation was the exact GELU.
+        # The original simpleGPT has no such setting, and always the exact GELU.
         shape = {"activation": "gelu"} | dict(hyper_parameters.get("model") or {})
-        gpt = GPT.from_state_dict(ModelConfig.model_validate(shape), network_state(state))
+        config = ModelConfig.model_validate(shape)
+        gpt = GPT.from_state_dict(config, network_state(values["state_dict"]))
     except ValidationError as error:
-        wrong = ", ".join(f"model.{item['loc'][0]}: {item['msg']}" for item in error.errors()[:3])
-        raise UserError(f"{path} is no checkpoint of a GPT ({wrong})") from error
+        problems = [f"model.{item['loc'][0]}: {item['msg']}" for item in error.errors()[:3]]
+        raise UserError(f"{path} is not a GPT's checkpoint: {', '.join(problems)}") from error
     except ValueError as error:
-        raise UserError(f"{path} does not hold the network that it describes: {error}") from error
-    tokenizer_name = hyper_parameters.get("tokenizer_name")
-    return LoadedModel(gpt, tokenizer_name, path, values.get("global_step"), own.get("val_loss"))
+        raise UserError(f"{path}: weights and config do not match: {error}") from error
+    return LoadedModel(
+        gpt,
+        tokenizer_name=hyper_parameters.get("tokenizer_name"),
+        source=path,
+        step=values.get("global_step"),
+        val_loss=(values.get("simplegpt") or {}).get("val_loss"),
+    )
 
 
 def network_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's tensors of a LightningModule's `state`, copied out of the mapped file.
+    """Return the network's tensors of a LightningModule's `state`, copied from the mapped file.
 
-    Drops the prefixes of the module (``gpt.``) and of a compiled network (``_orig_mod.``).
+    Removes the prefixes of the module (``gpt.``) and of a compiled network (``_orig_mod.``).
     """
     named = {}
     for name, tensor in state.items():

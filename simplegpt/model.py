@@ -1,12 +1,14 @@
 """The GPT and its key/value cache.
 
 Exactly GPT-2 (Radford et al. 2019): pre-norm blocks, learned positions, the tanh form of GELU,
-biases everywhere, and an output layer that is the token embedding itself. Shapes are written with
-the letters b (batch), s (sequence), e (n_embd), h (heads), d (width of a head), v (vocabulary).
+biases everywhere, and an output layer that shares its weight with the token embedding. Shapes are
+written with the letters b (batch), s (sequence), e (n_embd), h (heads), d (width of a head),
+v (vocabulary).
 """
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -16,70 +18,65 @@ from torch.utils.checkpoint import checkpoint
 
 from simplegpt.config.schema import ModelConfig
 
-# Logits of the loss that may be alive at once: 2^28 fp32 values are 1 GiB, and as much again for
-# their gradient. A larger batch is cut into chunks whose logits are computed again backward.
+# Limit on the logits of a loss that are in memory at once: 2^28 fp32 values are 1 GiB, and as much
+# again for their gradient. Beyond it the loss is computed in chunks, recomputed in the backward.
 MOST_LOGITS = 2**28
 
 
 class GPT(nn.Module):
-    """A GPT of the shape `config`; `dropout_p` acts in training mode only."""
+    """A GPT of the shape `config`; `dropout_p` applies in training mode only."""
 
     def __init__(self, config: ModelConfig, dropout_p: float = 0.0) -> None:
         super().__init__()
         self.config = config
-        self.wte = nn.Embedding(config.n_vocab, config.n_embd)
+        self.wte = TokenEmbedding(config.n_vocab, config.n_embd)
         self.wpe = nn.Embedding(config.n_ctx, config.n_embd)
-        self.embd_dropout = Dropout(dropout_p)
-        self.h = nn.ModuleList(Block(config, dropout_p) for _ in range(config.n_layer))
+        self.embd_dropout = nn.Dropout(dropout_p)
+        self.h = nn.ModuleList(Block(config, layer, dropout_p) for layer in range(config.n_layer))
         self.ln_f = nn.LayerNorm(config.n_embd, bias=config.bias)
-        self.output: nn.Module | None = None  # wte in a faster form: see simplegpt.inference.cpu
-        self.initialise()
+        self.init_weights()
 
     def forward(
         self, ids: Tensor, targets: Tensor | None = None, *, cache: "Cache | None" = None
     ) -> Tensor:
-        """Logits ``[b, s, v]`` of the token after each of `ids` ``[b, s]``.
+        """Return the logits ``[b, s, v]`` of the token after each of `ids` ``[b, s]``.
 
-        With `targets` ``[b, s]``, their mean cross-entropy instead: a scalar. With `cache`, the
-        ids follow the tokens that it holds, and are added to it.
+        With `targets` ``[b, s]``, return their mean cross-entropy instead, a scalar; negative
+        targets are ignored. With `cache`, `ids` continue the tokens that it holds and are added
+        to it.
         """
         x = self.hidden(ids, cache)
-        return self.logits(x) if targets is None else self.cross_entropy(x, targets)
+        return self.wte.logits(x) if targets is None else self.cross_entropy(x, targets)
 
     def loss(self, ids: Tensor) -> Tensor:
         """Mean cross-entropy of each token of `ids` ``[b, s + 1]`` but the first: a scalar."""
         loss: Tensor = self(ids[:, :-1], ids[:, 1:])
         return loss
 
+    def next_logits(self, ids: Tensor, cache: "Cache | None" = None) -> Tensor:
+        """Return the logits ``[b, v]`` of the token after the last of `ids` ``[b, s]``."""
+        return self.wte.logits(self.hidden(ids, cache)[:, -1])
+
     def hidden(self, ids: Tensor, cache: "Cache | None" = None) -> Tensor:
-        """What the output layer sees, ``[b, s, e]``: `forward` without it."""
+        """Return the input of the output layer, ``[b, s, e]``."""
         if cache is None:
             positions = torch.arange(ids.shape[1], device=ids.device)
         else:
-            positions = cache.begin(ids.shape[1])
+            positions = cache.extend(ids.shape[1])
         x = self.embd_dropout(self.wte(ids) + self.wpe(positions))
-        for layer, block in enumerate(self.h):
-            x = block(x, None if cache is None else CacheLayer(cache, layer))
-        if cache is not None:
-            cache.end()
+        for block in self.h:
+            x = block(x, cache)
         normed: Tensor = self.ln_f(x)
         return normed
-
-    def logits(self, x: Tensor) -> Tensor:
-        """The tied output layer: ``[…, e]`` to ``[…, v]``."""
-        if self.output is None:
-            return F.linear(x, self.wte.weight)
-        logits: Tensor = self.output(x)
-        return logits
 
     def cross_entropy(self, x: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy of `targets` ``[b, s]`` given `x` ``[b, s, e]``, in fp32."""
         x, targets = rearrange(x, "b s e -> (b s) e"), rearrange(targets, "b s -> (b s)")
         if targets.numel() * self.config.n_vocab <= MOST_LOGITS:
-            return F.cross_entropy(self.logits(x).float(), targets)
+            return F.cross_entropy(self.wte.logits(x).float(), targets)
 
         def total(x: Tensor, targets: Tensor) -> Tensor:
-            return F.cross_entropy(self.logits(x).float(), targets, reduction="sum")
+            return F.cross_entropy(self.wte.logits(x).float(), targets, reduction="sum")
 
         rows = max(1, MOST_LOGITS // self.config.n_vocab)
         chunks = zip(torch.split(x, rows), torch.split(targets, rows), strict=True)
@@ -87,11 +84,11 @@ class GPT(nn.Module):
         return torch.stack(totals).sum() / (targets >= 0).sum()
 
     @torch.no_grad()
-    def initialise(self) -> None:
-        """GPT-2's random weights: N(0, 0.02), biases zero, and smaller residual projections.
+    def init_weights(self) -> None:
+        """Draw GPT-2's initial weights: N(0, 0.02), biases zero, smaller residual projections.
 
-        Each of the 2 · n_layer residual branches adds its variance to the stream, hence theirs
-        are divided by sqrt(2 · n_layer).
+        The 2 · n_layer residual branches add up their variances, so the weights of their
+        projections are divided by sqrt(2 · n_layer).
         """
         for name, parameter in self.named_parameters():
             if name.endswith("bias"):
@@ -103,22 +100,34 @@ class GPT(nn.Module):
 
     @property
     def n_parameters(self) -> int:
-        """Parameters; the tied output layer is counted once."""
+        """Number of parameters; the tied output layer is counted once."""
         return sum(parameter.numel() for parameter in self.parameters())
+
+    def new_cache(self, batch_size: int = 1, size: int | None = None) -> "Cache":
+        """Return an empty cache on the model's device, in its number format.
+
+        `size` is the number of tokens that fit in a row: by default, and at most, n_ctx.
+        """
+        config, weight = self.config, self.wte.weight
+        size = min(size or config.n_ctx, config.n_ctx)
+        width = config.n_embd // config.n_head
+        shape = (2, config.n_layer, batch_size, config.n_head, size, width)
+        buffer = torch.zeros(shape, device=weight.device, dtype=weight.dtype)
+        return Cache(buffer, torch.zeros(batch_size, dtype=torch.long))
 
     @classmethod
     def from_state_dict(cls, config: ModelConfig, state: Mapping[str, Tensor]) -> "GPT":
-        """A GPT with the tensors of `state` as its weights, taken as they are and in eval mode.
+        """Return a GPT in eval mode whose weights are the tensors of `state` themselves.
 
-        Raises ValueError that says which names and shapes are not those of `config`.
+        Raises ValueError listing the names and shapes that differ from those of `config`.
         """
-        with torch.device("meta"):  # neither memory nor time for weights that are thrown away
+        with torch.device("meta"):  # allocates and draws nothing for weights that are replaced
             gpt = cls(config)
         expected = gpt.state_dict()
         problems = [f"{name} is missing" for name in expected if name not in state]
         problems += [f"{name} is unknown" for name in state if name not in expected]
         problems += [
-            f"{name} is {list(state[name].shape)} and should be {list(tensor.shape)}"
+            f"{name} has shape {list(state[name].shape)}, expected {list(tensor.shape)}"
             for name, tensor in expected.items()
             if name in state and state[name].shape != tensor.shape
         ]
@@ -128,29 +137,27 @@ class GPT(nn.Module):
         gpt.load_state_dict(dict(state), assign=True)
         return gpt.requires_grad_().eval()
 
-    @classmethod
-    def from_pretrained(cls, name_or_path: str) -> "GPT":
-        """A GPT-2 of Hugging Face's, by hub name or local folder, in fp32 on the CPU.
 
-        Raises UserError where there is no such model, or none of GPT-2's names and shapes.
-        """
-        from simplegpt.gpt2 import load_pretrained
+class TokenEmbedding(nn.Embedding):
+    """The token embedding, whose weight is also that of the output layer."""
 
-        return load_pretrained(name_or_path)
+    def logits(self, x: Tensor) -> Tensor:
+        """Apply the output layer: ``[…, e]`` to ``[…, v]``."""
+        return F.linear(x, self.weight)
 
 
 class Block(nn.Module):
-    """A layer: attention and a feed-forward network, each on a residual branch."""
+    """A transformer layer: attention and a feed-forward network, each on a residual branch."""
 
-    def __init__(self, config: ModelConfig, dropout_p: float) -> None:
+    def __init__(self, config: ModelConfig, layer: int, dropout_p: float) -> None:
         super().__init__()
         self.ln_1 = nn.LayerNorm(config.n_embd, bias=config.bias)
-        self.attn = Attention(config, dropout_p)
+        self.attn = Attention(config, layer, dropout_p)
         self.ln_2 = nn.LayerNorm(config.n_embd, bias=config.bias)
         self.mlp = FeedForward(config)
-        self.resid_dropout = Dropout(dropout_p)
+        self.resid_dropout = nn.Dropout(dropout_p)
 
-    def forward(self, x: Tensor, cache: "CacheLayer | None" = None) -> Tensor:
+    def forward(self, x: Tensor, cache: "Cache | None" = None) -> Tensor:
         x = x + self.resid_dropout(self.attn(self.ln_1(x), cache))
         out: Tensor = x + self.resid_dropout(self.mlp(self.ln_2(x)))
         return out
@@ -159,46 +166,31 @@ class Block(nn.Module):
 class Attention(nn.Module):
     """Causal multi-head self-attention."""
 
-    def __init__(self, config: ModelConfig, dropout_p: float) -> None:
+    def __init__(self, config: ModelConfig, layer: int, dropout_p: float) -> None:
         super().__init__()
-        self.n_head = config.n_head
+        self.n_head, self.layer, self.dropout_p = config.n_head, layer, dropout_p
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)
         self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
-        self.attn_dropout = Dropout(dropout_p)
 
-    def forward(self, x: Tensor, cache: "CacheLayer | None" = None) -> Tensor:
+    def forward(self, x: Tensor, cache: "Cache | None" = None) -> Tensor:
         q, k, v = rearrange(self.c_attn(x), "b s (n h d) -> n b h s d", n=3, h=self.n_head)
+        mask = None
         if cache is not None:
-            k, v, mask = cache.append(k, v)
-            causal = mask is None and q.shape[2] > 1
-            out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=causal)
-        elif self.training and self.attn_dropout.p > 0:
-            out = self._with_dropout(q, k, v)
-        else:
-            out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            k, v, mask = cache.update(self.layer, k, v)
+        out = F.scaled_dot_product_attention(
+            q,
+            k,
+            v,
+            attn_mask=mask,
+            is_causal=mask is None and q.shape[2] > 1,
+            dropout_p=self.dropout_p if self.training else 0.0,
+        )
         projected: Tensor = self.c_proj(rearrange(out, "b h s d -> b s (h d)"))
         return projected
 
-    def _with_dropout(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Attention whose probabilities are dropped out, ``[b, h, s, d]``.
-
-        On a CPU, scaled_dot_product_attention leaves its flash path for dropout and draws the
-        mask at ten times the price of `Dropout`: written out, this is 1.5 to 2.5 times faster
-        (16 windows of 256 tokens, 6 heads of 64).
-        """
-        if q.device.type != "cpu":
-            return F.scaled_dot_product_attention(
-                q, k, v, is_causal=True, dropout_p=self.attn_dropout.p
-            )
-        n_seq, width = q.shape[-2:]
-        future = torch.full((n_seq, n_seq), -math.inf, dtype=q.dtype, device=q.device).triu(1)
-        scores = q @ rearrange(k, "b h s d -> b h d s") / math.sqrt(width) + future
-        attention: Tensor = self.attn_dropout(scores.softmax(dim=-1)) @ v
-        return attention
-
 
 class FeedForward(nn.Module):
-    """The position-wise network: four times as wide inside."""
+    """The position-wise network, four times as wide inside."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -211,134 +203,74 @@ class FeedForward(nn.Module):
         return projected
 
 
-class Dropout(nn.Module):
-    """Dropout that is cheap on a CPU.
-
-    There torch's own draws a float for each element, at seven times the price of the eight
-    random bits it is given here. So on a CPU, p is rounded to a multiple of 1/256, and what is
-    kept is divided by the probability that it was really kept with: the expectation is exact.
-    """
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-        self.dropped = min(max(round(p * 256), 1), 255)  # of 256 equally likely bytes
-
-    def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.p == 0:
-            return x
-        if x.device.type != "cpu":
-            return F.dropout(x, self.p)
-        keep = random_bytes(x) >= self.dropped
-        return x * keep.to(x.dtype).mul_(256 / (256 - self.dropped))
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
-
-
-def random_bytes(x: Tensor) -> Tensor:
-    """Uniform random uint8 of the shape of `x`, from torch's global generator, 8 at a draw."""
-    words = torch.randint(-(2**63), 2**63 - 1, ((x.numel() + 7) // 8,), device=x.device)
-    return words.view(torch.uint8)[: x.numel()].view(x.shape)
-
-
+@dataclass
 class Cache:
-    """Keys and values of the tokens read so far, in buffers of a fixed size.
+    """Keys and values of the tokens read so far; made by `GPT.new_cache`.
 
-    Each row has a length of its own, so that texts of different lengths share a batch: row r's
-    next token is written at position ``lengths[r]``, and sees only what row r holds. Gradients do
-    not pass through it: use it under ``torch.no_grad`` or ``torch.inference_mode``.
+    Each row has its own length, so that texts of different lengths share a batch: row r's next
+    token is written at position ``lengths[r]`` and attends only to row r's tokens. No gradients
+    flow through a cache: use it under ``torch.inference_mode``.
     """
 
-    def __init__(
-        self,
-        config: ModelConfig,
-        batch_size: int = 1,
-        size: int | None = None,
-        *,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> None:
-        """`size` is how many tokens fit in a row; by default, and at most, the context."""
-        size = min(size or config.n_ctx, config.n_ctx)
-        width = config.n_embd // config.n_head
-        shape = (2, config.n_layer, batch_size, config.n_head, size, width)
-        self.buffer = torch.zeros(shape, device=device, dtype=dtype)
-        self.lengths = [0] * batch_size
+    buffer: Tensor
+    """Keys and values, ``[2, n_layer, b, h, size, d]``."""
+    lengths: Tensor
+    """Tokens in each row, int64 ``[b]`` on the CPU."""
 
     @property
     def size(self) -> int:
+        """Number of tokens that fit in a row."""
         return self.buffer.shape[4]
 
     def row(self, index: int) -> "Cache":
-        """Row `index` as an empty cache of its own that writes to the same memory.
-
-        Its length is its own: set ``lengths[index]`` when it has been read.
-        """
-        view = object.__new__(Cache)
-        view.buffer, view.lengths = self.buffer[:, :, index : index + 1], [0]
-        return view
+        """Return row `index` as a cache on the same memory: what it reads, this cache holds."""
+        return Cache(self.buffer[:, :, index : index + 1], self.lengths[index : index + 1])
 
     def copy_row(self, source: int, target: int) -> None:
-        """Make row `target` hold what row `source` holds."""
-        n = self.lengths[source]
+        """Overwrite row `target` with row `source`."""
+        n = int(self.lengths[source])
         self.buffer[:, :, target, :, :n] = self.buffer[:, :, source, :, :n]
         self.lengths[target] = n
 
     def keep(self, rows: list[int]) -> None:
-        """Drop all rows but `rows`, in their order."""
-        self.buffer = self.buffer[:, :, rows]
-        self.lengths = [self.lengths[row] for row in rows]
+        """Drop all rows but `rows`, which become rows 0, 1 …"""
+        self.buffer, self.lengths = self.buffer[:, :, rows], self.lengths[rows]
 
-    def begin(self, n_new: int) -> Tensor:
-        """Make room for `n_new` tokens in each row; returns their positions ``[b or 1, s]``.
+    def extend(self, n_new: int) -> Tensor:
+        """Add `n_new` tokens to each row and return their positions ``[b or 1, s]``.
 
-        Raises ValueError where a row has no room for them.
+        Each layer's `update` then fills in their keys and values. Raises ValueError if they do
+        not fit.
         """
-        self._n_new, self._end = n_new, max(self.lengths) + n_new
-        if self._end > self.size:
-            raise ValueError(f"{self._end} tokens do not fit a cache of {self.size}")
-        self._even = len(set(self.lengths)) == 1
-        starts = torch.tensor(self.lengths[:1] if self._even else self.lengths)
+        end = int(self.lengths.max()) + n_new
+        if end > self.size:
+            raise ValueError(f"{end} tokens do not fit into a cache of {self.size}")
+        first = int(self.lengths[0])
+        same_length = bool((self.lengths == first).all())
+        starts = self.lengths[:1] if same_length else self.lengths
         positions = rearrange(starts, "b -> b 1") + torch.arange(n_new)
         self._positions = positions.to(self.buffer.device, non_blocking=True)
-        # One token sees all of an even batch, and a first reading is causal: flash needs no mask.
-        if self._even and (n_new == 1 or self.lengths[0] == 0):
-            self._mask = None
+        self._end, self._new = end, slice(first, end) if same_length else None
+        if same_length and (n_new == 1 or first == 0):
+            self._mask = None  # the case of the flash kernel: everything, or a causal prompt
         else:
-            past = torch.arange(self._end, device=self.buffer.device)
+            past = torch.arange(end, device=self.buffer.device)
             self._mask = past <= rearrange(self._positions, "b s -> b 1 s 1")
+        self.lengths += n_new
         return self._positions
 
-    def append(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Write `k` and `v` ``[b, h, s, d]``; returns all keys and values and their mask.
+    def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Write the new `k` and `v` ``[b, h, s, d]``; return all keys, all values and their mask.
 
-        Under autocast they come in another format than the buffer's, and go back in theirs.
+        The mask is None where each token attends to all tokens up to itself. Under autocast `k`
+        and `v` differ from the buffer in number format, and the result is in theirs.
         """
-        keys, values = self.buffer[0, layer], self.buffer[1, layer]
-        dtype = k.dtype
-        k, v = k.to(keys.dtype), v.to(values.dtype)
-        if self._even:
-            new = slice(self._end - self._n_new, self._end)
-            keys[:, :, new], values[:, :, new] = k, v
+        keys, values = self.buffer[:, layer]
+        if self._new is not None:
+            keys[:, :, self._new], values[:, :, self._new] = k, v
         else:
-            rows = torch.arange(len(self.lengths), device=k.device)[:, None]
-            keys[rows, :, self._positions] = rearrange(k, "b h s d -> b s h d")
-            values[rows, :, self._positions] = rearrange(v, "b h s d -> b s h d")
-        keys, values = keys[:, :, : self._end].to(dtype), values[:, :, : self._end].to(dtype)
-        return keys, values, self._mask
-
-    def end(self) -> None:
-        """The tokens of `begin` are now in every layer."""
-        self.lengths = [length + self._n_new for length in self.lengths]
-
-
-class CacheLayer:
-    """One layer's view of a cache."""
-
-    def __init__(self, cache: Cache, layer: int) -> None:
-        self.cache, self.layer = cache, layer
-
-    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """`Cache.append` for this layer."""
-        return self.cache.append(self.layer, k, v)
+            rows = rearrange(torch.arange(len(k), device=k.device), "b -> b 1")
+            keys[rows, :, self._positions] = rearrange(k, "b h s d -> b s h d").to(keys.dtype)
+            values[rows, :, self._positions] = rearrange(v, "b h s d -> b s h d").to(values.dtype)
+        keys, values = keys[:, :, : self._end], values[:, :, : self._end]
+        return keys.to(k.dtype), values.to(v.dtype), self._mask

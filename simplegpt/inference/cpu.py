@@ -1,46 +1,50 @@
-"""Linear layers for inference on a CPU, where reading the weights is all that takes time.
+"""Linear layers for inference on a CPU, where the time goes into reading the weights.
 
-`pack` replaces a GPT's linear layers. In float32 and bfloat16 the weights are laid out for
-oneDNN: three times faster for one token than `nn.Linear` on an EPYC 9005 (53 GB/s of 69 there),
-and for long prompts too, since torch's own fp32 product is MKL's, slow on that machine. In int8,
-each output's weights get a scale of its own and activations are rounded as they come (8 bits over
-a whole tensor): a third of float32's time, at a cost in quality that is small but not nothing.
+`pack` replaces a GPT's linear layers. In float32 and bfloat16 the weights are laid out for oneDNN:
+one token then takes a third of `nn.Linear`'s time on an EPYC 9005 (53 GB/s of 69 there), and long
+prompts are faster too, since torch's fp32 product is MKL's, which is slow on that machine. In int8
+each output has its own scale for its weights, and activations are quantised on the fly with one
+scale for the whole tensor: a third of float32's time, at a small cost in quality.
 """
 
 import warnings
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from simplegpt.cli import UserError
-from simplegpt.model import GPT
+from simplegpt.model import GPT, TokenEmbedding
 
-# A call costs 13 µs more than nn.Linear's: a smaller float layer gains less than that.
-LEAST_WEIGHTS = 2**17
+# A call costs 13 µs more than nn.Linear's: a float layer smaller than this gains less.
+MIN_WEIGHTS = 2**17
 # oneDNN lays weights out for a number of rows; this layout is fast for one as for hundreds.
 ROWS = 8
 
 
-def pack(gpt: GPT, *, int8: bool = False, least: int = LEAST_WEIGHTS) -> GPT:
-    """Give `gpt`, on the CPU, linear layers that are fast there; it can no longer be trained.
+def pack(gpt: GPT, *, int8: bool = False, min_weights: int = MIN_WEIGHTS) -> None:
+    """Replace the linear layers of `gpt`, on the CPU, in place; it can no longer be trained.
 
-    Leaves layers of less than `least` weights as they are, and all of them where torch has no
-    fast ones for their precision; `int8` takes all layers, and raises UserError without them.
+    Layers of less than `min_weights` weights stay as they are, and so do all layers if torch
+    cannot pack their number format. `int8` replaces every layer; raises UserError if torch has no
+    int8 product for this CPU.
     """
     if int8 and not int8_is_supported():
         raise UserError("this build of torch has no int8 product for this CPU: use float32")
-    dtype = gpt.wte.weight.dtype
-    if not int8 and not is_supported(dtype):
-        return gpt
-    layer, least = (Int8Linear, 0) if int8 else (PackedLinear, least)
+    if not int8 and not is_supported(gpt.wte.weight.dtype):
+        return
+    layer, min_weights = (Int8Linear, 0) if int8 else (PackedLinear, min_weights)
     gpt.requires_grad_(False)
     for module in list(gpt.modules()):
         for name, child in list(module.named_children()):
-            if isinstance(child, nn.Linear) and child.weight.numel() >= least:
+            if not isinstance(child, nn.Linear | TokenEmbedding):
+                continue
+            if child.weight.numel() < min_weights:
+                continue
+            if isinstance(child, nn.Linear):
                 setattr(module, name, layer(child.weight, child.bias))
-    if gpt.wte.weight.numel() >= least:
-        gpt.output = layer(gpt.wte.weight, None)
-    return gpt
+            else:
+                setattr(module, name, PackedEmbedding(child.weight, layer(child.weight, None)))
 
 
 def is_supported(dtype: torch.dtype) -> bool:
@@ -75,7 +79,7 @@ class PackedLinear(nn.Module):
 
 
 class Int8Linear(nn.Module):
-    """A linear layer of 8-bit weights, by fbgemm."""
+    """A linear layer of 8-bit weights, computed by fbgemm."""
 
     def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
@@ -83,7 +87,7 @@ class Int8Linear(nn.Module):
         scales = (weight.abs().amax(dim=1) / 127).clamp(min=1e-12).double()
         zeros = torch.zeros(len(scales), dtype=torch.long)
         torch.backends.quantized.engine = "fbgemm"
-        with warnings.catch_warnings():  # quantized tensors are to leave torch one day
+        with warnings.catch_warnings():  # torch deprecates its quantized tensors
             warnings.simplefilter("ignore", UserWarning)
             weight = torch.quantize_per_channel(weight, scales, zeros, 0, torch.qint8)
             self.packed = torch.ops.quantized.linear_prepack(
@@ -98,9 +102,24 @@ class Int8Linear(nn.Module):
         return y
 
 
+class PackedEmbedding(nn.Module):
+    """A `TokenEmbedding` whose output layer is packed: its weight is in memory twice."""
+
+    def __init__(self, weight: Tensor, output: PackedLinear | Int8Linear) -> None:
+        super().__init__()
+        self.weight, self.output = weight, output
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return F.embedding(ids, self.weight)
+
+    def logits(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.output(x)
+        return logits
+
+
 def memory_bytes(gpt: GPT) -> int:
-    """Bytes of the weights as they are held."""
-    held = sum(tensor.numel() * tensor.element_size() for tensor in gpt.parameters())
-    return held + sum(
+    """Bytes of the weights in memory."""
+    plain = sum(tensor.numel() * tensor.element_size() for tensor in gpt.parameters())
+    return plain + sum(
         module.n_bytes for module in gpt.modules() if isinstance(module, PackedLinear | Int8Linear)
     )

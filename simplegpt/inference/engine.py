@@ -17,15 +17,15 @@ from typing import BinaryIO
 import torch
 from pydantic import ValidationError
 
-from simplegpt.checkpoint import LoadedModel, Progress, load_model
+from simplegpt.checkpoint import LoadedModel, load_model
 from simplegpt.cli import UserError, run_command
 from simplegpt.data.tokenizer import Tokenizer, load_tokenizer
+from simplegpt.gpt2.folder import Progress
 from simplegpt.inference import protocol
 from simplegpt.inference.cpu import memory_bytes, pack
-from simplegpt.inference.generation import Generation, check_ids, read
+from simplegpt.inference.generation import Generation, check_ids
 from simplegpt.inference.sampling import Penalties, probabilities
 from simplegpt.inference.streaming import Answers
-from simplegpt.model import Cache
 
 # An int8 model keeps fp32 for what is not a linear layer.
 DTYPES = {
@@ -68,10 +68,8 @@ class Engine:
         """The likeliest next tokens. Raises UserError."""
         ids = request.prompt_ids or self.encode(request.prompt)
         check_ids([ids], self.gpt.config.n_vocab)
-        weight = self.gpt.wte.weight
-        seen = ids[-self.gpt.config.n_ctx :]
-        cache = Cache(self.gpt.config, 1, len(seen), device=weight.device, dtype=weight.dtype)
-        logits = read(self.gpt, seen, cache, 0)[:, : self.n_vocab].float().cpu()
+        seen = torch.tensor([ids[-self.gpt.config.n_ctx :]], device=self.gpt.wte.weight.device)
+        logits = self.gpt.next_logits(seen)[:, : self.n_vocab].float().cpu()
         n_generated = min(request.n_generated, len(ids))
         penalties = Penalties(request.sampling, [ids], [n_generated], self.n_vocab)
         after = probabilities(penalties(logits), request.sampling)[0]

@@ -83,19 +83,19 @@ class Generation:
 
     @torch.inference_mode()
     def __iter__(self) -> Iterator[list[Token]]:
-        weight = self.gpt.wte.weight
+        device = self.gpt.wte.weight.device
         active = list(self.rows)
         size = max(len(row.ids) for row in active) + self.n_tokens
-        cache = Cache(self.gpt.config, len(active), size, device=weight.device, dtype=weight.dtype)
+        cache = self.gpt.new_cache(len(active), size)
         logits = self._read_prompts(cache)
         texts = [prompt for prompt in self.prompts for _ in range(self.batch_size)]
         generated = [min(self.n_generated, len(text)) for text in texts]
-        penalties = Penalties(self.sampling, texts, generated, self.n_vocab).to(weight.device)
+        penalties = Penalties(self.sampling, texts, generated, self.n_vocab).to(device)
         seed = self.sampling.seed
         generators = [generator_of(seed, row.result % self.batch_size) for row in active]
         for step in range(self.n_tokens):
             draws = torch.tensor([g.random() for g in generators], dtype=torch.float64)
-            ids = choose(penalties(logits), self.sampling, draws).to(weight.device)
+            ids = choose(penalties(logits), self.sampling, draws).to(device)
             yield self._tokens(active, ids, logits)
             if step == self.n_tokens - 1:
                 break
@@ -110,13 +110,13 @@ class Generation:
                 cache.keep(going)
                 penalties.keep(going)
             make_room(self.gpt, cache, active)
-            logits = decode_one(self.gpt, ids, cache)[:, : self.n_vocab]
+            logits = self.gpt.next_logits(ids[:, None], cache)[:, : self.n_vocab]
 
     def _read_prompts(self, cache: Cache) -> Tensor:
         """Read each prompt into its rows of `cache`; the next token's logits ``[b, v]``."""
         logits = []
         for first in range(0, len(self.rows), self.batch_size):
-            logits.append(read(self.gpt, self.rows[first].ids, cache, first))
+            logits.append(read(self.gpt, self.rows[first].ids, cache.row(first)))
             for row in range(first + 1, first + self.batch_size):
                 cache.copy_row(first, row)
         together = torch.cat(logits).repeat_interleave(self.batch_size, dim=0)
@@ -141,16 +141,9 @@ class Generation:
         return tokens
 
 
-def read(gpt: GPT, ids: list[int], cache: Cache, row: int) -> Tensor:
-    """Read `ids` into `row` of `cache`, in place of what it held; logits ``[1, v]`` after them."""
-    hidden = gpt.hidden(torch.tensor([ids], device=gpt.wte.weight.device), cache.row(row))
-    cache.lengths[row] = len(ids)
-    return gpt.logits(hidden[:, -1])
-
-
-def decode_one(gpt: GPT, ids: Tensor, cache: Cache) -> Tensor:
-    """Append `ids` ``[b]`` to the rows of `cache`; logits ``[b, v]`` after them."""
-    return gpt.logits(gpt.hidden(ids[:, None], cache)[:, -1])
+def read(gpt: GPT, ids: list[int], cache: Cache) -> Tensor:
+    """Read `ids` into a `cache` of one row; return the logits ``[1, v]`` after them."""
+    return gpt.next_logits(torch.tensor([ids], device=cache.buffer.device), cache)
 
 
 def make_room(gpt: GPT, cache: Cache, rows: list[Row]) -> None:
@@ -162,7 +155,7 @@ def make_room(gpt: GPT, cache: Cache, rows: list[Row]) -> None:
             row.slides += 1
             cache.lengths[index] = 0
             if len(row.ids) > 1:  # the newest is decoded with the others
-                read(gpt, row.ids[:-1], cache, index)
+                read(gpt, row.ids[:-1], cache.row(index))
 
 
 def check_ids(prompts: list[list[int]], n_vocab: int) -> None:

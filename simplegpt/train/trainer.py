@@ -17,7 +17,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from simplegpt.checkpoint import read_checkpoint
+from simplegpt.checkpoint import load_initial_weights, read_checkpoint
 from simplegpt.cli import FAILED, INTERRUPTED, TERMINATED, UserError
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
@@ -27,11 +27,11 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Failure, RunEnded
 from simplegpt.run.failure import diverged, out_of_memory
 from simplegpt.train.console import Console
+from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.heartbeat import Heartbeat
 from simplegpt.train.module import GPTModule, TokenData
 from simplegpt.train.recorder import Ending, Recorder
 from simplegpt.train.samples import SampleWriter
-from simplegpt.train.warm_start import load_initial_weights
 
 # Compiling takes up to a minute: a run must be long enough to win that back.
 STEPS_THAT_PAY_FOR_COMPILING = 500
@@ -65,7 +65,9 @@ def fit(run: RunDirectory, config: Config, *, resume: bool, is_first_rank: bool)
         recorder.take_signals()
         module = GPTModule(config)
         if config.init_from is not None and not resume:
-            load_initial_weights(module.gpt, config)
+            load_initial_weights(module.gpt, config.init_from)
+        if trainer.strategy.root_device.type == "cpu":
+            use_cpu_dropout(module.gpt)
         if should_compile(config, trainer.strategy.root_device):
             module.gpt.compile()
             recorder.compiles = True

@@ -17,7 +17,7 @@ import torch
 
 from simplegpt.checkpoint import LoadedModel
 from simplegpt.config.schema import ModelConfig, SamplingConfig
-from simplegpt.gpt2 import theirs_from_ours
+from simplegpt.gpt2.folder import to_hugging_face
 from simplegpt.inference.cpu import memory_bytes, pack
 from simplegpt.inference.engine import DTYPES, Engine, choose_device
 from simplegpt.inference.protocol import Done, GenerateRequest
@@ -109,7 +109,7 @@ def transformers_generate(gpt: GPT, precision: str, device: str) -> tuple[Genera
     from transformers import GPT2Config, GPT2LMHeadModel
 
     model = GPT2LMHeadModel(GPT2Config(bos_token_id=None, eos_token_id=None)).eval()
-    model.transformer.load_state_dict(theirs_from_ours(gpt))
+    model.transformer.load_state_dict(to_hugging_face(gpt))
     model.to(device=device, dtype=DTYPES[precision])
 
     def generate(prompt: list[int], n_results: int, n_tokens: int) -> None:

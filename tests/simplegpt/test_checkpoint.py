@@ -133,15 +133,15 @@ def test_a_file_cut_short_is_one_message(run: Path, share: float) -> None:
     path = run / "ckpts" / "last.ckpt"
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
-    with pytest.raises(UserError, match=r"last\.ckpt is no checkpoint"):
+    with pytest.raises(UserError, match=r"last\.ckpt is not a checkpoint"):
         load_model(str(path))
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ([1, 2], "no checkpoint of a run"),
-        ({"state_dict": {}}, "no checkpoint of a run"),
+        ([1, 2], "not a run's checkpoint"),
+        ({"state_dict": {}}, "not a run's checkpoint"),
         ({"state_dict": {}, "hyper_parameters": {"model": {"n_layer": 0}}}, "n_layer"),
         ({"state_dict": {}, "hyper_parameters": {}}, "wte.weight is missing"),
     ],
@@ -164,7 +164,7 @@ def test_weights_of_another_shape_are_one_message(gpt: GPT, tmp_path: Path) -> N
 
 def test_text_is_no_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("To be, or not to be.\n" * 100)
-    with pytest.raises(UserError, match="is no checkpoint"):
+    with pytest.raises(UserError, match="is not a checkpoint"):
         load_model(str(tmp_path / "notes.txt"))
 
 
@@ -173,7 +173,7 @@ def test_missing_paths_name_what_is_nearest(run: Path) -> None:
         load_model(str(run / "ckpts" / "lst.ckpt"))
     with pytest.raises(UserError, match=rf"did you mean '{run}'"):
         load_model(str(run.parent / "runn" / "ckpts" / "last.ckpt"))
-    with pytest.raises(UserError, match=r"there is no model at '~nobody-such/x\.ckpt'"):
+    with pytest.raises(UserError, match=r"no model at '~nobody-such/x\.ckpt'"):
         load_model("~nobody-such/x.ckpt")
     with pytest.raises(UserError, match="did you mean 'gpt2-medium'"):
         load_model("gpt2-medum")
@@ -181,9 +181,9 @@ def test_missing_paths_name_what_is_nearest(run: Path) -> None:
 
 def test_a_folder_without_a_model_says_so(run: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UserError, match="there is no model in"):
+    with pytest.raises(UserError, match="no model in"):
         load_model(str(tmp_path / "empty"))
-    with pytest.raises(UserError, match="there are runs in it: run"):
+    with pytest.raises(UserError, match="it contains runs: run"):
         load_model(str(run.parent))
 
 

@@ -138,6 +138,17 @@ def test_help_lists_every_field_with_docstring_bounds_and_default(
         assert table.description in told
 
 
+@pytest.mark.parametrize("name", ["data", "train", "inference", "evaluate", "gpt2"])
+def test_every_command_runs_and_shows_how_it_was_called(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", ["simplegpt", name, "--help"])
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith(f"usage: simplegpt {name} ")
+
+
 def test_the_installed_command_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out

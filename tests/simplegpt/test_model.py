@@ -1,4 +1,4 @@
-"""The model is exactly GPT-2, with a cache or without, and its dropout is what it says."""
+"""The model computes what GPT-2 computes, with a cache and without."""
 
 import math
 
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 
 from simplegpt import model as model_module
 from simplegpt.config.schema import ModelConfig
-from simplegpt.model import GPT, Cache, Dropout
+from simplegpt.model import GPT
 
 SHAPE = ModelConfig(n_vocab=61, n_ctx=24, n_embd=20, n_head=5, n_layer=3)
 
@@ -99,7 +99,7 @@ def test_activation_is_the_one_asked_for(gpt: GPT) -> None:
 @torch.no_grad()
 def test_cached_reading_equals_reading_at_once(gpt: GPT, cuts: list[int]) -> None:
     ids = random_ids(2, 24)
-    cache = Cache(SHAPE, batch_size=2)
+    cache = gpt.new_cache(2)
     parts = [gpt(part, cache=cache) for part in ids.split(cuts, dim=1)]
     torch.testing.assert_close(torch.cat(parts, dim=1), gpt(ids), atol=1e-5, rtol=1e-5)
 
@@ -107,10 +107,9 @@ def test_cached_reading_equals_reading_at_once(gpt: GPT, cuts: list[int]) -> Non
 @torch.no_grad()
 def test_rows_of_different_lengths_share_a_batch(gpt: GPT) -> None:
     texts = [random_ids(1, n) for n in (3, 11, 1)]
-    cache = Cache(SHAPE, batch_size=3)
+    cache = gpt.new_cache(3)
     for row, text in enumerate(texts):
         gpt(text, cache=cache.row(row))
-        cache.lengths[row] = text.shape[1]
     for _ in range(5):
         new = random_ids(3, 2)
         logits = gpt(new, cache=cache)
@@ -121,10 +120,9 @@ def test_rows_of_different_lengths_share_a_batch(gpt: GPT) -> None:
 
 @torch.no_grad()
 def test_a_cache_serves_under_autocast_too(gpt: GPT) -> None:
-    ids, cache = random_ids(2, 9), Cache(SHAPE, batch_size=2)
+    ids, cache = random_ids(2, 9), gpt.new_cache(2)
     gpt(ids[:1, :5], cache=cache.row(0))
     gpt(ids[1:, :3], cache=cache.row(1))
-    cache.lengths = [5, 3]
     new = torch.stack([ids[0, 5:8], ids[1, 3:6]])
     with torch.autocast("cpu", torch.bfloat16):
         logits = gpt(new, cache=cache)[:, -1].float()
@@ -134,12 +132,11 @@ def test_a_cache_serves_under_autocast_too(gpt: GPT) -> None:
 
 
 @torch.no_grad()
-def test_copied_and_kept_rows_go_on_as_their_sources(gpt: GPT) -> None:
+def test_copied_and_kept_rows_continue_as_their_sources(gpt: GPT) -> None:
     a, b = random_ids(1, 4), random_ids(1, 6)
-    cache = Cache(SHAPE, batch_size=3)
+    cache = gpt.new_cache(3)
     for row, text in enumerate((a, b)):
         gpt(text, cache=cache.row(row))
-        cache.lengths[row] = text.shape[1]
     cache.copy_row(0, 2)
     cache.keep([2, 1])
     new = random_ids(2, 1)
@@ -151,43 +148,10 @@ def test_copied_and_kept_rows_go_on_as_their_sources(gpt: GPT) -> None:
 
 @torch.no_grad()
 def test_a_full_cache_is_refused(gpt: GPT) -> None:
-    cache = Cache(SHAPE, size=4)
+    cache = gpt.new_cache(size=4)
     gpt(random_ids(1, 4), cache=cache)
-    with pytest.raises(ValueError, match="5 tokens do not fit a cache of 4"):
+    with pytest.raises(ValueError, match="5 tokens do not fit into a cache of 4"):
         gpt(random_ids(1, 1), cache=cache)
-
-
-@pytest.mark.parametrize("p", [0.1, 0.2, 0.5, 0.9])
-def test_dropout_keeps_the_expectation(p: float) -> None:
-    torch.manual_seed(0)
-    x = torch.ones(1000, 1001)  # not a multiple of 8
-    y = Dropout(p).train()(x)
-    assert (y == 0).double().mean().item() == pytest.approx(round(p * 256) / 256, abs=2e-3)
-    assert y.double().mean().item() == pytest.approx(1.0, abs=1e-2)
-    kept = y[y != 0]
-    assert torch.equal(kept, kept[:1].expand_as(kept))
-    columns = (y == 0).double().mean(0)  # every byte of a drawn word is as random as the others
-    assert columns.std().item() == pytest.approx(math.sqrt(p * (1 - p) / 1000), rel=0.1)
-
-
-def test_dropout_repeats_with_the_seed_and_sleeps_in_eval_mode() -> None:
-    x = torch.randn(9, 9)
-    dropout = Dropout(0.3)
-    torch.manual_seed(1)
-    first = dropout(x)
-    assert not torch.equal(first, dropout(x))
-    torch.manual_seed(1)
-    assert torch.equal(first, dropout(x))
-    assert dropout.eval()(x) is x
-
-
-def test_attention_dropout_averages_to_attention_without_it() -> None:
-    torch.manual_seed(0)
-    attention = model_module.Attention(SHAPE, dropout_p=0.2).train()
-    q, k, v = torch.randn(3, 400, 5, 8, 4)[:, :1].expand(3, 4000, 5, 8, 4)
-    dropped = attention._with_dropout(q, k, v).mean(0)
-    exact = F.scaled_dot_product_attention(q[:1], k[:1], v[:1], is_causal=True)[0]
-    torch.testing.assert_close(dropped, exact, atol=0.08, rtol=0)
 
 
 def test_training_with_dropout_reaches_every_parameter() -> None:

@@ -382,7 +382,7 @@ def test_process_serves_every_request(process: Process, checkpoint: Path) -> Non
     kinds = ["failed", "failed", "failed", "failed", "loaded", "done", "alternatives", "failed"]
     assert [answer.type for answer in answers] == kinds
     assert "no model is loaded" in answers[2].error
-    assert "there is no model at 'no/such/model.ckpt'" in answers[3].error
+    assert "no model at 'no/such/model.ckpt'" in answers[3].error
     assert "999" in answers[7].error
 
 

@@ -1,0 +1,231 @@
+"""A folder in Hugging Face's format: config.json and the weights of a GPT-2.
+
+`load_folder` reads one (weights in safetensors, or in a ``.bin`` of plain tensors), `export_folder`
+writes one. Neither runs code from the folder.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from simplegpt.cli import UserError
+from simplegpt.config.schema import ModelConfig
+from simplegpt.data.tokenizer import byte_alphabet, load_tokenizer
+from simplegpt.model import GPT
+
+Progress = Callable[[float, str], None]
+
+# GPT-2's vocabulary, and the same rounded up to a multiple of 128.
+GPT2_VOCABULARIES = range(50_257, 50_304 + 1)
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+# OpenAI's Conv1D stores these as [in, out], where nn.Linear has [out, in].
+TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
+ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu"}
+# Our names of config.json's shape, and what else it may say: only this, which is all that GPT does.
+SHAPE_KEYS = {
+    "n_vocab": "vocab_size",
+    "n_ctx": "n_positions",
+    "n_embd": "n_embd",
+    "n_head": "n_head",
+    "n_layer": "n_layer",
+}
+SUPPORTED = {
+    "layer_norm_epsilon": 1e-5,
+    "scale_attn_weights": True,
+    "scale_attn_by_inverse_layer_idx": False,
+    "add_cross_attention": False,
+    "tie_word_embeddings": True,
+}
+
+
+def no_progress(share: float, message: str) -> None:
+    """Report nothing."""
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A GPT-2 in Hugging Face's format, in fp32 on the CPU."""
+
+    gpt: GPT
+    tokenizer_name: str | None
+    """None if the vocabulary is neither GPT-2's nor named in config.json."""
+
+
+def load_folder(folder: Path, progress: Progress = no_progress) -> Pretrained:
+    """Read the GPT-2 in `folder`. Raises UserError if its names, shapes or settings differ."""
+    values = read_config(folder)
+    config = model_config(values, folder / "config.json")
+    progress(0.1, "reading the weights")
+    tensors = read_weights(folder)
+    progress(0.7, "checking names and shapes")
+    try:
+        gpt = GPT.from_state_dict(config, from_hugging_face(tensors))
+    except ValueError as error:
+        raise UserError(f"{folder} is not a GPT-2: {error}") from error
+    return Pretrained(gpt, tokenizer_of(folder, values, config))
+
+
+def export_folder(gpt: GPT, folder: Path, tokenizer_name: str | None) -> None:
+    """Write `gpt` into `folder`, which must be new or empty.
+
+    A model without biases gets biases of zero. config.json, which also names the tokenizer, is
+    written last: an interrupted export does not look like a model. Raises UserError if the folder
+    cannot be written.
+    """
+    tensors = {f"transformer.{name}": tensor for name, tensor in to_hugging_face(gpt).items()}
+    weights = folder / WEIGHT_FILES[0]
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserError(f"{folder} already exists: name a new or empty folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, weights, metadata={"format": "pt"})
+        values = hugging_face_config(gpt.config, tokenizer_name)
+        (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            weights.unlink(missing_ok=True)
+        raise UserError(f"cannot write {folder}: {error}") from error
+
+
+def hugging_face_config(config: ModelConfig, tokenizer_name: str | None) -> dict[str, Any]:
+    """Return the contents of config.json for a model of the shape `config`."""
+    end = None if tokenizer_name is None else load_tokenizer(tokenizer_name).end_of_text
+    return {
+        "architectures": ["GPT2LMHeadModel"],
+        "model_type": "gpt2",
+        "activation_function": "gelu_new" if config.activation == "gelu_tanh" else "gelu",
+        **{theirs: getattr(config, ours) for ours, theirs in SHAPE_KEYS.items()},
+        "n_ctx": config.n_ctx,
+        **SUPPORTED,
+        "resid_pdrop": 0.0,
+        "embd_pdrop": 0.0,
+        "attn_pdrop": 0.0,
+        "dtype": "float32",
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "simplegpt_tokenizer": tokenizer_name,
+    }
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read config.json of `folder`. Raises UserError."""
+    path = folder / "config.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"no model in {folder}: it has no config.json") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from error
+    kind = values.get("model_type") if isinstance(values, dict) else None
+    if kind != "gpt2":
+        raise UserError(f"{path}: model_type is {kind!r}, expected 'gpt2'")
+    return dict(values)
+
+
+def model_config(values: Mapping[str, Any], path: Path) -> ModelConfig:
+    """Return the shape that config.json's `values` describe. Raises UserError."""
+    problems = [
+        f"{key} is {values[key]!r}, expected {supported!r}"
+        for key, supported in SUPPORTED.items()
+        if values.get(key, supported) != supported
+    ]
+    width, inner = values.get("n_embd", 768), values.get("n_inner")
+    if inner is not None and inner != 4 * width:
+        problems.append(f"n_inner is {inner!r}, expected 4 · n_embd ({4 * width})")
+    activation = values.get("activation_function", "gelu_new")
+    if activation not in ACTIVATIONS:
+        problems.append(f"activation_function is {activation!r}, expected one of {[*ACTIVATIONS]}")
+    if problems:
+        raise UserError(f"{path}: " + "; ".join(problems))
+    shape = {ours: values[theirs] for ours, theirs in SHAPE_KEYS.items() if theirs in values}
+    try:
+        return ModelConfig(**shape, activation=ACTIVATIONS[activation])
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UserError(f"{path}: {SHAPE_KEYS[str(first['loc'][0])]}: {first['msg']}") from error
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """Read all tensors of `folder` under their names there. Raises UserError."""
+    files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not files:
+        raise UserError(f"{folder} has no weights: neither {' nor '.join(WEIGHT_FILES)}")
+    tensors: dict[str, Tensor] = {}
+    for file in files:
+        try:
+            if file.suffix == ".safetensors":
+                tensors |= load_file(file)
+            else:
+                tensors |= torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{file} is damaged or not a weights file: {reason}") from error
+    return tensors
+
+
+def from_hugging_face(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Convert Hugging Face's tensors to our names and orientation, as fp32 copies.
+
+    Raises ValueError if the output layer is not the token embedding.
+    """
+    converted = {}
+    for name, tensor in tensors.items():
+        name = name.removeprefix("transformer.")
+        if name.endswith((".attn.bias", ".attn.masked_bias")):
+            continue  # the causal mask, which old files store among the weights
+        if name.endswith(TRANSPOSED) and tensor.dim() == 2:
+            tensor = tensor.T
+        converted[name] = torch.empty(tensor.shape, dtype=torch.float32).copy_(tensor)
+    output, embedding = converted.pop("lm_head.weight", None), converted.get("wte.weight")
+    if output is not None and embedding is not None and not torch.equal(output, embedding):
+        raise ValueError("its output layer (lm_head) differs from its token embedding (wte)")
+    return converted
+
+
+def to_hugging_face(gpt: GPT) -> dict[str, Tensor]:
+    """Convert our tensors to Hugging Face's orientation, fp32 on the CPU, with all biases."""
+    with torch.device("meta"):
+        with_biases = GPT(gpt.config.model_copy(update={"bias": True})).state_dict()
+    tensors = {name: torch.zeros(tensor.shape) for name, tensor in with_biases.items()}
+    for name, tensor in gpt.state_dict().items():
+        tensor = tensor.detach().float().cpu()
+        tensors[name] = (tensor.T if name.endswith(TRANSPOSED) else tensor).contiguous()
+    return tensors
+
+
+def tokenizer_of(folder: Path, values: Mapping[str, Any], config: ModelConfig) -> str | None:
+    """Return the tokenizer of the model in `folder`, or None.
+
+    The one that config.json names (in our exports), else GPT-2's if the vocabulary size matches
+    and the folder has no other vocabulary.
+    """
+    named = values.get("simplegpt_tokenizer")
+    if isinstance(named, str):
+        return named
+    if config.n_vocab not in GPT2_VOCABULARIES:
+        return None
+    vocabulary = folder / "vocab.json"
+    return "gpt2" if not vocabulary.exists() or is_gpt2_vocabulary(vocabulary) else None
+
+
+def is_gpt2_vocabulary(path: Path) -> bool:
+    """Whether a vocab.json has GPT-2's ids: models of other languages may have the same size."""
+    try:
+        ids = json.loads(path.read_text(encoding="utf-8"))
+        tokenizer = load_tokenizer("gpt2")
+        character = {byte: name for name, byte in byte_alphabet().items()}
+        return all(
+            ids.get("".join(character[byte] for byte in tokenizer.decode_bytes([token]))) == token
+            for token in range(50_256)
+        )
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -1,0 +1,76 @@
+"""GPT-2s on Hugging Face's hub: downloaded once, then read from the hub's cache on this machine."""
+
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+
+from simplegpt.cli import UserError
+from simplegpt.gpt2.folder import WEIGHT_FILES, Progress, no_progress
+
+
+def find_folder(name: str, progress: Progress = no_progress) -> Path:
+    """Return the local folder of the hub's model `name`; download what is missing.
+
+    Raises UserError if the hub has no such GPT-2 or cannot be reached.
+    """
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HFValidationError,
+        RepositoryNotFoundError,
+    )
+
+    try:
+        try:
+            return fetch(name, progress, local_files_only=True)
+        except EntryNotFoundError:
+            reach_hub()
+            return fetch(name, progress)
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        raise UserError(f"no model '{name}' on Hugging Face's hub") from error
+    except EntryNotFoundError as error:
+        files = " or ".join(WEIGHT_FILES)
+        raise UserError(f"'{name}' on Hugging Face's hub lacks config.json, or {files}") from error
+    except Exception as error:  # the hub's library has changed its HTTP client, and so its errors
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"'{name}' is not on this machine and cannot be downloaded from Hugging Face's hub: "
+            f"{reason}"
+        ) from error
+
+
+def reach_hub() -> None:
+    """Raise OSError if the hub cannot be reached.
+
+    One quick request: the hub's own library retries for half a minute.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise OSError("HF_HUB_OFFLINE is set")
+    request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=10).close()
+    except urllib.error.HTTPError:
+        return  # any answer will do
+    except urllib.error.URLError as error:
+        raise OSError(getattr(error.reason, "strerror", None) or str(error.reason)) from error
+
+
+def fetch(name: str, progress: Progress, *, local_files_only: bool = False) -> Path:
+    """Return the hub's folder of model `name`. Raises EntryNotFoundError if a file is missing."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError
+
+    def get(file: str) -> Path:
+        progress(0.0, f"downloading {file} of {name}")
+        return Path(hf_hub_download(name, file, local_files_only=local_files_only))
+
+    folder = get("config.json").parent
+    with suppress(EntryNotFoundError):
+        get("vocab.json")
+    try:
+        get(WEIGHT_FILES[0])
+    except EntryNotFoundError:
+        get(WEIGHT_FILES[1])
+    return folder
