@@ -1,89 +1,73 @@
-"""A line that says how far a long job is: torch-free, for people and for programs.
-
-`Progress` draws a bar with rate and time left on a terminal; where the output is a file it writes
-a plain line now and then instead. `JsonProgress` writes the same as one JSON object a line, for a
-program that runs the command as a child.
-"""
+"""The progress of a long job on one line, and the formatters of all numbers; torch-free."""
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self, TextIO
+from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 from pydantic import BaseModel, ConfigDict
 
-_PLAIN_SECONDS = 30.0  # between two lines in a file: a day's log stays readable
-_JSON_SECONDS = 0.1  # as often as an eye can follow
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+# Seconds between two lines: as often as an eye can follow, but a day's log stays readable.
+_INTERVALS = {"terminal": 0.1, "json": 0.1, "file": 30.0}
 
 
-class Step(BaseModel):
-    """How far a job is. `rate` is in `unit` a second; `seconds_left` is None until it is known."""
+class ProgressReport(BaseModel):
+    """How far a job is."""
 
     model_config = ConfigDict(frozen=True)
 
     type: Literal["progress"] = "progress"
     label: str
     unit: str
+    """``B`` for bytes, ``tokens``, ``steps`` …; empty for a share without a unit of its own."""
     done: int
     total: int
+    """0 where it is unknown."""
     rate: float
-    seconds_left: float | None
+    """In `unit` per second."""
+    eta: float | None
+    """Seconds to the end; None until they are known."""
+    detail: str = ""
     counts: dict[str, int] = {}
     """What else was counted, such as ``{"tokens": 305970}``."""
 
 
-class Reporter(Protocol):
-    """What a long job calls."""
+class ProgressLine:
+    """Shows the progress of one job; use as a context manager and call `update`.
 
-    def update(self, done: int, **counts: int) -> None:
-        """`done` of the total so far; `counts` are told beside it."""
+    A terminal gets a bar that is erased at the end, a file a plain line every 30 seconds. With
+    `json` a parent process gets a `ProgressReport` per line, at most ten per second. At the end
+    comes one more line with the totals, except where the job fails, or for a person without
+    `summary`.
+    """
 
-
-class _Timed:
-    """The arithmetic that both forms share."""
-
-    def __init__(self, label: str, total: int, unit: str = "B") -> None:
+    def __init__(
+        self,
+        label: str,
+        total: int = 0,
+        unit: str = "B",
+        *,
+        start: int = 0,
+        json: bool = False,
+        summary: bool = True,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.label, self.total, self.unit = label, total, unit
-        self.done = 0
-        self.counts: dict[str, int] = {}
-        self._began = self._told = time.monotonic()
-
-    def _step(self) -> Step:
-        seconds = max(time.monotonic() - self._began, 1e-9)
-        rate = self.done / seconds
-        left = max(0, self.total - self.done) / rate if rate else None
-        return Step(
-            label=self.label,
-            unit=self.unit,
-            done=self.done,
-            total=self.total,
-            rate=rate,
-            seconds_left=left,
-            counts=self.counts,
-        )
-
-    def _is_due(self, seconds: float) -> bool:
-        if time.monotonic() - self._told < seconds:
-            return False
-        self._told = time.monotonic()
-        return True
-
-
-class Progress(_Timed):
-    """A bar on a terminal, rare plain lines elsewhere; use as a context manager."""
-
-    def __init__(
-        self, label: str, total: int, unit: str = "B", stream: TextIO | None = None
-    ) -> None:
-        super().__init__(label, total, unit)
-        self._stream = stream or sys.stderr
-        self._bar: Any = None
+        self._start = self._done = start
+        self._detail, self._counts = "", dict[str, int]()
+        self._summary = summary or json
+        self._stream = stream or (sys.stdout if json else sys.stderr)
+        self._output = "json" if json else "terminal" if self._stream.isatty() else "file"
+        self._clock = clock
+        self._began = self._written = clock()
+        self._bar: Progress | None = None
 
     def __enter__(self) -> Self:
-        if self._stream.isatty():
-            self._bar = _rich_bar(self._stream)
-            self._task = self._bar.add_task(self.label, total=self.total or None, counts="")
-            self._bar.start()
         return self
 
     def __exit__(
@@ -92,67 +76,77 @@ class Progress(_Timed):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar:
+        if self._bar is not None:
             self._bar.stop()
-        elif kind is None:
-            self._write_plain(closing=True)
+        if kind is None and self._summary:
+            if self._output == "json":
+                self._write()
+            else:
+                report = self._report().model_copy(update={"total": 0, "eta": None})
+                duration = format_duration(self._clock() - self._began)
+                line = f"{self.label}: done in {duration} · {format_progress(report)}"
+                print(line.removesuffix(" · "), file=self._stream, flush=True)
 
-    def update(self, done: int, **counts: int) -> None:
-        """`done` of the total so far."""
-        self.done, self.counts = done, counts
-        if self._bar:
-            self._bar.update(self._task, completed=done, counts=_told(counts))
-        elif self._is_due(_PLAIN_SECONDS):
-            self._write_plain()
-
-    def _amount(self, amount: float) -> str:
-        return format_bytes(amount) if self.unit == "B" else f"{format_count(amount)} {self.unit}"
-
-    def _write_plain(self, closing: bool = False) -> None:
-        step = self._step()
-        amount = f"{self._amount(step.done)}, {self._amount(step.rate)}/s"
-        if closing:
-            seconds = time.monotonic() - self._began
-            line = f"{self.label}: done, {amount} in {seconds:.1f} s"
-        else:
-            percent = 100 * step.done / max(1, step.total)
-            left_s = step.seconds_left
-            left = "" if left_s is None else f", {format_duration(left_s)} left"
-            line = f"{self.label}: {percent:.0f}%, {amount}{left}"
-        if self.counts:
-            line += f", {_told(self.counts)}"
-        print(line, file=self._stream, flush=True)
-
-
-class JsonProgress(_Timed):
-    """A `Step` as JSON on a line of its own, at most ten a second, and one at the end."""
-
-    def __init__(
-        self, label: str, total: int, unit: str = "B", stream: TextIO | None = None
-    ) -> None:
-        super().__init__(label, total, unit)
-        self._stream = stream or sys.stdout
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if kind is None:
-            self._write()
-
-    def update(self, done: int, **counts: int) -> None:
-        """`done` of the total so far."""
-        self.done, self.counts = done, counts
-        if self._is_due(_JSON_SECONDS):
+    def update(self, done: int, detail: str = "", **counts: int) -> None:
+        """`done` of the total so far; `detail` and `counts` are shown beside it."""
+        self._done, self._detail, self._counts = done, detail, counts
+        if self._clock() - self._written >= _INTERVALS[self._output]:
             self._write()
 
     def _write(self) -> None:
-        print(self._step().model_dump_json(), file=self._stream, flush=True)
+        self._written = self._clock()
+        report = self._report()
+        if self._output == "json":
+            print(report.model_dump_json(), file=self._stream, flush=True)
+        elif self._output == "file":
+            print(f"{self.label}: {format_progress(report)}", file=self._stream, flush=True)
+        else:
+            self._draw(report)
+
+    def _draw(self, report: ProgressReport) -> None:
+        if self._bar is None:
+            self._bar = _rich_bar(self._stream)
+            self._task = self._bar.add_task(self.label, text=format_progress(report))
+            self._bar.start()
+        self._bar.update(
+            self._task,
+            description=self.label,
+            completed=self._done,
+            total=self.total or None,
+            text=format_progress(report),
+            refresh=True,
+        )
+
+    def _report(self) -> ProgressReport:
+        rate = (self._done - self._start) / max(self._clock() - self._began, 1e-9)
+        left = max(0, self.total - self._done)
+        return ProgressReport(
+            label=self.label,
+            unit=self.unit,
+            done=self._done,
+            total=self.total,
+            rate=rate,
+            eta=left / rate if self.total and rate > 0 else None,
+            detail=self._detail,
+            counts=self._counts,
+        )
+
+
+def format_progress(report: ProgressReport) -> str:
+    """``30% · ETA 1m 10s · 293 KiB of 977 KiB · 9.77 KiB/s · 30 tokens``."""
+    parts = [f"{min(report.done / report.total, 1):.0%}"] if report.total else []
+    if report.eta is not None:
+        parts.append(f"ETA {format_duration(report.eta)}")
+    if report.unit == "B":
+        total = f" of {format_bytes(report.total)}" if report.total else ""
+        parts += [f"{format_bytes(report.done)}{total}", f"{format_bytes(report.rate)}/s"]
+    elif report.unit:
+        total = f" of {format_count(report.total)}" if report.total else ""
+        is_tokens = report.unit == "tokens"
+        rate = format_rate(report.rate) if is_tokens else f"{report.rate:,.1f} {report.unit}/s"
+        parts += [f"{format_count(report.done)}{total} {report.unit}", rate]
+    parts += [f"{format_count(count)} {name}" for name, count in report.counts.items()]
+    return " · ".join([*parts, report.detail] if report.detail else parts)
 
 
 def format_count(count: float) -> str:
@@ -204,30 +198,21 @@ def format_loss(loss: float | None) -> str:
     return "NaN" if loss != loss else f"{loss:.4f}"
 
 
-def _told(counts: dict[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items())
-
-
-def _rich_bar(stream: TextIO) -> Any:
+def _rich_bar(stream: TextIO) -> "Progress":
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        TaskProgressColumn,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-    from rich.progress import Progress as Bar
+    from rich.progress import BarColumn, Progress, TextColumn
+    from rich.table import Column
 
-    return Bar(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        TaskProgressColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[counts]}"),
+    def text(field: str) -> TextColumn:
+        column = Column(no_wrap=True, overflow="ellipsis")
+        return TextColumn(field, markup=False, table_column=column)
+
+    return Progress(
+        text("{task.description}"),
+        BarColumn(bar_width=10),
+        text("{task.fields[text]}"),
         console=Console(file=stream),
-        refresh_per_second=8,
+        auto_refresh=False,
+        transient=True,
+        redirect_stdout=False,  # it would go to the console's stream
     )

@@ -30,7 +30,7 @@ from simplegpt.data.chunks import Source, split_by_line
 from simplegpt.data.encode import encode_files
 from simplegpt.data.tokenizer import Tokenizer, load_tokenizer, tokenizer_names
 from simplegpt.data.tokens import TokenWriter, check_output
-from simplegpt.progress import JsonProgress, Progress
+from simplegpt.progress import ProgressLine
 
 
 class Written(BaseModel):
@@ -82,13 +82,13 @@ def _write(
     options: argparse.Namespace,
 ) -> list[Written]:
     """Write every output, or none: they get their names only once all of them are whole."""
-    reporter = JsonProgress if options.json_progress else Progress
     with contextlib.ExitStack() as stack:
         finished: list[tuple[TokenWriter, int]] = []
         for output in outputs:
             writer = stack.enter_context(_writer(output, tokenizer, options.overwrite))
             total = sum(_size(source) for source in output.sources)
-            with reporter(f"tokenizing {output.path.name}", total) as progress:
+            label = f"tokenizing {output.path.name}"
+            with ProgressLine(label, total, json=options.json_progress) as progress:
                 n_bytes = encode_files(
                     output.sources,
                     tokenizer,
@@ -209,9 +209,9 @@ def _sources(options: argparse.Namespace) -> tuple[Source, ...]:
     if options.dataset:
         if corpus.CORPORA[options.dataset].is_cached:
             return (Source(corpus.fetch(options.dataset)),)
-        reporter = JsonProgress if options.json_progress else Progress
         total = corpus.CORPORA[options.dataset].size
-        with reporter(f"fetching {options.dataset}", total) as progress:
+        label = f"fetching {options.dataset}"
+        with ProgressLine(label, total, json=options.json_progress) as progress:
             path = corpus.fetch(options.dataset, lambda done, total: progress.update(done))
         return (Source(path),)
     paths: list[Path] = []

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from simplegpt.cli import UserError
 from simplegpt.data.chunks import Chunk, Source, read_chunks
 from simplegpt.data.tokenizer import BytePairTokenizer, Tokenizer, UnknownCharacterError
-from simplegpt.progress import Reporter
+from simplegpt.progress import ProgressLine
 
 # A thread with an encoder of its own is a fifth faster; to make one takes as long as two chunks,
 # and 220 bytes an id: together at most 130 MB.
@@ -34,7 +34,7 @@ def encode_files(
     separator: int | None = None,
     marker: str | None = None,
     workers: int | None = None,
-    progress: Reporter | None = None,
+    progress: ProgressLine | None = None,
     **cutting: int,
 ) -> int:
     """Encode text files in order and hand the ids to `write`, some at a time; gives their bytes.

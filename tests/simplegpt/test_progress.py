@@ -1,20 +1,20 @@
-"""How far a long job is, for people and for programs."""
+"""The progress of a long job, for people and for programs, and the formatters of numbers."""
 
 import io
 import json
 import math
+from collections.abc import Callable
 
 import pytest
 
-from simplegpt import progress as module
 from simplegpt.progress import (
-    JsonProgress,
-    Progress,
-    Step,
+    ProgressLine,
+    ProgressReport,
     format_bytes,
     format_count,
     format_duration,
     format_loss,
+    format_progress,
     format_rate,
 )
 
@@ -24,76 +24,105 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that stands still until told."""
+class Clock:
+    now = 0.0
 
-    class Clock:
-        now = 0.0
-
-        def monotonic(self) -> float:
-            return self.now
-
-    clock = Clock()
-    monkeypatch.setattr(module, "time", clock)
-    return clock
+    def __call__(self) -> float:
+        return self.now
 
 
-def test_a_file_gets_rare_plain_lines_and_a_closing_one(clock):
-    stream = io.StringIO()
-    with Progress("reading", 1_000_000, stream=stream) as progress:
+def test_a_file_gets_rare_plain_lines_and_a_closing_one() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with ProgressLine("reading", 1_000_000, stream=stream, clock=clock) as progress:
         for second in range(1, 101):
             clock.now = float(second)
             progress.update(second * 10_000, tokens=second)
     assert stream.getvalue().splitlines() == [
-        "reading: 30%, 293 KiB, 9.77 KiB/s, 1m 10s left, 30 tokens",
-        "reading: 60%, 586 KiB, 9.77 KiB/s, 40s left, 60 tokens",
-        "reading: 90%, 879 KiB, 9.77 KiB/s, 10s left, 90 tokens",
-        "reading: done, 977 KiB, 9.77 KiB/s in 100.0 s, 100 tokens",
+        "reading: 30% · ETA 1m 10s · 293 KiB of 977 KiB · 9.77 KiB/s · 30 tokens",
+        "reading: 60% · ETA 40s · 586 KiB of 977 KiB · 9.77 KiB/s · 60 tokens",
+        "reading: 90% · ETA 10s · 879 KiB of 977 KiB · 9.77 KiB/s · 90 tokens",
+        "reading: done in 1m 40s · 977 KiB · 9.77 KiB/s · 100 tokens",
     ]
 
 
-def test_a_terminal_gets_a_bar():
-    stream = Terminal()
-    with Progress("reading", 100, stream=stream) as progress:
-        progress.update(100, tokens=7)
-    assert "reading" in stream.getvalue()
-    assert "100%" in stream.getvalue()
-    assert "7 tokens" in stream.getvalue()
+def test_a_terminal_gets_a_bar_that_is_erased_at_the_end() -> None:
+    stream, clock = Terminal(), Clock()
+    with ProgressLine("reading [x]", 100, stream=stream, clock=clock) as progress:
+        clock.now = 1.0
+        progress.update(50, tokens=7)
+    drawn, _, last = stream.getvalue().rpartition("\x1b[2K")
+    assert "reading [x]" in drawn
+    assert "50% · ETA 1s · " in drawn
+    assert "7 tokens" in drawn
+    assert last == "reading [x]: done in 1s · 50 B · 50 B/s · 7 tokens\n"
 
 
-def test_a_failed_job_does_not_say_done():
+def test_a_job_without_summary_leaves_nothing_behind() -> None:
+    stream = io.StringIO()
+    with ProgressLine("loading", 100, "", summary=False, stream=stream) as progress:
+        progress.update(100)
+    assert stream.getvalue() == ""
+
+
+def test_a_failed_job_does_not_say_done() -> None:
     stream = io.StringIO()
 
-    def fail():
-        with Progress("reading", 100, stream=stream) as progress:
+    def fail() -> None:
+        with ProgressLine("reading", 100, stream=stream) as progress:
             progress.update(50)
-            raise ValueError
+            raise ZeroDivisionError
 
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ZeroDivisionError):
         fail()
     assert stream.getvalue() == ""
 
 
-def test_json_tells_steps_and_the_end(clock):
-    stream = io.StringIO()
-    with JsonProgress("reading", 1000, stream=stream) as progress:
+def test_a_parent_process_gets_reports_and_the_last_one() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with ProgressLine("reading", 1000, json=True, stream=stream, clock=clock) as progress:
         for millisecond in range(0, 1000, 10):
             clock.now = millisecond / 1000
             progress.update(millisecond, tokens=1)
         progress.update(1000, tokens=2)
-    steps = [Step.model_validate(json.loads(line)) for line in stream.getvalue().splitlines()]
-    assert 8 <= len(steps) <= 12
-    assert steps[0].rate == pytest.approx(1000)
-    assert steps[0].seconds_left == pytest.approx(0.9)
-    assert (steps[-1].done, steps[-1].counts) == (1000, {"tokens": 2})
+    lines = [json.loads(line) for line in stream.getvalue().splitlines()]
+    reports = [ProgressReport.model_validate(line) for line in lines]
+    assert 8 <= len(reports) <= 12
+    assert reports[0].rate == pytest.approx(1000)
+    assert reports[0].eta == pytest.approx(0.9)
+    assert (reports[-1].done, reports[-1].counts) == (1000, {"tokens": 2})
 
 
-def test_nothing_done_yet_has_no_time_left(clock):
+def test_eta_is_unknown_until_something_is_done() -> None:
     stream = io.StringIO()
-    with JsonProgress("reading", 10, stream=stream):
+    with ProgressLine("reading", 10, json=True, stream=stream):
         pass
-    assert json.loads(stream.getvalue())["seconds_left"] is None
+    assert json.loads(stream.getvalue())["eta"] is None
+
+
+def test_rate_of_a_resumed_job_counts_from_its_start() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with ProgressLine("train", 200, "steps", start=100, stream=stream, clock=clock) as progress:
+        clock.now = 50.0
+        progress.update(150, "loss 1.2345")
+    assert stream.getvalue().splitlines()[0] == (
+        "train: 75% · ETA 50s · 150 of 200 steps · 1.0 steps/s · loss 1.2345"
+    )
+
+
+@pytest.mark.parametrize(
+    ("unit", "total", "text"),
+    [
+        ("", 100, "50% · ETA 1s"),
+        ("", 0, ""),
+        ("tokens", 100, "50% · ETA 1s · 50 of 100 tokens · 50 tok/s"),
+        ("windows", 0, "50 windows · 50.0 windows/s"),
+        ("B", 0, "50 B · 50 B/s"),
+    ],
+)
+def test_progress_in_one_line(unit: str, total: int, text: str) -> None:
+    eta = 1.0 if total else None
+    report = ProgressReport(label="x", unit=unit, done=50, total=total, rate=50, eta=eta)
+    assert format_progress(report) == text
 
 
 @pytest.mark.parametrize(
@@ -107,5 +136,7 @@ def test_nothing_done_yet_has_no_time_left(clock):
         (format_loss, {1.23456: "1.2346", None: "–", math.nan: "NaN", math.inf: "inf"}),
     ],
 )
-def test_formats(formatter, expected):
+def test_formats(
+    formatter: Callable[[float | None], str], expected: dict[float | None, str]
+) -> None:
     assert {value: formatter(value) for value in expected} == expected

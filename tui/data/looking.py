@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.worker import get_current_worker
 
 from simplegpt.cli import UserError
-from simplegpt.progress import Step, format_bytes, format_count
+from simplegpt.progress import ProgressReport, format_bytes, format_count
 from tui.data.choices import Choice
 from tui.data.text_look import (
     Survey,
@@ -62,7 +62,7 @@ class TokensCut(Message):
 class FetchAdvanced(Message):
     """A corpus is on its way."""
 
-    step: Step
+    step: ProgressReport
 
 
 @dataclass
@@ -210,8 +210,8 @@ class DataLooking(WorkbenchScreen):
             if now - told >= TELL_SECONDS:
                 told, rate = now, done / (now - began)
                 left = max(total - done, 0) / rate
-                step = Step(
-                    label="fetch", unit="B", done=done, total=total, rate=rate, seconds_left=left
+                step = ProgressReport(
+                    label="fetch", unit="B", done=done, total=total, rate=rate, eta=left
                 )
                 self.post_message(FetchAdvanced(step))
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import TypeAdapter, ValidationError
 
-from simplegpt.progress import Step
+from simplegpt.progress import ProgressReport
 
 if TYPE_CHECKING:
     from simplegpt.data.__main__ import Done
@@ -70,7 +70,7 @@ class Work:
 
 async def tokenize(
     work: Work, command: Sequence[str] = COMMAND
-) -> AsyncGenerator["Step | Done", None]:
+) -> AsyncGenerator["ProgressReport | Done", None]:
     """Start the command and yield its progress, at last a `Done`.
 
     Cancelled or left early, it ends the process and nothing half written stays. Raises
@@ -80,7 +80,7 @@ async def tokenize(
 
     # With the tokenizers and numpy behind it: 0.2 s, which the screen must not wait for.
     data = await asyncio.to_thread(importlib.import_module, "simplegpt.data")
-    parsed: TypeAdapter[Step | Done] = TypeAdapter(Step | data.Done)
+    parsed: TypeAdapter[ProgressReport | Done] = TypeAdapter(ProgressReport | data.Done)
     folder = work.output_dir.absolute()
     made = [one for one in (folder, *folder.parents) if not one.exists()]
     try:

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Button, Input, Label, ProgressBar, Static
 
-from simplegpt.progress import Step, format_bytes, format_count, format_duration
+from simplegpt.progress import ProgressReport, format_bytes, format_count, format_duration
 
 Phase = Literal["choosing", "working", "done"]
 _BUTTONS: dict[Phase, tuple[str, str]] = {
@@ -60,7 +60,7 @@ does on what it was not trained on. Two files are written, `train-TOKENIZER.bin`
         super().__init__(id=id)
         self._total = 1
         self._before = 0
-        self._step: Step | None = None
+        self._step: ProgressReport | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="field"):
@@ -113,7 +113,7 @@ does on what it was not trained on. Two files are written, `train-TOKENIZER.bin`
         self.say("starting …")
         self.screen.set_focus(None)  # a second Enter shall not cancel what the first began
 
-    def advance(self, step: Step) -> None:
+    def advance(self, step: ProgressReport) -> None:
         """One more report: of the file that is being written now."""
         if self._step is not None and step.label != self._step.label:
             self._before += self._step.total

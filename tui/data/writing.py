@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.worker import Worker
 
-from simplegpt.progress import Step, format_count
+from simplegpt.progress import ProgressReport, format_count
 from tui.data.choices import Fitting, are_whole, existing_outputs, fitting_config
 from tui.data.looking import DataLooking, Fetched
 from tui.data.tokenizing import TokenizingError, Work, tokenize
@@ -29,7 +29,7 @@ READING_LOOKS, READING_GLANCE = 200, 0.05  # how often, and seconds between: ten
 class Advanced(Message):
     """The child process reported."""
 
-    step: Step
+    step: ProgressReport
 
 
 @dataclass
@@ -136,7 +136,7 @@ class DataWriting(DataLooking):
         try:
             async with contextlib.aclosing(tokenize(planned)) as progress:
                 async for report in progress:
-                    if isinstance(report, Step):
+                    if isinstance(report, ProgressReport):
                         self.post_message(Advanced(report))
                     else:
                         finished = True

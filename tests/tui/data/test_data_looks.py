@@ -9,7 +9,7 @@ from textual.pilot import Pilot
 from textual.widgets import OptionList
 
 from simplegpt.data.__main__ import Done, Written
-from simplegpt.progress import Step
+from simplegpt.progress import ProgressReport
 from tests.tui.conftest import LARGE, SIZES, settle
 from tests.tui.made_runs import SAMPLE
 from tui.app import Workbench
@@ -97,13 +97,13 @@ def test_writing(snap: Snap, size: Size) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         screen = await on_data(pilot, "verse")
         screen.panel.start(80_000_000)
-        report = Step(
+        report = ProgressReport(
             label="tokenizing train-char.bin",
             unit="B",
             done=31_000_000,
             total=72_000_000,
             rate=7_200_000,
-            seconds_left=5.7,
+            eta=5.7,
             counts={"tokens": 9_812_345},
         )
         screen.panel.advance(report)

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from simplegpt.data.tokens import open_tokens
-from simplegpt.progress import Step
+from simplegpt.progress import ProgressReport
 from tui.data import tokenizing
 from tui.data.tokenizing import TokenizingError, Work, tokenize
 
@@ -27,11 +27,11 @@ async def test_token_files_are_written_and_counted(text: Path, workplace: Path) 
     work = Work(text, "gpt2", Path("data"), val_fraction=0.25)
     reports = [report async for report in tokenize(work)]
     done = reports[-1]
-    assert not isinstance(done, Step)
+    assert not isinstance(done, ProgressReport)
     assert [Path(file.path).name for file in done.files] == ["train-gpt2.bin", "val-gpt2.bin"]
     tokens = open_tokens(workplace / "data" / "train-gpt2.bin")
     assert (len(tokens), tokens.tokenizer) == (done.files[0].tokens, "gpt2")
-    assert all(isinstance(report, Step) for report in reports[:-1])
+    assert all(isinstance(report, ProgressReport) for report in reports[:-1])
     assert work.outputs == (Path("data/train-gpt2.bin"), Path("data/val-gpt2.bin"))
 
 
@@ -92,7 +92,7 @@ async def test_process_that_does_not_listen_is_killed_and_tidied_after(
 ) -> None:
     monkeypatch.setattr(tokenizing, "LEAVE_SECONDS", 0.1)
     (workplace / "data").mkdir()
-    report = Step(label="x", unit="B", done=0, total=1, rate=0, seconds_left=None)
+    report = ProgressReport(label="x", unit="B", done=0, total=1, rate=0, eta=None)
     deaf = (
         "import pathlib, signal, sys\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
