@@ -1,15 +1,16 @@
-"""The shell: five screens as modes, what they ask of each other, and the runs under way."""
+"""The app: five screens as modes, the routes between them, the known runs, and quitting."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.content import Content
 from textual.events import Event, InputEvent
+from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
@@ -18,8 +19,14 @@ from tui.shared.text import one_line
 from tui.shell import messages, settings
 from tui.shell.collector import QUIET_SECONDS, Collector
 from tui.shell.dialogs import Answer, Question, TextDialog
-from tui.shell.header import TABS, Header, Mode, RunIndicator, Tab
-from tui.shell.live_runs import RunSeen, RunsSeen, look_at
+from tui.shell.modes import TABS, Mode
+from tui.shell.runs import (
+    SeenRun,
+    SeenRuns,
+    end_sentence,
+    look_at_runs,
+    look_for_runs,
+)
 from tui.shell.screen import WorkbenchScreen
 from tui.shell.themes import DEFAULT_THEME, THEMES
 
@@ -29,7 +36,6 @@ if TYPE_CHECKING:
     from tui.data.screen import DataScreen
     from tui.runs.screen import RunsScreen
     from tui.training.screen import TrainingScreen
-    from tui.training.trainer_process import TrainerProcess
 
 Start: TypeAlias = (
     messages.OpenConfig
@@ -39,10 +45,15 @@ Start: TypeAlias = (
     | messages.ResumeTraining
     | None
 )
-WATCH_SECONDS = 2.0
+LOOK_SECONDS = 2.0
+"""Between two looks at the known runs."""
+SEARCH_SECONDS = 10.0
+"""Between two searches for runs that were started elsewhere."""
+SEARCH_SHARE = 0.02
+"""Of the time, at most, that these searches may take: the folder may be a large one."""
 
 
-# Screens are imported when they are first visited: the first paint waits for one of them only.
+# Screens are imported when they are first visited: the first paint waits for only one of them.
 
 
 def _runs_screen() -> "RunsScreen":
@@ -76,11 +87,10 @@ def _chat_screen() -> "ChatScreen":
 
 
 class Workbench(App[None]):
-    """`simplegpt-tui`. `start` says what to open; None opens where a newcomer begins."""
+    """`simplegpt-tui`. `start` says what to open; None opens Runs, or Data for a newcomer."""
 
     TITLE = "SimpleGPT"
     CSS_PATH = "app.tcss"
-    ENABLE_COMMAND_PALETTE = True
     MODES: ClassVar = {
         "runs": _runs_screen,
         "data": _data_screen,
@@ -90,21 +100,27 @@ class Workbench(App[None]):
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(key, f"visit('{mode}')", title, show=False, tooltip=f"Go to {title}")
-            for mode, title, key in TABS
+            Binding(
+                tab.key, f"visit('{tab.mode}')", tab.title, show=False, tooltip=f"Go to {tab.title}"
+            )
+            for tab in TABS
         ),
         Binding("f1", "help", "Help", tooltip="What this is and which keys it has"),
-        Binding("f10", "quit", "Quit", priority=True, tooltip="Leave the workbench; runs go on"),
+        Binding("f10", "quit", "Quit", priority=True, tooltip="Quit; runs continue"),
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False),
     ]
+
+    runs: reactive[SeenRuns] = reactive((), repaint=False)
+    """All runs below the working directory and those watched elsewhere, at the last look."""
 
     def __init__(self, start: Start = None) -> None:
         super().__init__()
         self.start = start
-        self.watched: dict[Path, RunSeen] = {}
-        """Runs that were started, joined or found alive, as they were last seen."""
+        self.root = Path.cwd()
         self.visited: dict[str, WorkbenchScreen] = {}
         self.collector = Collector()
+        self._watched: list[Path] = []
+        self._next_search = 0.0
         for theme in THEMES:
             self.register_theme(theme)
         kept = settings.Settings.load().theme
@@ -113,11 +129,11 @@ class Workbench(App[None]):
     async def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         if self.start is None:
-            await self.visit("runs" if has_begun(Path.cwd()) else "data")
+            await self.visit("runs" if has_begun(self.root) else "data")
         else:
             self.post_message(self.start)
-        self.find_live_runs()
-        self.set_interval(WATCH_SECONDS, self.look_at_runs)
+        self.look_at_runs()
+        self.set_interval(LOOK_SECONDS, self.look_at_runs)
         if not self.is_headless:  # a test's process is not ours alone
             self.collector.begin()
         self.set_interval(QUIET_SECONDS, self.collector.look)
@@ -136,30 +152,25 @@ class Workbench(App[None]):
         try:
             settings.change(theme=theme.name)
         except OSError as error:
-            self.notify(f"The theme cannot be kept: {error}", severity="warning")
+            self.notify(f"The theme cannot be saved: {error}", severity="warning")
 
-    # Going from screen to screen
+    # Routes
 
     async def visit(self, mode: Mode) -> WorkbenchScreen:
         """Bring a screen to the front and return it, mounted."""
         await self.switch_mode(mode)
-        screen = self._screen_stacks[mode][0]
+        screen = self.get_screen_stack(mode)[0]
         assert isinstance(screen, WorkbenchScreen)
         self.visited[mode] = screen
+        screen.runs = self.runs
         return screen
 
     async def action_visit(self, mode: Mode) -> None:
         await self.visit(mode)
 
-    @on(Tab.Chosen)
-    async def _tab_chosen(self, event: Tab.Chosen) -> None:
-        await self.action_visit(event.mode)
-
-    @on(RunIndicator.Chosen)
-    async def _indicator_chosen(self) -> None:
-        live = self.live_run()
-        if live is not None:
-            await self.open_run(messages.OpenRun(live.run.path))
+    @on(messages.Visit)
+    async def visit_screen(self, event: messages.Visit) -> None:
+        await self.visit(event.mode)
 
     @on(messages.OpenConfig)
     async def open_config(self, event: messages.OpenConfig) -> None:
@@ -215,79 +226,54 @@ class Workbench(App[None]):
         assert isinstance(screen, TrainingScreen)
         return screen
 
-    @on(messages.RunsChanged)
-    def runs_changed(self) -> None:
-        from tui.runs.screen import RunsScreen
+    # Runs
 
-        screen = self.visited.get("runs")
-        if isinstance(screen, RunsScreen):
-            screen.refresh_runs()
-
-    # Runs under way
-
-    def watch_run(self, path: Path) -> None:
-        """Keep an eye on a run, wherever one is looking."""
-        run = RunDirectory(path)
-        self.watched.setdefault(run.path, RunSeen(run, None, alive=False))
+    @on(messages.WatchRun)
+    def watch_run(self, event: messages.WatchRun) -> None:
+        self._watched = [path for path in self._watched if path != event.path] + [event.path]
         self.look_at_runs()
 
-    def live_run(self) -> RunSeen | None:
-        """The run under way that was joined last."""
-        return next((seen for seen in reversed(self.watched.values()) if seen.alive), None)
+    @on(messages.RunsChanged)
+    def search_runs(self) -> None:
+        self._next_search = 0.0
+        self.look_at_runs()
 
-    @work(thread=True, group="find-runs", exit_on_error=False)
-    def find_live_runs(self) -> None:
-        """Runs that an earlier workbench left under way, or that were started beside it."""
-        live = [seen for run in find_runs(Path.cwd()) if (seen := look_at(run)).alive]
-        if live:
-            self.post_message(RunsSeen(tuple(live)))
-
-    def look_at_runs(self) -> None:
-        if self.watched:
-            self._look([seen.run for seen in self.watched.values()])
-
-    @work(thread=True, group="watch-runs", exclusive=True, exit_on_error=False)
-    def _look(self, runs: list[RunDirectory]) -> None:
-        self.post_message(RunsSeen(tuple(look_at(run) for run in runs)))
-
-    @on(RunsSeen)
-    def runs_seen(self, event: RunsSeen) -> None:
-        if not self._screen_stacks.get(self.current_mode):
-            return  # the last look came home after the screens were taken down
-        for seen in event.runs:
-            before = self.watched.get(seen.run.path)
-            self.watched[seen.run.path] = seen
-            if before is not None and before.alive and not seen.alive:
-                self._tell_of_end(seen)
-        self.show_live_run()
-        if isinstance(self.screen, WorkbenchScreen):
-            self.screen.runs_seen()
-
-    def show_live_run(self) -> None:
-        """Say in the header of the screen in front what is under way."""
-        live = self.live_run()
-        for header in self.screen.query(Header):
-            header.live = live.in_words() if live else Content()
-
-    def _tell_of_end(self, seen: RunSeen) -> None:
-        """A run ended: tell whoever looks elsewhere, in this terminal or beyond it."""
-        if self.screen is self.visited.get("train") and self.app_focus:
+    @work(group="runs", exclusive=True)
+    async def look_at_runs(self) -> None:
+        """See how the known runs are, and now and then which others there are."""
+        started = time.monotonic()
+        if started < self._next_search:
+            paths = dict.fromkeys([*(run.path for run in self.runs), *self._watched])
+            self.runs = await asyncio.to_thread(look_at_runs, paths, self.runs)
             return
-        sentence = seen.end_in_words()
-        failed = seen.status is None or seen.status.state not in ("finished", "stopped")
-        self.notify(
-            sentence, title=seen.run.path.name, severity="error" if failed else "information"
-        )
+        self.runs = await asyncio.to_thread(look_for_runs, self.root, self._watched, self.runs)
+        ended = time.monotonic()
+        self._next_search = ended + max(SEARCH_SECONDS, (ended - started) / SEARCH_SHARE)
+
+    def watch_runs(self, before: SeenRuns, runs: SeenRuns) -> None:
+        for screen in self.visited.values():
+            screen.runs = runs
+        were_live = {run.path for run in before if run.is_live}
+        for run in runs:
+            if run.path in were_live and not run.is_live:
+                self._notify_of_end(run)
+
+    def _notify_of_end(self, run: SeenRun) -> None:
+        """Tell of a run's end whoever looks elsewhere, in this terminal or outside of it."""
+        if self.current_mode == "train" and self.app_focus:
+            return
+        sentence = one_line(end_sentence(run))
+        failed = run.status is None or run.status.state not in ("finished", "stopped")
+        self.notify(sentence, severity="error" if failed else "information", markup=False)
         self.bell()
         self.notify_desktop(sentence)
 
     def notify_desktop(self, sentence: str) -> None:
         """Ask the terminal for a desktop notification (OSC 9; others ignore it)."""
-        if self._driver is not None and not self.is_headless:
-            plain = "".join(c for c in sentence if c.isprintable())
-            self._driver.write(f"\x1b]9;{plain}\x07")
+        if self._driver is not None and not self.is_headless:  # Textual has no public way
+            self._driver.write(f"\x1b]9;{sentence}\x07")
 
-    # Help, palette, quitting
+    # Palette and help
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         if isinstance(screen, WorkbenchScreen):
@@ -297,17 +283,15 @@ class Workbench(App[None]):
                 f"Go to {title}", f"The {title} screen ({key.upper()})", self._visitor(mode)
             )
         yield SystemCommand("Help", "What this is and which keys it has (F1)", self.action_help)
-        yield SystemCommand(
-            "Theme", "Change the colours; the choice is kept", self.action_change_theme
-        )
-        yield SystemCommand("Screenshot", "Save a picture of the screen as SVG", self.picture)
-        yield SystemCommand("Quit", "Leave the workbench; runs go on (F10)", self.action_quit)
+        yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
+        yield SystemCommand("Screenshot", "Save a picture of the screen as SVG", self.screenshot)
+        yield SystemCommand("Quit", "Quit the workbench; runs continue (F10)", self.action_quit)
 
     def _visitor(self, mode: Mode) -> Callable[[], Awaitable[None]]:
         return lambda: self.action_visit(mode)
 
-    def picture(self) -> None:
-        self.call_after_refresh(self.deliver_screenshot)
+    def screenshot(self) -> None:
+        self.call_after_refresh(self.deliver_screenshot)  # without the palette
 
     def action_help(self) -> None:
         from tui.shell.help import HelpDialog  # Markdown costs 50 ms: not at the start
@@ -315,65 +299,67 @@ class Workbench(App[None]):
         if isinstance(self.screen, WorkbenchScreen):
             self.push_screen(HelpDialog(self.screen.current_help()))
 
+    # Quitting
+
     async def action_quit(self) -> None:
-        self.ask_and_quit()
+        if not isinstance(self.screen, QuitQuestion):
+            self._ask_and_quit()
 
     @work(group="quit", exclusive=True)
-    async def ask_and_quit(self) -> None:
-        """Quit, after asking about runs under way and unsaved work."""
-        unsaved = [text for s in self.visited.values() if (text := s.unsaved())]
-        if unsaved and not await self._confirmed_loss(unsaved):
+    async def _ask_and_quit(self) -> None:
+        """Quit, after asking about unsaved work and live runs."""
+        screens = self.visited.values()
+        unsaved = [text for screen in screens if (text := screen.unsaved())]
+        if unsaved and not await self._may_lose(unsaved):
             return
-        live = [seen for path in list(self.watched) if (seen := look_at(RunDirectory(path))).alive]
-        live += [RunSeen(trainer.run, None, alive=True) for trainer in self._starting()]
-        if live and not await self._settled(live):
+        runs = await asyncio.to_thread(look_at_runs, [run.path for run in self.runs])
+        live = [run.path for run in runs if run.is_live]
+        starting = [path for screen in screens for path in screen.starting_runs()]
+        if (live or starting) and not await self._may_leave(live, starting):
             return
-        for screen in self.visited.values():
+        for screen in screens:
             screen.leave()
         self.exit()
 
-    async def _confirmed_loss(self, unsaved: list[str]) -> bool:
+    async def _may_lose(self, unsaved: Sequence[str]) -> bool:
         answers = [Answer("quit", "Quit without saving", "warning")]
-        text = "Not saved yet: " + "; ".join(unsaved) + "."
-        return await self.push_screen_wait(Question("Unsaved changes", text, answers)) == "quit"
+        text = f"Not saved yet: {'; '.join(unsaved)}."
+        return await self.push_screen_wait(QuitQuestion("Unsaved changes", text, answers)) == "quit"
 
-    async def _settled(self, live: list[RunSeen]) -> bool:
-        """What to do with the runs under way was answered, and it was not: stay."""
-        names = ", ".join(seen.run.path.name for seen in live)
-        one = len(live) == 1
+    async def _may_leave(self, live: Sequence[Path], starting: Sequence[Path]) -> bool:
+        """Ask what to do with live runs, and do it; False: stay."""
+        names = [one_line(path.name) for path in (*live, *starting)]
+        verb, them = ("is", "It") if len(names) == 1 else ("are", "They")
         text = (
-            f"{names} {'is' if one else 'are'} still training. {'It' if one else 'They'} can go on "
-            "without the workbench; the next start finds and joins it."
+            f"{', '.join(names)} {verb} still training. {them} can continue without the "
+            "workbench, which finds such runs when it is started again."
         )
         answers = [
             Answer("leave", "Leave it running", "primary"),
             Answer("stop", "Stop and save", "warning"),
         ]
-        answer = await self.push_screen_wait(Question("A run is under way", text, answers))
+        answer = await self.push_screen_wait(QuitQuestion("A run is live", text, answers))
         if answer == "stop":
-            for seen in live:
-                if seen.status is not None:
-                    seen.run.send("stop")
-            for trainer in self._starting():
-                trainer.cancel()
-        return answer in ("leave", "stop")
+            await asyncio.to_thread(_stop, live)
+            for screen in self.visited.values():
+                screen.cancel_starting()
+        return answer is not None
 
-    def _starting(self) -> "list[TrainerProcess]":
-        """The trainer that was started here and has not yet said a word in its directory."""
-        if "train" not in self.visited:
-            return []
-        from tui.training.screen import TrainingScreen
 
-        screen = self.visited["train"]
-        starting = screen.starting if isinstance(screen, TrainingScreen) else None
-        return [starting] if starting is not None else []
+class QuitQuestion(Question):
+    """A question before quitting, of which there is never a second one on top."""
+
+
+def _stop(runs: Iterable[Path]) -> None:
+    for path in runs:
+        RunDirectory(path).send("stop")
 
 
 def max_steps_dialog(name: str, step: int) -> TextDialog:
     """Ask up to which step to resume a run that has reached its end at `step`."""
 
     def error_in(text: str) -> str | None:
-        if text.replace("_", "").isdecimal() and int(text) > step:
+        if text.replace("_", "").isdecimal() and int(text.replace("_", "")) > step:
             return None
         return f"Expected a whole number above {step:,}."
 
@@ -382,7 +368,7 @@ def max_steps_dialog(name: str, step: int) -> TextDialog:
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether there are runs or prepared data below `folder`: then it is no newcomer's."""
+    """Whether there are runs or prepared data below `folder`: not a newcomer's."""
     if any((folder / "data").glob("*.bin")):
         return True
     return any(True for _ in find_runs(folder / "models")) or any(

@@ -48,6 +48,11 @@ async def settle(pilot: Pilot[Any]) -> None:
     await pilot.pause()
 
 
+def toasts(app: App[Any]) -> str:
+    """What the notifications on the screen say; for `run_test(notifications=True)`."""
+    return "\n".join(str(toast.render()) for toast in app.screen.query("Toast"))
+
+
 Steps = Callable[[Pilot[Any]], Awaitable[None]]
 
 

@@ -33,7 +33,7 @@ async def take(arguments: argparse.Namespace) -> None:
     from tests.tui.conftest import settle
     from tui.__main__ import kind_of, start_for
     from tui.app import Workbench
-    from tui.shell.header import Mode
+    from tui.shell.modes import Mode
 
     is_mode = arguments.screen in get_args(Mode)
     start = None if is_mode else start_for(kind_of(arguments.screen), arguments.screen)

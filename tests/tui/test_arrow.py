@@ -10,7 +10,7 @@ HEAVY = ("torch", "lightning", "transformers")
 VISIT_ALL = """
 import asyncio, sys
 from tui.app import Workbench
-from tui.shell.header import TABS
+from tui.shell.modes import TABS
 
 async def main():
     app = Workbench()

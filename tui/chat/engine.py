@@ -8,16 +8,13 @@ sentence.
 import asyncio
 import contextlib
 import itertools
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
-import psutil
 from pydantic import ValidationError
 
-import simplegpt
 from simplegpt.inference.protocol import (
     Alternatives,
     Answer,
@@ -31,6 +28,7 @@ from simplegpt.inference.protocol import (
     Unloaded,
     parse_answer,
 )
+from tui.shared.child_process import child_environment, lower_priority
 
 ENGINE_COMMAND = (sys.executable, "-m", "simplegpt.inference.engine")
 # asyncio's default of 64 KiB a line is less than the ids of one long prompt.
@@ -99,8 +97,7 @@ class EngineProcess:
             except OSError as error:
                 raise EngineExitError(f"The engine could not be started: {error}.") from error
             if self.niceness:
-                with contextlib.suppress(psutil.Error, OSError):
-                    psutil.Process(self._process.pid).nice(self.niceness)
+                lower_priority(self._process.pid, self.niceness)
             self._reader = asyncio.create_task(self._read(self._process))
 
     async def _spawn(self) -> asyncio.subprocess.Process:
@@ -113,7 +110,7 @@ class EngineProcess:
                 stderr=log,
                 limit=LONGEST_LINE,
                 start_new_session=True,  # a Ctrl-C in the terminal is the workbench's
-                env=engine_environment(),
+                env=child_environment(),
             )
 
     async def answers(self, request: Request) -> AsyncIterator[Answer]:
@@ -244,13 +241,6 @@ class EngineProcess:
             return f"The engine was ended by {signal.Signals(-code).name}."
         last = last_line(self.log)
         return f"The engine ended with code {code}{': ' + last if last else ''}."
-
-
-def engine_environment() -> dict[str, str]:
-    """This process's environment, in which the engine finds the package that we are part of."""
-    package = str(Path(simplegpt.__file__).parents[1])
-    rest = os.environ.get("PYTHONPATH")
-    return os.environ | {"PYTHONPATH": f"{package}{os.pathsep}{rest}" if rest else package}
 
 
 def merged(messages: Sequence[Tokens]) -> Tokens:

@@ -15,7 +15,7 @@ from tui.chat.keep import KeepActions
 from tui.chat.model_facts import ModelFacts
 from tui.chat.models import Choice, ModelChooser
 from tui.chat.talk import TalkActions
-from tui.shell.header import Mode
+from tui.shell.modes import Mode
 
 # What each action needs before it can be taken.
 NEED_IDLE = {"go_on", "again", "repeat", "undo", "new", "compare", "branch", "sibling", "edit"}
@@ -27,7 +27,6 @@ class ChatScreen(TalkActions, InsideActions, KeepActions, ComparingActions, Besi
     """Talk to a model."""
 
     MODE: ClassVar[Mode] = "chat"
-    HEADING: ClassVar[str] = "Chat"
     CSS_PATH = "screen.tcss"
     HELP = """\
 A base model goes on with a text: write a beginning, press **Enter**, and its words follow yours.
@@ -91,10 +90,10 @@ this prompt through all checkpoints of a run.
         else:
             self.talk_beside(Path(beside_run))
 
-    def shown(self) -> None:
+    def on_screen_resume(self) -> None:
         self.keep_watch(True)
 
-    def hidden(self) -> None:
+    def on_screen_suspend(self) -> None:
         self.keep_watch(False)
 
     def leave(self) -> None:

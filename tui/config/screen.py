@@ -58,7 +58,6 @@ class ConfigScreen(ConfigActions):
     """The config editor."""
 
     MODE = "config"
-    HEADING: ClassVar[str] = "Config"
     CSS_PATH = "screen.tcss"
     AUTO_FOCUS = ""  # a section's title takes it, not the first button
     HELP = """\
@@ -153,14 +152,14 @@ starts the training.
         else:  # the sections have not made their titles yet
             self.call_after_refresh(self._focus_first_title)
 
-    def shown(self) -> None:
+    def on_screen_resume(self) -> None:
         self._look_at_machine()
         self.look_at_data(again=True)
         self._disk_timer = self._disk_timer or self.set_interval(2.0, self.look_at_disk)
         self._disk_timer.resume()
         self.look_at_disk()
 
-    def hidden(self) -> None:
+    def on_screen_suspend(self) -> None:
         if self._disk_timer is not None:
             self._disk_timer.pause()
 

@@ -43,7 +43,6 @@ class DataScreen(DataWriting):
     """Three steps down the left side, what they lead to at the right; Enter goes on."""
 
     MODE = "data"
-    HEADING: ClassVar[str] = "Data"
     CSS_PATH = "screen.tcss"
     HELP = """\
 A model is trained on a text that was cut into **tokens**. Choose a text, see how a tokenizer cuts

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from simplegpt.progress import ProgressReport
+from tui.shared.child_process import child_environment
 
 if TYPE_CHECKING:
     from simplegpt.data.__main__ import Done
@@ -76,8 +77,6 @@ async def tokenize(
     Cancelled or left early, it ends the process and nothing half written stays. Raises
     `TokenizingError` with the command's own sentence.
     """
-    from tui.chat.engine import engine_environment  # its protocol: not at the first paint
-
     # With the tokenizers and numpy behind it: 0.2 s, which the screen must not wait for.
     data = await asyncio.to_thread(importlib.import_module, "simplegpt.data")
     parsed: TypeAdapter[ProgressReport | Done] = TypeAdapter(ProgressReport | data.Done)
@@ -91,7 +90,7 @@ async def tokenize(
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,  # a Ctrl-C in the terminal is the workbench's
-            env=engine_environment(),
+            env=child_environment(),
         )
     except OSError as error:
         raise TokenizingError(f"The command could not be started: {error.strerror}.") from error

@@ -53,7 +53,6 @@ class RunsScreen(RunActions):
     """The list of runs."""
 
     MODE = "runs"
-    HEADING: ClassVar[str] = "Runs"
     CSS_PATH = "screen.tcss"
     HELP = """\
 All runs below the folder in which the workbench was started, four levels deep; hidden folders are
@@ -90,7 +89,7 @@ the palette.
     def __init__(self) -> None:
         super().__init__()
         self.finder = RunFinder(self.root)
-        self.runs: list[RunSummary] | None = None
+        self.found: list[RunSummary] | None = None
         """All that were found; None until the first look is done."""
         self.marked: set[Path] = set()
         self.sort_key: SortKey = "age"
@@ -119,12 +118,16 @@ the palette.
     def on_mount(self) -> None:
         self.query_one(RunTable).focus()
 
-    def shown(self) -> None:
+    def on_screen_resume(self) -> None:
         self.refresh_runs()
         self._timer = self._timer or self.set_interval(LOOK_SECONDS, self.refresh_runs)
         self._timer.resume()
 
-    def hidden(self) -> None:
+    def watch_runs(self) -> None:
+        if self.is_current:
+            self.refresh_runs()
+
+    def on_screen_suspend(self) -> None:
         if self._timer is not None:
             self._timer.pause()
 
@@ -145,7 +148,7 @@ the palette.
     @on(RunsFound)
     def _found(self, event: RunsFound) -> None:
         self._looking = False
-        self.runs, self.trashed = event.runs, event.trashed
+        self.found, self.trashed = event.runs, event.trashed
         self.marked &= {run.path for run in event.runs}
         self._show(event.move_to)
         if self._look_again:
@@ -154,10 +157,10 @@ the palette.
 
     def _show(self, move_to: Path | None = None) -> None:
         """Put what was found on the screen, filtered and sorted."""
-        if self.runs is None:
+        if self.found is None:
             return
         table, text = self.query_one(RunTable), self.query_one("#filter", Input).value
-        shown = arrange(self.runs, self.sort_key, reverse=self.reverse, filter_text=text)
+        shown = arrange(self.found, self.sort_key, reverse=self.reverse, filter_text=text)
         table.show(
             shown, sorted_by=(self.sort_key, self.reverse), marked=set(self.marked), now=now()
         )
@@ -166,10 +169,10 @@ the palette.
         self._show_count(len(shown))
         was_empty, is_empty = self.has_class("-empty"), not shown
         self.set_class(is_empty, "-empty")
-        self.set_class(not self.runs, "-none")
+        self.set_class(not self.found, "-none")
         if is_empty:
             self.query_one("#empty-text", Static).update(self._why_empty(text))
-        if not self.runs and not was_empty:
+        if not self.found and not was_empty:
             self.query_one("#begin").focus()
         elif was_empty and not is_empty and self.focused is self.query_one("#begin"):
             table.focus()
@@ -177,7 +180,7 @@ the palette.
         self.refresh_bindings()
 
     def _show_count(self, shown: int) -> None:
-        runs = self.runs or []
+        runs = self.found or []
         live = sum(run.alive for run in runs)
         parts = [f"{shown} of {len(runs)} runs" if shown < len(runs) else _plural(len(runs), "run")]
         parts += [f"{live} live"] if live else []
@@ -193,7 +196,7 @@ the palette.
         self.query_one("#hint", Static).update(Content("  ").join(said))
 
     def _why_empty(self, text: str) -> str:
-        if self.runs:
+        if self.found:
             return f"No run matches “{one_line(text)}”. Esc clears the filter."
         return (
             f"No runs yet below {one_line(str(self.root))}\n\n"
@@ -270,7 +273,7 @@ the palette.
         return self.query_one(RunTable).current
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in self._ON_ONE_RUN and not self.runs:
+        if action in self._ON_ONE_RUN and not self.found:
             return False
         return action != "undo_delete" or bool(self.trashed)
 

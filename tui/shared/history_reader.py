@@ -10,9 +10,9 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from simplegpt.run.directory import RunDirectory
+from tui.shared.child_process import child_environment
 from tui.shared.follower import read_all
 from tui.shared.history import History
 
@@ -25,14 +25,12 @@ def read_in_child(run: RunDirectory, cancelled: Callable[[], bool]) -> tuple[His
 
     Raises RuntimeError where the child fails, with the end of what it said.
     """
-    package = str(Path(__file__).parents[2])  # a source tree that is not installed works too
-    path = os.pathsep.join([package, *filter(None, [os.environ.get("PYTHONPATH")])])
     child = subprocess.Popen(
         [sys.executable, "-m", __name__, str(run.path)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": path},
+        env=child_environment(),
     )
     while True:
         try:

@@ -1,64 +1,54 @@
-"""The header: one tab a screen, and the live run wherever one is looking."""
+"""The header: a tab for each screen, and the live run."""
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
-from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static
 
-Mode = Literal["runs", "data", "config", "train", "chat"]
-# (mode, title, key) in the order of the tabs.
-TABS: tuple[tuple[Mode, str, str], ...] = (
-    ("runs", "Runs", "f2"),
-    ("data", "Data", "f3"),
-    ("config", "Config", "f4"),
-    ("train", "Train", "f5"),
-    ("chat", "Chat", "f6"),
-)
+from tui.shared.text import one_line
+from tui.shell import messages
+from tui.shell.modes import TABS, Mode, Tab
+from tui.shell.runs import SeenRun, SeenRuns, newest_live
 
 
-class Tab(Static):
-    """A tab that switches to its screen."""
+class HeaderTab(Static):
+    """A tab that brings its screen to the front."""
 
-    class Chosen(Message):
-        """The tab was clicked."""
-
-        def __init__(self, mode: Mode) -> None:
-            super().__init__()
-            self.mode = mode
-
-    def __init__(self, mode: Mode, title: str, key: str, active: bool) -> None:
-        label = Content.assemble((key.upper(), "dim"), " ", title)
+    def __init__(self, tab: Tab, *, active: bool) -> None:
+        label = Content.assemble((tab.key.upper(), "dim"), " ", tab.title)
         super().__init__(label, classes="-active" if active else "")
-        self.mode = mode
-        self.tooltip = f"{title} ({key.upper()})"
+        self.mode = tab.mode
+        self.tooltip = f"{tab.title} ({tab.key.upper()})"
 
     def on_click(self) -> None:
-        self.post_message(self.Chosen(self.mode))
+        self.post_message(messages.Visit(self.mode))
 
 
-class RunIndicator(Static):
-    """The run that is under way, in a few words; a click opens it."""
+class LiveRun(Static):
+    """The newest live run: its state, how far it is, its name. A click opens it."""
 
-    class Chosen(Message):
-        """The indicator was clicked."""
+    run: reactive[SeenRun | None] = reactive(None, layout=False)
+
+    def watch_run(self, run: SeenRun | None) -> None:
+        self.update(live_run_content(run) if run is not None else "", layout=False)
 
     def on_click(self) -> None:
-        self.post_message(self.Chosen())
+        if self.run is not None:
+            self.post_message(messages.OpenRun(self.run.path))
 
 
 class Header(Horizontal):
-    """Tabs at the left, the live run at the right."""
+    """Tabs at the left, the live run at the right: one line, where Textual's `Tabs` take two."""
 
     DEFAULT_CSS: ClassVar[str] = """
     Header {
         dock: top;
         height: 1;
         background: $panel;
-        Tab {
+        HeaderTab {
             width: auto;
             padding: 0 1;
             color: $text-muted;
@@ -66,7 +56,7 @@ class Header(Horizontal):
             &.-active { background: $primary; color: $background; text-style: bold; }
         }
         #brand { width: auto; padding: 0 2 0 1; color: $accent; text-style: bold; }
-        RunIndicator {
+        LiveRun {
             width: 1fr;
             text-align: right;
             padding: 0 1;
@@ -77,8 +67,7 @@ class Header(Horizontal):
     }
     """
 
-    live: reactive[Content] = reactive(Content())
-    """What the indicator says; empty where nothing runs."""
+    runs: reactive[SeenRuns] = reactive(())
 
     def __init__(self, active: Mode) -> None:
         super().__init__()
@@ -86,10 +75,20 @@ class Header(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Static("SimpleGPT", id="brand")
-        for mode, title, key in TABS:
-            yield Tab(mode, title, key, active=mode == self.active)
-        yield RunIndicator()
+        for tab in TABS:
+            yield HeaderTab(tab, active=tab.mode == self.active)
+        yield LiveRun()
 
-    def watch_live(self, live: Content) -> None:
-        if self.is_mounted:
-            self.query_one(RunIndicator).update(live, layout=False)
+    def on_mount(self) -> None:
+        self.watch(self, "runs", self._show_live)
+
+    def _show_live(self, runs: SeenRuns) -> None:
+        self.query_one(LiveRun).run = newest_live(runs)
+
+
+def live_run_content(run: SeenRun) -> Content:
+    """``● 30% shakespeare-char``."""
+    paused = run.status is not None and run.status.state == "paused"
+    sign, colour = ("‖", "$warning") if paused else ("●", "$success")
+    done = "" if run.progress is None else f"{run.progress:.0%} "
+    return Content.assemble((sign, colour), f" {done}{one_line(run.path.name)}")

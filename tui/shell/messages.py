@@ -1,7 +1,7 @@
-"""What screens ask of the shell. Post one from a screen or a widget: it bubbles to the app.
+"""What screens request of the shell. Post one from a screen or a widget: it bubbles to the app.
 
-A screen never reaches into another one: it posts a message, and the shell (`tui.app`) brings the
-other screen to the front and calls its public method.
+A screen never uses another one: it posts a message, and the app brings the other screen to the
+front and calls its public method.
 """
 
 from collections.abc import Mapping
@@ -11,28 +11,37 @@ from typing import Any
 
 from textual.message import Message
 
+from tui.shell.modes import Mode
+
+
+@dataclass
+class Visit(Message):
+    """Bring a screen to the front as it is. Posted by Train, where no run is open."""
+
+    mode: Mode
+
 
 @dataclass
 class OpenConfig(Message):
-    """Show a config in the editor."""
+    """Show a config in the editor. Posted by Data, Runs and Train."""
 
     path: Path | None = None
     """The TOML file; None stays with the one that is open, or opens the usual one."""
     values: Mapping[str, Any] = field(default_factory=dict)
-    """Edits to lay over it, as if typed: dotted key -> value, such as what prepared data asks
-    for (`data.train_fpath`, `tokenizer_name`, …) or what would fit after an out-of-memory."""
+    """Edits to apply, as if typed: dotted key -> value, such as what prepared data needs
+    (`data.train_fpath`, `tokenizer_name`, …) or what would fit after an out-of-memory."""
 
 
 @dataclass
 class OpenRun(Message):
-    """Watch a run, live or ended, in the dashboard."""
+    """Show a run, live or ended, in the dashboard. Posted by Runs and by the header."""
 
     path: Path
 
 
 @dataclass
 class OpenChat(Message):
-    """Talk to a model."""
+    """Load a model in the chat. Posted by Runs and Train."""
 
     model: str
     """A checkpoint, a run's directory, or a name such as ``gpt2``."""
@@ -42,12 +51,12 @@ class OpenChat(Message):
 
 @dataclass
 class OpenData(Message):
-    """Choose and prepare a corpus."""
+    """Choose and prepare a corpus. Posted by Runs, where there are none."""
 
 
 @dataclass
 class StartTraining(Message):
-    """Start a run of a config that is saved."""
+    """Start a run of a saved config. Posted by Config."""
 
     config: Path
     overrides: tuple[str, ...] = ()
@@ -56,11 +65,21 @@ class StartTraining(Message):
 
 @dataclass
 class ResumeTraining(Message):
-    """Resume a run that has ended from its last checkpoint."""
+    """Resume a run from its last checkpoint; of a finished one, the app asks for a later end.
+
+    Posted by Config, Runs and Train.
+    """
 
     run: Path
 
 
 @dataclass
+class WatchRun(Message):
+    """Keep looking at a run that may lie outside the working directory. Posted by Train."""
+
+    path: Path
+
+
+@dataclass
 class RunsChanged(Message):
-    """Runs were renamed, deleted or made: whoever lists them looks again."""
+    """Runs were renamed, deleted or restored: look for runs now. Posted by Runs."""

@@ -1,84 +1,73 @@
-"""What the five screens share, and the conventions for building one.
+"""The base of the five screens, and how to build one.
 
-A screen is one module `tui/screens/NAME.py` with one class `NameScreen(WorkbenchScreen)` and one
-stylesheet `NAME.tcss` beside it (`CSS_PATH = "NAME.tcss"`), every rule of which is nested in
-``NameScreen { … }``. It sets `MODE` (its tab), `HEADING`, `HELP` (Markdown) and `BINDINGS`, and
-yields its content in `compose_body`; the header and the footer come from here.
+A screen is one class in `tui/SUBJECT/screen.py`, with one stylesheet beside it (``CSS_PATH =
+"screen.tcss"``) whose rules are all nested in ``NameScreen { … }``. It sets `MODE`, `HELP`
+(Markdown) and `BINDINGS`, and yields its widgets in `compose_body`; header and footer come from
+here.
 
-**Keys.** Each action of a screen is a `Binding` of the screen with a description; from it come the
-footer's entry, the help's line and the command palette's entry, all by themselves (`commands`
-adds what has no key). Keys have to survive tmux, SSH and every terminal: function keys, plain
-letters (they act only while no input has the focus), and ctrl+letter, except ctrl+s, j, i, m, h,
-o, q, c, z and everything with shift+enter or ctrl+enter. Taken by the shell: F1 help, F2–F6 the
-screens, F10 and ctrl+q quit, ctrl+p the palette. F7, F8 and F9 belong to each screen; F9 is its
-main action, the next step of the newcomer's way (prepare → train → chat). Avoid F11 and F12:
-terminals take them. Related bindings stand together in the footer where they follow each other
-and share a `group=Binding.Group("Zoom")`; `show=False` keeps rare ones out of
-the footer. An action that cannot be taken now returns None from `check_action`; call
+**State.** What the screen shows lives in reactives; children get it by `data_bind`, and post
+messages upwards. `runs` holds all known runs: the app sets it about every two seconds (define
+`watch_runs` to follow it). The part of a screen that needs no Textual is a module of its own.
+
+**Keys.** Each action is a `Binding` with a description: the footer, the help and the command
+palette are made from it (extend `commands` for what has no key). Keys have to work in tmux, over
+SSH and in every terminal: function keys, plain letters (they act only where no input has the
+focus), and ctrl+letter, except ctrl+s, j, i, m, h, o, q, c, z and everything with shift+enter or
+ctrl+enter. The app has F1 (help), F2-F6 (screens), F10, ctrl+q (quit) and ctrl+p (palette); avoid
+F11 and F12, which terminals take. F7, F8 and F9 belong to the screen; F9 is its main action.
+Related bindings follow each other with the same `group=Binding.Group("Zoom")`. Return None from
+`check_action` for what cannot be done now, from state that is already known, and call
 `refresh_bindings()` when that changes.
 
-**Help.** F1 shows the help of the focused widget: the nearest widget outwards that has a
-`help_text()` method returning Markdown, or a `HELP` class attribute; then the screen's keys.
+**Other screens.** Post a message of `tui.shell.messages`; never import another subject. The app
+calls `DataScreen.show_corpora()`, `ConfigScreen.open(path, values)`,
+`TrainingScreen.join/start/resume` and `ChatScreen.open_model(model, beside_run)`.
 
-**Asking the shell.** Post a message of `tui.shell.messages`; never reach into another screen.
-Public methods that the shell calls: `RunsScreen.refresh_runs()`, `DataScreen.show_corpora()`,
-`ConfigScreen.open(path, values)`, `TrainingScreen.attach/start/resume`,
-`ChatScreen.open_model(model, beside_run)`.
+**Dialogs** are those of `tui.shell.dialogs`, or subclasses of its `Dialog`.
 
-**Questions** to the person go through `tui.shell.dialogs.Question`. Before the workbench quits
-it calls each visited screen's `unsaved()`, and `leave()` when it does quit (end child processes
-there). `shown()` and `hidden()` are called when the screen comes to the front and goes from it:
-stop timers in `hidden`.
+**Work.** Files and processes are read in async workers (``@work(group=…, exclusive=True)``) that
+``await asyncio.to_thread(…)`` and then set state; never on the event loop. Start and stop what is
+periodic in `on_screen_resume` and `on_screen_suspend`. Import what is slow (numpy, tiktoken,
+huggingface_hub) inside the function that needs it; never torch, lightning or transformers.
 
-**Effects.** Files and processes only in workers (`@work(thread=True)`, `exclusive`, a `group`),
-which post typed messages and never touch a widget. Import what costs time (numpy, tiktoken,
-huggingface_hub) inside the function that needs it; torch, lightning and transformers never.
-
-**Looks.** Colours only as theme variables ($primary marks what has the focus or is chosen,
-$accent keys and headings, $success, $warning, $error states, $text-muted the rest). The classes
-`-narrow` (under 100 columns), `-wide`, `-short` (under 32 rows) and `-tall` are set on the screen.
-At 80x24 a screen shows its main thing and scrolls or folds the rest. No fixed clock, spinner or
-animation: a snapshot test has to come out the same twice. Widgets have `tooltip`s.
-Look at it: ``python -m tests.tui.picture SCREEN 80x24 out.png``.
+**Looks.** Colours are theme variables: $primary for focus and choice, $accent for keys and
+headings, $success, $warning and $error for states, $text-muted for the rest. The screen has the
+classes `-narrow` (under 100 columns) or `-wide`, `-short` (under 32 rows) or `-tall`. At 80x24 it
+shows what matters most, and scrolls or folds the rest. Nothing moves by itself (clocks, spinners):
+a snapshot has to come out the same twice. Look at it with
+``python -m tests.tui.picture SCREEN 80x24 out.png``.
 """
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import ClassVar, Protocol, runtime_checkable
 
 from textual.actions import parse as parse_action
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Container
-from textual.reactive import Reactive
+from textual.reactive import Reactive, reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
 from tui.shell.footer import KeyFooter
-from tui.shell.header import Header, Mode
-
-if TYPE_CHECKING:
-    from tui.app import Workbench
+from tui.shell.header import Header
+from tui.shell.modes import Mode, title_of
+from tui.shell.runs import SeenRuns
 
 GENERAL_HELP = """\
 Move with **Tab** and the arrow keys, or click. **F2**–**F6** change the screen, **Ctrl+P** finds
-any action by its name, **F10** quits. Text that is selected with the mouse is copied by **Ctrl+C**,
-over SSH too where the terminal allows it.
+any action by its name, **F10** quits. **Ctrl+C** copies text that is selected with the mouse, over
+SSH too where the terminal allows it.
 """
-
-
-# Of every screen of Textual's: neither ours to explain nor worth a place in the palette.
-_TEXTUALS_ACTIONS = frozenset({"app.focus_next", "app.focus_previous", "screen.copy_text"})
 
 
 class WorkbenchScreen(Screen[None]):
     """One of the five screens: header, its own body, footer."""
 
     MODE: ClassVar[Mode]
-    """Name of its tab and of the app's mode."""
-    HEADING: ClassVar[str]
-    """Its name in help and palette."""
     HELP: ClassVar[str | None] = None
-    """Markdown: what the screen is for and how it is used."""
+    """What the screen is for and how it is used, in Markdown."""
 
     HORIZONTAL_BREAKPOINTS = [  # noqa: RUF012 (not declared as a ClassVar in Textual)
         (0, "-narrow"),
@@ -86,101 +75,93 @@ class WorkbenchScreen(Screen[None]):
     ]
     VERTICAL_BREAKPOINTS = [(0, "-short"), (32, "-tall")]  # noqa: RUF012
 
-    # Textual's own draws the whole screen anew at each change of focus.
+    # Textual's own redraws the whole screen at each change of focus.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
+    runs: reactive[SeenRuns] = reactive((), repaint=False)
+    """All known runs; set by the app."""
 
     def compose(self) -> ComposeResult:
-        yield Header(self.MODE)
+        yield Header(self.MODE).data_bind(WorkbenchScreen.runs)
         with Container(id="body"):
             yield from self.compose_body()
         yield KeyFooter()
 
     def compose_body(self) -> ComposeResult:
         """The screen's own widgets."""
-        raise NotImplementedError
+        return []
 
-    @property
-    def workbench(self) -> "Workbench":
-        """The app, typed."""
-        from tui.app import Workbench
-
-        assert isinstance(self.app, Workbench)
-        return self.app
-
-    def on_screen_resume(self) -> None:
-        self.workbench.show_live_run()
-        self.shown()
-
-    def on_screen_suspend(self) -> None:
-        self.hidden()
-
-    def shown(self) -> None:
-        """The screen came to the front."""
-
-    def hidden(self) -> None:
-        """The screen went behind another one."""
-
-    def runs_seen(self) -> None:
-        """The shell has looked at the runs under way (about once a second)."""
+    # What the app asks before it quits
 
     def unsaved(self) -> str | None:
         """What would be lost by quitting now, in a few words; None where nothing would."""
         return None
 
+    def starting_runs(self) -> Sequence[Path]:
+        """Runs that were started here and have not written a status yet."""
+        return ()
+
+    def cancel_starting(self) -> None:
+        """End the processes of `starting_runs`."""
+
     def leave(self) -> None:
-        """The workbench quits: let go of child processes."""
+        """End child processes: the workbench quits."""
+
+    # Palette and help
 
     def commands(self) -> Iterable[SystemCommand]:
-        """The screen's entries of the command palette: its bindings, and what a screen adds."""
-        for binding in self._own_bindings():
+        """The screen's entries in the command palette: its bindings that can be used now."""
+        for binding in self._described_bindings():
             _, name, parameters = parse_action(binding.action)
             if self.check_action(name, parameters) is True:
                 yield self._palette_entry(binding)
 
-    def _own_bindings(self) -> list[Binding]:
-        """The screen's actions, each once, in the order they were declared."""
-        found: dict[str, Binding] = {}
-        for _, binding in self._bindings:
-            if binding.description and binding.action not in _TEXTUALS_ACTIONS:
-                found.setdefault(binding.action, binding)
-        return list(found.values())
+    def _described_bindings(self) -> list[Binding]:
+        """The bindings of the screen's class, each action once."""
+        first: dict[str, Binding] = {}
+        for binding in Binding.make_bindings(type(self).BINDINGS):
+            if binding.description:
+                first.setdefault(binding.action, binding)
+        return list(first.values())
 
     def _palette_entry(self, binding: Binding) -> SystemCommand:
+        help_text = binding.tooltip or title_of(self.MODE)
         key = self.app.get_key_display(binding)
-        help_text = binding.tooltip or self.HEADING
-        return SystemCommand(
-            binding.description, f"{help_text} ({key})", lambda: self._run_bound(binding.action)
-        )
 
-    async def _run_bound(self, action: str) -> None:
-        await self.run_action(action)
+        async def run() -> None:
+            await self.run_action(binding.action)
+
+        return SystemCommand(binding.description, f"{help_text} ({key})", run)
 
     def current_help(self) -> str:
-        """Markdown for F1: of the focused widget if it has any, and of the screen."""
-        node: Widget | None = self.focused
-        parts: list[str] = []
-        while node is not None and node is not self:
-            text = own_help(node)
-            if text:
-                parts.append(text)
-                break
-            parent = node.parent
-            node = parent if isinstance(parent, Widget) else None
+        """Markdown for F1: help on the focused widget, on the screen, and on its keys."""
+        parts = [self._focused_help()]
         if self.HELP:
-            parts.append(f"## {self.HEADING}\n\n{self.HELP}")
+            parts.append(f"## {title_of(self.MODE)}\n\n{self.HELP}")
         keys = [
             f"| **{self.app.get_key_display(b)}** | {b.tooltip or b.description} |"
-            for b in self._own_bindings()
+            for b in self._described_bindings()
         ]
         if keys:
             parts.append("\n".join(["| Key | |", "| --- | --- |", *keys]))
-        return "\n\n".join([*parts, "## Everywhere", GENERAL_HELP])
+        return "\n\n".join([*filter(None, parts), "## Everywhere", GENERAL_HELP])
+
+    def _focused_help(self) -> str | None:
+        """Help on the focused widget, or on the nearest one around it that has some."""
+        if self.focused is None:
+            return None
+        widgets = (node for node in self.focused.ancestors_with_self if isinstance(node, Widget))
+        texts = (widget_help(widget) for widget in widgets if widget is not self)
+        return next(filter(None, texts), None)
 
 
-def own_help(widget: Widget) -> str | None:
-    """A widget's own help: its `help_text()`, or the `HELP` of a class of ours."""
-    method = getattr(widget, "help_text", None)
-    if callable(method):
-        text = method()
-        return text if isinstance(text, str) else None
-    return widget.HELP
+@runtime_checkable
+class HasHelp(Protocol):
+    """A widget whose help depends on its state."""
+
+    def help_text(self) -> str:
+        """Markdown."""
+
+
+def widget_help(widget: Widget) -> str | None:
+    """A widget's help in Markdown: of its state, or its class's `HELP`."""
+    return widget.help_text() if isinstance(widget, HasHelp) else widget.HELP

@@ -177,14 +177,14 @@ class RunActions(RunFollowing):
         edits = {**self.edits, "output_dir": str(output_dir)}
         self.post_message(messages.OpenConfig(path, edits))
 
-    async def action_runs(self) -> None:
-        await self.workbench.visit("runs")
+    def action_runs(self) -> None:
+        self.post_message(messages.Visit("runs"))
 
-    async def action_config(self) -> None:
-        await self.workbench.visit("config")
+    def action_config(self) -> None:
+        self.post_message(messages.Visit("config"))
 
-    async def action_data(self) -> None:
-        await self.workbench.visit("data")
+    def action_data(self) -> None:
+        self.post_message(messages.Visit("data"))
 
     @on(RunControls.Chosen)
     @on(RunTrouble.Chosen)

@@ -3,6 +3,7 @@
 Threads read and post messages; their handlers own the state. `TrainingScreen` shows it.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tui.shared.follower import (
 )
 from tui.shared.history import History
 from tui.shared.history_reader import read_in_child
+from tui.shell import messages
 from tui.shell.screen import WorkbenchScreen
 from tui.training.trainer_process import TrainerProcess, output_directory
 from tui.training.words import RunView
@@ -117,6 +119,13 @@ class RunFollowing(WorkbenchScreen):
         """A trainer could not be started, or ended before it claimed its directory."""
         raise NotImplementedError
 
+    def starting_runs(self) -> Sequence[Path]:
+        return () if self.starting is None else (self.starting.run.path,)
+
+    def cancel_starting(self) -> None:
+        if self.starting is not None:
+            self.starting.cancel()
+
     def in_haste(self) -> bool:
         """Whether an answer is awaited: then the run is read at every tick."""
         return False
@@ -131,7 +140,7 @@ class RunFollowing(WorkbenchScreen):
         run = RunDirectory(path)
         self._begin()
         self.view = RunView(run.path)
-        self.workbench.watch_run(run.path)
+        self.post_message(messages.WatchRun(run.path))
         self.run_changed()
         self._read_history(run, self._generation)
 
@@ -262,7 +271,7 @@ class RunFollowing(WorkbenchScreen):
         self.trainers[path] = event.trainer
         if event.config is not None:
             self.configs[path] = event.config
-        self.workbench.watch_run(path)
+        self.post_message(messages.WatchRun(path))
         if event.generation == self._generation:
             self.starting = event.trainer
             self.view = RunView(path, starting=True)

@@ -17,7 +17,8 @@ from tui.shared.follower import Update
 from tui.shared.history import History
 from tui.shared.run_signs import MUTED
 from tui.shared.text import one_line
-from tui.shell.header import Mode
+from tui.shell.modes import Mode
+from tui.shell.runs import SeenRuns, newest_live
 from tui.training import commands as commands_asked
 from tui.training.actions import LIVE, PANELS, RunActions
 from tui.training.commands import ENDED, CommandsAsked
@@ -72,7 +73,6 @@ class TrainingScreen(RunActions):
     """The dashboard."""
 
     MODE: ClassVar[Mode] = "train"
-    HEADING: ClassVar[str] = "Train"
     CSS_PATH = "screen.tcss"
     HELP = """\
 Watches one run, live or ended. A run is a process of its own: it goes on when the workbench quits,
@@ -125,11 +125,11 @@ picture.
         self.run_changed()
         self._say_nothing_runs()
 
-    def runs_seen(self) -> None:
-        """Join the run under way, where none is open."""
-        live = self.workbench.live_run()
-        if self.view is None and self.starting is None and live is not None:
-            self.attach(live.run.path)
+    def watch_runs(self, runs: SeenRuns) -> None:
+        """Attach to the live run, where none is open."""
+        live = newest_live(runs)
+        if self.is_mounted and self.view is None and self.starting is None and live is not None:
+            self.attach(live.path)
 
     # What RunFollowing tells
 

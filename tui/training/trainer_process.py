@@ -4,16 +4,14 @@ It outlives the workbench. What it says before it has claimed its run's director
 config, say) lands in a temporary file and is shown; afterwards its own `train.log` has it all.
 """
 
-import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import psutil
-
 from simplegpt.run.directory import RunDirectory
+from tui.shared.child_process import child_environment, lower_priority
 
 MODULE = "simplegpt.train"
 NICENESS = 10
@@ -35,7 +33,6 @@ class TrainerProcess:
         descriptor, name = tempfile.mkstemp(prefix="simplegpt-", suffix=".log")
         self.output = Path(name)
         command = [sys.executable, "-m", MODULE, *arguments]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
         try:
             self.process = subprocess.Popen(
                 command,
@@ -43,13 +40,12 @@ class TrainerProcess:
                 stdout=descriptor,
                 stderr=subprocess.STDOUT,
                 cwd=cwd,
-                env=environment,
+                env=child_environment(PYTHONUNBUFFERED="1"),
                 start_new_session=True,  # neither Ctrl-C nor the terminal's end reaches it
             )
         finally:
             os.close(descriptor)
-        with contextlib.suppress(psutil.Error, OSError):  # gone already: its end will be told
-            psutil.Process(self.process.pid).nice(NICENESS)
+        lower_priority(self.process.pid, NICENESS)
 
     @classmethod
     def start(cls, config: Path, overrides: tuple[str, ...], run: RunDirectory) -> "TrainerProcess":

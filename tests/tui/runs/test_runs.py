@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.state import State
+from simplegpt.run.state import RunState
 from tests.tui.conftest import LARGE, SMALL, settle
 from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.app import Workbench
@@ -218,7 +218,7 @@ async def test_run_without_a_checkpoint_is_refused_where_one_is_needed(
 
 
 @pytest.mark.parametrize("state", ["stopped", "finished"])
-async def test_run_is_resumed(workplace: Path, asked: list[Message], state: State) -> None:
+async def test_run_is_resumed(workplace: Path, asked: list[Message], state: RunState) -> None:
     run = make_run(workplace / "a", Shape(steps=100, state=state))
     async with runs_screen() as (pilot, _):
         await pilot.press("r")
@@ -264,7 +264,7 @@ async def test_run_that_came_alive_since_the_last_look_is_not_deleted(workplace:
     async with runs_screen() as (pilot, screen):
         assert screen.current is not None
         assert screen.current.state == "crashed"
-        screen.hidden()  # no look meanwhile
+        screen.on_screen_suspend()  # no look meanwhile
         make_run(workplace / "a", Shape(steps=10))
         await pilot.press("d")
         await settle(pilot)
@@ -330,7 +330,7 @@ async def test_rename_says_what_is_wrong_as_one_types(workplace: Path) -> None:
         field = question.query_one(Input)
         field.value = "b"
         await pilot.pause()
-        assert "'b' here already" in str(question.query_one("#error", Static).render())
+        assert "'b' already exists" in str(question.query_one("#error", Static).render())
         await pilot.press("enter")
         assert pilot.app.screen is question
         field.value = "zed"

@@ -1,25 +1,27 @@
 """The shell: screens, help, palette, theme, quitting, and what the command takes."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from textual.app import SystemCommand
-from textual.content import Content
 from textual.widgets import Input, Static
 
 from simplegpt.cli import UserError
 from simplegpt.run.directory import RunDirectory
-from tests.tui.conftest import SMALL, settle, until
+from tests.tui.conftest import SMALL, settle, toasts, until
 from tests.tui.made_runs import Shape, make_run
 from tui.__main__ import kind_of, main, start_for
 from tui.app import Workbench, has_begun
 from tui.shell import messages, settings
 from tui.shell.dialogs import Question, TextDialog
-from tui.shell.header import TABS, Header, RunIndicator, Tab
+from tui.shell.header import HeaderTab, LiveRun, live_run_content
 from tui.shell.help import HelpDialog
+from tui.shell.modes import TABS
+from tui.shell.runs import look_at_run, newest_live
 from tui.shell.screen import WorkbenchScreen
 from tui.shell.themes import DEFAULT_THEME, THEMES
 from tui.training.screen import TrainingScreen
@@ -61,7 +63,7 @@ async def test_every_screen_has_a_key_a_tab_and_a_palette_entry(workplace: Path)
             assert f"Go to {title}" in titles
         for index, (mode, _, _) in enumerate(TABS):
             await settle(pilot)
-            await pilot.click(app.screen.query(Tab)[index])
+            await pilot.click(app.screen.query(HeaderTab)[index])
             await until(pilot, lambda mode=mode: app.current_mode == mode)  # type: ignore[misc]
 
 
@@ -116,12 +118,38 @@ async def test_live_run_is_in_sight_everywhere_and_a_click_opens_it(workplace: P
     make_run(workplace / "models" / "shakespeare", Shape(steps=600))
     app = Workbench()
     async with app.run_test(size=SMALL) as pilot:
-        await until(pilot, lambda: app.live_run() is not None)
+        await until(pilot, lambda: newest_live(app.runs) is not None)
         await pilot.press("f3")
         await until(pilot, lambda: app.current_mode == "data")
-        await until(pilot, lambda: "30% shakespeare" in app.screen.query_one(Header).live.plain)
-        await pilot.click(RunIndicator)
+        live = app.screen.query_one(LiveRun)
+        await until(pilot, lambda: "30% shakespeare" in str(live.render()))
+        await pilot.click(LiveRun)
         await until(pilot, lambda: app.current_mode == "train")
+
+
+async def test_run_that_was_started_elsewhere_is_found(workplace: Path) -> None:
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        assert app.runs == ()
+        make_run(workplace / "models" / "new", Shape(steps=100))
+        app.search_runs()  # as it does by itself every now and then
+        await until(pilot, lambda: len(app.runs) == 1)
+        live = app.screen.query_one(LiveRun)
+        await until(pilot, lambda: "new" in str(live.render()))
+
+
+async def test_end_of_a_run_is_told_on_other_screens(workplace: Path) -> None:
+    run = make_run(workplace / "models" / "r", Shape(steps=100))
+    app = Workbench(messages.OpenData())
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await until(pilot, lambda: newest_live(app.runs) is not None)
+        status = run.status()
+        assert status is not None
+        run.write_status(status.model_copy(update={"state": "finished"}))
+        app.look_at_runs()
+        await until(pilot, lambda: "r finished" in toasts(app))
+        assert newest_live(app.runs) is None
 
 
 async def test_nothing_under_way_quits_at_once(workplace: Path) -> None:
@@ -247,10 +275,24 @@ def test_version_and_help_come_without_the_interface(
     assert "simplegpt" in capsys.readouterr().out
 
 
-def test_indicator_names_progress_first(workplace: Path) -> None:
-    from tui.shell.live_runs import look_at
+def test_header_shows_progress_before_the_name(workplace: Path) -> None:
+    run = make_run(workplace / "r", Shape(steps=500))
+    seen = look_at_run(run.path)
+    assert seen is not None
+    assert live_run_content(seen).plain == "● 25% r"
 
-    seen = look_at(make_run(workplace / "r", Shape(steps=500)))
-    said = seen.in_words()
-    assert isinstance(said, Content)
-    assert said.plain == "● 25% r"
+
+def test_ended_run_is_read_again_only_when_it_changed(workplace: Path) -> None:
+    run = make_run(workplace / "r", Shape(steps=100, state="stopped"))
+    first = look_at_run(run.path)
+    assert first is not None
+    assert look_at_run(run.path, first) is first
+    status = run.status()
+    assert status is not None
+    run.write_status(status.model_copy(update={"step": 101}))
+    second = look_at_run(run.path, first)
+    assert second is not None
+    assert second.status is not None
+    assert second.status.step == 101
+    shutil.rmtree(run.path)
+    assert look_at_run(run.path, second) is None
