@@ -322,7 +322,7 @@ class Workbench(App[None]):
         self.exit()
 
     async def _may_lose(self, unsaved: Sequence[str]) -> bool:
-        answers = [Answer("quit", "Quit without saving", "warning")]
+        answers = [Answer("quit", "Quit without saving", "error")]
         text = f"Not saved yet: {'; '.join(unsaved)}."
         return await self.push_screen_wait(QuitQuestion("Unsaved changes", text, answers)) == "quit"
 

@@ -114,7 +114,7 @@ class KeepActions(ChatBase):
         if target.suffix not in (".md", ".jsonl"):
             target = target.with_name(f"{target.name}.md")
         if target.exists():
-            answers = [Answer("yes", "Replace", "warning")]
+            answers = [Answer("yes", "Replace", "error")]
             question = Question("Replace it?", f"{one_line(str(target))} exists.", answers)
             if await self.app.push_screen_wait(question) != "yes":
                 return

@@ -124,7 +124,7 @@ class DataWriting(DataLooking):
             f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} in {planned.output_dir} "
             "already. A run that reads them now keeps what it has open."
         )
-        answers = [Answer("replace", "Replace", "warning")]
+        answers = [Answer("replace", "Replace", "error")]
         if are_whole(planned):
             answers = [Answer("use", "Use as they are", "primary"), *answers]
         title = "There are token files already"

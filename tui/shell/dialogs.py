@@ -98,7 +98,8 @@ class Answer:
 class Question(Dialog[str]):
     """Ask something; returns the name of the answer.
 
-    Enter takes the first answer, or cancels where that one is a warning or an error.
+    Enter gives the first answer; it cancels where that one has the variant "error", which is for
+    answers that lose something.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -119,9 +120,7 @@ class Question(Dialog[str]):
 
     def on_mount(self) -> None:
         first = self.answers[0]
-        self.query_one(
-            "#cancel" if first.variant in ("warning", "error") else f"#{first.name}"
-        ).focus()
+        self.query_one("#cancel" if first.variant == "error" else f"#{first.name}").focus()
 
     def action_answer(self, name: str) -> None:
         self.dismiss(name)

@@ -74,8 +74,9 @@ async def test_escape_cancels_and_the_focus_returns(index: int) -> None:
         ("default", ["enter"], "yes"),
         ("default", ["right", "enter"], "no"),
         ("default", ["left", "enter"], None),
-        ("error", ["enter"], None),  # what does harm is not where the focus is
-        ("warning", ["right", "enter"], "yes"),
+        ("error", ["enter"], None),  # what loses something is not where the focus is
+        ("error", ["right", "enter"], "yes"),
+        ("warning", ["enter"], "yes"),
     ],
 )
 async def test_question_returns_the_answer(
