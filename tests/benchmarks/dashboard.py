@@ -44,7 +44,7 @@ from tui.runs.run_table import RunTable
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.training.screen import TrainingScreen
-from tui.training.trainer_process import TrainerProcess
+from tui.training.trainer_process import TRAIN_COMMAND, TrainerProcess
 
 HOUR_OF_EVENTS = 12_000
 """Of a run with 30 ms a step and one event for ten steps; the system is told each second."""
@@ -94,7 +94,7 @@ async def dashboard(folder: Path) -> None:
         await painted(screen)
         seconds, own = time.perf_counter() - start, time.process_time() - cpu
         print(f"join a run of 500,000 steps: pictured in {seconds:.2f} s ({own:.2f} s of CPU time)")
-        while not screen.view.whole:
+        while not screen.view.is_whole:
             await asyncio.sleep(0.05)
         print(f"  the whole of it in {time.perf_counter() - start:.1f} s, {resident():.0f} MB")
 
@@ -141,7 +141,7 @@ class Key:
 
 async def keys(app: App[Any], trainer: TrainerProcess) -> None:
     """Seconds from a key to the picture that shows it, while a real training runs."""
-    while not trainer.has_claimed():
+    while not trainer.look().has_claimed:
         await asyncio.sleep(0.1)
     screen = app.screen
     assert isinstance(screen, TrainingScreen)
@@ -263,7 +263,7 @@ def start_training(folder: Path) -> TrainerProcess:
         "trainer.val_check_interval": 100_000,
     }
     overrides = [word for key, value in wanted.items() for word in (f"--{key}", str(value))]
-    return TrainerProcess.start(CONFIG, tuple(overrides), run)
+    return TrainerProcess(run, (*TRAIN_COMMAND, str(CONFIG), *overrides))
 
 
 def main() -> None:

@@ -1,93 +1,93 @@
-"""Commands that were asked of a run and what became of them: pending, answered, never answered."""
+"""The commands sent to a run from the dashboard, and what became of each. Without Textual."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from simplegpt.run.events import CommandDone, CommandName
-from tui.training.words import ShownState
 
-DOING: dict[CommandName, str] = {
-    "stop": "stop and save",
-    "save": "save a checkpoint",
-    "validate": "validate",
-    "sample": "write a sample",
-    "pause": "pause",
-    "resume": "go on",
-    "set_lr_factor": "change the learning rate",
+NAMES: Mapping[CommandName, str] = {
+    "stop": "Stop",
+    "save": "Save checkpoint",
+    "validate": "Validate",
+    "sample": "Sample",
+    "pause": "Pause",
+    "resume": "Resume",
+    "set_lr_factor": "Set LR factor",
 }
-# What the run says it does while it obeys.
-OWN_ACTIVITY: dict[CommandName, str] = {
+# The activity of a run while it carries out a command.
+_OWN_ACTIVITY: Mapping[CommandName, str] = {
     "stop": "saving",
     "save": "saving",
     "validate": "validating",
     "sample": "sampling",
 }
-ENDED: tuple[ShownState, ...] = ("finished", "stopped", "failed", "crashed")
+_KEPT = 20
+Outcome: TypeAlias = Literal["pending", "done", "failed", "expired"]
 
 
-@dataclass
-class Asked:
+@dataclass(frozen=True)
+class SentCommand:
     """One command."""
 
     id: str
-    command: CommandName
+    name: CommandName
     answer: CommandDone | None = None
-    unanswered: bool = False
-    """The run ended first."""
+    has_expired: bool = False
+    """Whether the run ended before it answered."""
 
     @property
-    def pending(self) -> bool:
-        return self.answer is None and not self.unanswered
+    def outcome(self) -> Outcome:
+        if self.answer is not None:
+            return "done" if self.answer.ok else "failed"
+        return "expired" if self.has_expired else "pending"
+
+    def describe(self, activity: str) -> str:
+        """Return a line for a person. `activity` is what the run is doing now."""
+        name = NAMES[self.name]
+        match self.outcome:
+            case "done":
+                return f"{name}: {self.answer.message if self.answer else ''}".removesuffix(": ")
+            case "failed":
+                return f"{name} failed: {self.answer.message if self.answer else ''}"
+            case "expired":
+                return f"{name}: the run ended first"
+        if activity == _OWN_ACTIVITY.get(self.name):
+            return f"{name}: {activity} now"
+        if activity and activity != "training":
+            return f"{name}: waiting for {activity} to end"
+        return f"{name}: waiting for the end of this step"
 
 
-class CommandsAsked:
-    """What was asked from here of one run, newest last."""
+@dataclass(frozen=True)
+class SentCommands:
+    """The commands sent to one run, newest last."""
 
-    def __init__(self) -> None:
-        self._asked: list[Asked] = []
+    commands: tuple[SentCommand, ...] = ()
 
-    def ask(self, id: str, command: CommandName) -> None:
-        self._asked = [*self._asked[-19:], Asked(id, command)]
+    def add(self, id: str, name: CommandName) -> "SentCommands":
+        return SentCommands((*self.commands[1 - _KEPT :], SentCommand(id, name)))
 
-    def answer(self, answers: Iterable[CommandDone]) -> None:
-        by_id = {asked.id: asked for asked in self._asked}
-        for event in answers:
-            if event.id in by_id:
-                by_id[event.id].answer = event
+    def with_answers(self, answers: Iterable[CommandDone]) -> "SentCommands":
+        """Match answers to commands by id; those to other observers' commands are skipped."""
+        by_id = {answer.id: answer for answer in answers}
+        return SentCommands(
+            tuple(replace(one, answer=by_id.get(one.id, one.answer)) for one in self.commands)
+        )
 
-    def run_ended(self) -> None:
-        """No more answers come."""
-        for asked in self._asked:
-            asked.unanswered = asked.answer is None
+    def expire(self) -> "SentCommands":
+        """Give up on those without an answer: the run has ended."""
+        return SentCommands(
+            tuple(replace(one, has_expired=one.answer is None) for one in self.commands)
+        )
 
-    def pending(self, command: CommandName) -> bool:
-        return any(asked.pending and asked.command == command for asked in self._asked)
+    def is_pending(self, name: CommandName | None = None) -> bool:
+        """Whether a command (of that name) still waits for its answer."""
+        return any(one.outcome == "pending" and name in (None, one.name) for one in self.commands)
 
     @property
-    def last(self) -> Asked | None:
-        """The newest one that still waits, or else the newest."""
-        waiting = [asked for asked in self._asked if asked.pending]
-        newest = waiting or self._asked
-        return newest[-1] if newest else None
-
-
-def in_words(asked: Asked, activity: str) -> tuple[str, str, str]:
-    """Sign, sentence and colour of what became of a command.
-
-    `activity` is what the run is busy with: that is what a command waits for.
-    """
-    doing = DOING[asked.command]
-    if asked.answer is not None:
-        told = f": {asked.answer.message}" if asked.answer.message else ""
-        if asked.answer.ok:
-            return "✓", f"{doing}{told or ': done'}", "$text-success"
-        return "✗", f"could not {doing}{told}", "$text-error"
-    if asked.unanswered:
-        if asked.command == "stop":
-            return "✓", "the run has ended", "$text-success"
-        return "✗", f"{doing}: the run ended before it answered", "$text-warning"
-    if activity == OWN_ACTIVITY.get(asked.command):
-        return "…", f"asked to {doing}: {activity} now", "$text-warning"
-    busy = activity and activity != "training"
-    waits = f"{activity} comes to its end first" if busy else "at the end of this step"
-    return "…", f"asked to {doing}; {waits}", "$text-warning"
+    def latest(self) -> SentCommand | None:
+        """The newest that is pending, otherwise the newest."""
+        pending = [one for one in self.commands if one.outcome == "pending"]
+        newest_last = pending or self.commands
+        return newest_last[-1] if newest_last else None

@@ -1,6 +1,6 @@
-"""What a watcher should be told of a run's curves: no number, a spike, a plateau.
+"""Notices about a run's curves: NaN, a loss spike, a plateau, a rising val loss. Without Textual.
 
-Pure functions of arrays; the dashboard shows their notices on the plot.
+Pure functions of arrays; the dashboard shows the notices on the plot.
 """
 
 from dataclasses import dataclass
@@ -14,57 +14,55 @@ from tui.shared.history import Array, History
 SPIKE_WINDOW = 50
 SPIKE_SIGMAS = 6.0
 SPIKE_LEAST = 0.1
-"""Nats: below that a jump is nobody's concern, however quiet the curve was."""
+"""Nats: a smaller jump is not worth a notice, however smooth the curve was."""
 RECENT_ROWS = 200
 PLATEAU_VALIDATIONS = 5
-RISE = 0.01
-"""Relative: a validation loss that far above the best one is clearly worse."""
 PLATEAU_IMPROVEMENT = 0.002
 """Relative: less than that over the last validations is a plateau."""
+RISE = 0.01
+"""Relative: a val loss that far above the best one is clearly worse."""
 
 
 @dataclass(frozen=True)
 class Notice:
     """Something seen on the curves."""
 
-    kind: Literal["nan", "spike", "plateau", "overfitting"]
+    kind: Literal["nan", "spike", "plateau", "rising"]
     step: int
     text: str
 
     @property
-    def grave(self) -> bool:
+    def is_error(self) -> bool:
         return self.kind == "nan"
 
 
-def notices(history: History) -> list[Notice]:
-    """What is to be said now, gravest first."""
+def find_notices(history: History) -> list[Notice]:
+    """All notices about the curves as they are now, the most serious first."""
     found: list[Notice] = []
     if history.first_bad_step is not None:
         text = (
-            f"the loss is no number since step {history.first_bad_step:,}: try a lower peak_lr, a "
+            f"loss is not finite since step {history.first_bad_step:,}: try a lower peak_lr, a "
             "longer warm-up or gradient clipping"
         )
         found.append(Notice("nan", history.first_bad_step, text))
     spike = last_spike(history.train["step"], history.train["loss"])
     if spike is not None:
         step, height = spike
-        found.append(Notice("spike", step, f"the loss jumped by {height:.2f} at step {step:,}"))
+        found.append(Notice("spike", step, f"loss spike of {height:.2f} at step {step:,}"))
     steps, losses = history.validation["step"], history.validation["loss"]
-    rise = rising_since(steps, losses)
-    if rise is not None:
-        text = f"validation has risen since step {rise:,}: it may be overfitting"
-        found.append(Notice("overfitting", rise, text))
-    else:
-        flat = plateau_since(steps, losses)
-        if flat is not None:
-            text = f"validation has hardly improved since step {flat:,}"
-            found.append(Notice("plateau", flat, text))
+    rising = rising_since(steps, losses)
+    plateau = plateau_since(steps, losses)
+    if rising is not None:
+        text = f"val loss rising since step {rising:,}: the model may be overfitting"
+        found.append(Notice("rising", rising, text))
+    elif plateau is not None:
+        found.append(Notice("plateau", plateau, f"val loss plateau since step {plateau:,}"))
     return found
 
 
 def last_spike(steps: Array, losses: Array) -> tuple[int, float] | None:
-    """Step and height of the newest jump among the last rows, measured against the mean and the
-    spread of the rows before it. None without one."""
+    """Step and height of the newest spike among the last rows, measured against the mean and the
+    standard deviation of the rows before it; None without one."""
     steps, losses = steps[-RECENT_ROWS:], losses[-RECENT_ROWS:]
     good = np.isfinite(losses)
     steps, losses = steps[good], losses[good]
@@ -83,7 +81,7 @@ def last_spike(steps: Array, losses: Array) -> tuple[int, float] | None:
 
 
 def plateau_since(steps: Array, losses: Array) -> int | None:
-    """The step since which the best validation hardly improved; None where it does improve."""
+    """The step since which the best val loss hardly improved; None where it does improve."""
     if len(losses) <= PLATEAU_VALIDATIONS + 1 or not np.isfinite(losses).all():
         return None
     before = float(losses[:-PLATEAU_VALIDATIONS].min())
@@ -94,8 +92,8 @@ def plateau_since(steps: Array, losses: Array) -> int | None:
 
 
 def rising_since(steps: Array, losses: Array) -> int | None:
-    """The step of the best validation, where those after it (four at least) rose, and the last
-    four are all clearly worse; None otherwise."""
+    """The step of the best val loss, where those after it (four at least) rise and the last four
+    are all clearly worse; None otherwise."""
     if len(losses) < 5 or not np.isfinite(losses).all():
         return None
     best = int(np.argmin(losses))

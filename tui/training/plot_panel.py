@@ -1,116 +1,114 @@
-"""The plot with its legend, what is shown under it on demand, and notices."""
+"""The loss curves with a legend, an optional second plot below, and notices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import ClassVar, Literal
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
-from textual.reactive import reactive
+from textual.reactive import reactive, var
 from textual.widgets import Static
 
-from simplegpt.progress import format_count, format_duration
+from simplegpt.progress import format_count, format_duration, format_loss
 from tui.shared.curves import smooth
 from tui.shared.history import Array, Axis, History, Series
 from tui.shared.plot import Curve, CurvePlot
+from tui.shared.run_signs import MUTED
 from tui.shared.text import one_line
-from tui.training import words as run_words
-from tui.training.notices import Notice
-from tui.training.words import MUTED
+from tui.training.notices import Notice, find_notices
+from tui.training.view import RunView
 
 AXES: tuple[Axis, ...] = ("step", "tokens", "time")
-Below = Literal["", "lr", "grad_norm"]
-BELOWS: tuple[Below, ...] = ("", "lr", "grad_norm")
+LowerPlot = Literal["", "lr", "grad_norm"]
+LOWER_PLOTS: tuple[LowerPlot, ...] = ("", "lr", "grad_norm")
 _OVERLAY_COLOURS = ("$warning", "$success", "$error", "$foreground")
-_SMOOTHED_SHARE = 60
+_SMOOTHING_WINDOWS = 60
+"""In a whole curve: it is smoothed over one of them."""
 
 
 class PlotPanel(Vertical):
-    """Train and validation loss; the learning rate or the gradient's norm below."""
+    """Train and val loss; the learning rate or the gradient norm below."""
 
     DEFAULT_CSS: ClassVar[str] = """
     PlotPanel {
         #legend { height: 1; padding: 0 1; }
         #notice { height: auto; max-height: 2; padding: 0 1; display: none; color: $text-warning; }
-        #notice.-grave { color: $text-error; text-style: bold; }
+        #notice.-error { color: $text-error; text-style: bold; }
         CurvePlot {
             height: 2fr;
             &> .plot--axis, &:focus > .plot--axis { color: $border-blurred; }
             &> .plot--tick { color: $text-muted; text-style: none; }
         }
-        #below-legend { height: 1; padding: 0 1; display: none; }
-        #below { height: 1fr; display: none; }
-        &.-below #below, &.-below #below-legend { display: block; }
+        #lower-legend { height: 1; padding: 0 1; display: none; }
+        #lower { height: 1fr; display: none; }
+        &.-lower #lower, &.-lower #lower-legend { display: block; }
     }
     """
 
-    axis: reactive[Axis] = reactive[Axis]("step", init=False)
-    logarithmic = reactive(False, init=False)
-    raw = reactive(True, init=False)
-    below: reactive[Below] = reactive[Below]("", init=False)
+    view: var[RunView | None] = var(None, init=False)
+    overlays: var[Mapping[Path, History]] = var({}, init=False)
+    """Other runs, drawn over this one."""
+    axis: var[Axis] = var[Axis]("step", init=False)
+    is_logarithmic: var[bool] = var(False, init=False)
+    shows_raw: var[bool] = var(True, init=False)
+    """Whether the loss is drawn without smoothing too."""
+    lower: reactive[LowerPlot] = reactive[LowerPlot]("", init=False, toggle_class="-lower")
 
     def __init__(self, id: str) -> None:
         super().__init__(id=id)
-        self.history = History()
-        self.overlays: dict[str, History] = {}
-        """Other runs, by name, laid over this one."""
         self._cursor: float | None = None
-        self._notices: Sequence[Notice] = ()
-        self._said = ""
+        self._notice = ""
 
     def compose(self) -> ComposeResult:
         yield Static(id="legend")
         yield Static(id="notice")
         yield CurvePlot(id="main")
-        yield Static(id="below-legend")
-        yield CurvePlot(id="below")
+        yield Static(id="lower-legend")
+        yield CurvePlot(id="lower")
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, lambda _: self.draw())
 
-    def show(self, history: History, notices: Sequence[Notice]) -> None:
-        """Draw `history` as it is now."""
-        self.history, self._notices = history, notices
-        self.draw()
+    @property
+    def history(self) -> History:
+        return self.view.history if self.view is not None else History()
 
     def draw(self) -> None:
-        main, below = self.query_one("#main", CurvePlot), self.query_one("#below", CurvePlot)
-        main.marks = [(self._place(notice.step), "$error") for notice in self._notices]
-        main.show(self._main_curves(), self.axis, self.logarithmic)
-        self.set_class(bool(self.below), "-below")
-        if self.below:
-            below.show(self._below_curves(), self.axis, logarithmic=False)
-        self._write_legends()
-        self._write_notice()
+        """Draw the history as it is now."""
+        notices = find_notices(self.history)
+        main, lower = self.query_one("#main", CurvePlot), self.query_one("#lower", CurvePlot)
+        main.marks = [(self._x_of_step(notice.step), "$error") for notice in notices]
+        main.show(self._main_curves(), self.axis, self.is_logarithmic)
+        if self.lower:
+            lower.show(self._lower_curves(self.lower), self.axis, logarithmic=False)
+        self._update_legends()
+        self._show_notices(notices[:2])
 
     def _main_curves(self) -> list[Curve]:
-        history, curves = self.history, []
-        train, x = history.train, history.axis(history.train, self.axis)
-        if self.raw:
-            args = (train["loss"], train["least"], train["greatest"])
-            curves.append(Curve("train", "$secondary", x, *args, strength=0.55))
-        for i, (name, other) in enumerate(self.overlays.items()):
+        train, curves = self.history.train, []
+        x = self.history.axis(train, self.axis)
+        if self.shows_raw:
+            band = (train["loss"], train["least"], train["greatest"])
+            curves.append(Curve("train", "$secondary", x, *band, strength=0.55))
+        for i, (path, other) in enumerate(self.overlays.items()):
             colour = _OVERLAY_COLOURS[i % len(_OVERLAY_COLOURS)]
             other_x = other.axis(other.train, self.axis)
-            curves.append(Curve(name, colour, other_x, _smoothed(other.train)))
-        curves.append(Curve("smoothed", "$primary", x, _smoothed(train)))
-        validation = history.validation
+            curves.append(Curve(path.name, colour, other_x, smoothed(other.train)))
+        curves.append(Curve("smoothed", "$primary", x, smoothed(train)))
+        validation = self.history.validation
         if len(validation):
-            val_x = history.axis(validation, self.axis)
+            val_x = self.history.axis(validation, self.axis)
             curves.append(Curve("val", "$accent", val_x, validation["loss"], dots=True))
         return curves
 
-    def _below_curves(self) -> list[Curve]:
-        if self.below == "":
-            return []
+    def _lower_curves(self, column: Literal["lr", "grad_norm"]) -> list[Curve]:
         train = self.history.train
-        x = self.history.axis(train, self.axis)
-        name = "learning rate" if self.below == "lr" else "gradient norm"
-        return [Curve(name, "$success", x, train[self.below])]
+        name = "learning rate" if column == "lr" else "gradient norm"
+        return [Curve(name, "$success", self.history.axis(train, self.axis), train[column])]
 
-    def _place(self, step: int) -> float:
-        """Where a step stands on the x axis."""
+    def _x_of_step(self, step: int) -> float:
         train = self.history.train
         steps = train["step"]
         if self.axis == "step" or len(steps) == 0:
@@ -118,85 +116,84 @@ class PlotPanel(Vertical):
         i = min(int(steps.searchsorted(step)), len(steps) - 1)
         return float(self.history.axis(train, self.axis)[i])
 
-    # Legends read the values at the cursor, or the last ones
+    # Legends show the values at the cursor, or the last ones
 
-    def _write_legends(self) -> None:
-        main, below = self.query_one("#main", CurvePlot), self.query_one("#below", CurvePlot)
-        self.query_one("#legend", Static).update(self._legend(main), layout=False)
-        self.query_one("#below-legend", Static).update(self._legend(below), layout=False)
+    def _update_legends(self) -> None:
+        for plot_id, legend_id in (("#main", "#legend"), ("#lower", "#lower-legend")):
+            plot = self.query_one(plot_id, CurvePlot)
+            self.query_one(legend_id, Static).update(self._legend(plot), layout=False)
 
     def _legend(self, plot: CurvePlot) -> Content:
         ends = [curve.x[-1] for curve in plot.curves if len(curve.x)]
         if not ends:
-            return Content.styled("nothing to draw yet", MUTED)
+            return Content.styled("no steps yet", MUTED)
         x = self._cursor if self._cursor is not None else float(max(ends))
-        parts: list[str | tuple[str, str]] = [
-            (
-                f"{self._place_in_words(x)}",
-                "$text-accent" if self._cursor is not None else MUTED,
-            )
-        ]
+        place_colour = MUTED if self._cursor is None else "$text-accent"
+        parts: list[str | tuple[str, str]] = [(self._format_x(x), place_colour)]
         for curve, value in plot.read(x):
-            said = "–" if value is None else _figure(value, plot.id == "below")
-            parts += [
-                "   ",
-                ("• " if curve.dots else "━ ", curve.colour),
-                f"{one_line(curve.name)} {said}",
-            ]
+            text = format_loss(value)
+            if plot.id == "lower":
+                text = "–" if value is None else f"{value:.3g}"
+            mark = "• " if curve.dots else "━ "
+            parts += ["   ", (mark, curve.colour), f"{one_line(curve.name)} {text}"]
         if plot.logarithmic:
             parts.append(("   log scale", MUTED))
         return Content.assemble(*parts)
 
-    def _place_in_words(self, x: float) -> str:
-        if self.axis == "step":
-            return f"step {x:,.0f}"
-        return (
-            f"{format_count(x)} tokens" if self.axis == "tokens" else f"after {format_duration(x)}"
-        )
+    def _format_x(self, x: float) -> str:
+        match self.axis:
+            case "step":
+                return f"step {x:,.0f}"
+            case "tokens":
+                return f"{format_count(x)} tokens"
+            case "time":
+                return f"after {format_duration(x)}"
 
-    def _write_notice(self) -> None:
-        said = "; ".join(notice.text for notice in self._notices[:2])
-        if said == self._said:
+    def _show_notices(self, notices: Sequence[Notice]) -> None:
+        text = "; ".join(notice.text for notice in notices)
+        if text == self._notice:
             return
-        self._said = said
+        self._notice = text
         line = self.query_one("#notice", Static)
-        line.display = bool(said)
-        line.set_class(bool(said) and self._notices[0].grave, "-grave")
-        line.update(f"⚠ {said}")
+        line.display = bool(text)
+        line.set_class(any(notice.is_error for notice in notices), "-error")
+        line.update(f"⚠ {text}")
 
     @on(CurvePlot.CursorMoved)
     def _cursor_moved(self, event: CurvePlot.CursorMoved) -> None:
         event.stop()
         self._cursor = event.x
-        self._write_legends()
+        self._update_legends()
 
-    # What can be changed
+    # Settings
+
+    def watch_view(self) -> None:
+        self.draw()
+
+    def watch_overlays(self) -> None:
+        self.draw()
+
+    def watch_shows_raw(self) -> None:
+        self.draw()
+
+    def watch_lower(self) -> None:
+        self.draw()
 
     def watch_axis(self) -> None:
         for plot in self.query(CurvePlot):
             plot.action_reset_scales()
         self.draw()
 
-    def watch_logarithmic(self) -> None:
+    def watch_is_logarithmic(self) -> None:
         self.query_one("#main", CurvePlot).action_reset_scales()
-        self.draw()
-
-    def watch_raw(self) -> None:
-        self.draw()
-
-    def watch_below(self) -> None:
         self.draw()
 
     def next_axis(self) -> None:
         self.axis = AXES[(AXES.index(self.axis) + 1) % len(AXES)]
 
-    def next_below(self) -> None:
-        self.below = BELOWS[(BELOWS.index(self.below) + 1) % len(BELOWS)]
+    def next_lower_plot(self) -> None:
+        self.lower = LOWER_PLOTS[(LOWER_PLOTS.index(self.lower) + 1) % len(LOWER_PLOTS)]
 
 
-def _smoothed(series: Series) -> Array:
-    return smooth(series["loss"], max(len(series) // _SMOOTHED_SHARE, 1), centred=True)
-
-
-def _figure(value: float, small: bool) -> str:
-    return f"{value:.3g}" if small else run_words.loss(value)
+def smoothed(series: Series) -> Array:
+    return smooth(series["loss"], max(len(series) // _SMOOTHING_WINDOWS, 1), centred=True)

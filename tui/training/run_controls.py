@@ -1,38 +1,47 @@
-"""The buttons that steer a run, and what became of what was asked."""
+"""The buttons that control a run, and the status line."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.message import Message
+from textual.reactive import var
 from textual.widgets import Button, Static
 
-# (action of the screen, label, tooltip)
-BUTTONS: tuple[tuple[str, str, str], ...] = (
-    ("pause", "Pause", "Pause the training; that keeps its memory allocated (F7)"),
-    ("unpause", "Resume", "Let the paused training go on (F7)"),
-    ("go_on", "Go on", "Go on from the last checkpoint (F7)"),
-    ("stop", "Stop", "Stop after a checkpoint; it can be resumed (F8)"),
-    ("save", "Save", "Write a checkpoint now (s)"),
-    ("validate", "Validate", "Measure the validation loss now (v)"),
-    ("sample", "Sample", "Write a sample now (w)"),
-    ("learning_rate", "Rate", "Multiply the learning rate by a factor (l)"),
-    ("chat", "Chat", "Talk to the newest checkpoint (F9)"),
-    ("edit", "Config", "Open the run's config in the editor (e)"),
+from tui.shared.run_signs import MUTED
+from tui.shared.text import one_line
+from tui.training.view import StatusLine
+
+# (id, action of the screen, what `possible` calls it, label, tooltip)
+_BUTTONS: tuple[tuple[str, str, str, str, str], ...] = (
+    ("pause", "pause", "pause", "Pause", "Pause the training; its memory stays allocated (F7)"),
+    ("resume", "resume", "resume", "Resume", "Resume the training (F7)"),
+    ("stop", "stop", "stop", "Stop", "Save a checkpoint and stop; it can be resumed (F8)"),
+    ("save", "send('save')", "send", "Save", "Save a checkpoint now (s)"),
+    ("validate", "send('validate')", "send", "Validate", "Measure the validation loss now (v)"),
+    ("sample", "send('sample')", "send", "Sample", "Generate a sample now (w)"),
+    ("lr", "lr_factor", "lr_factor", "LR", "Multiply the learning rate by a factor (l)"),
+    ("chat", "chat", "chat", "Chat", "Chat with the newest checkpoint (F9)"),
+    ("edit", "edit", "edit", "Config", "Edit the run's config (e)"),
 )
+_SIGNS: Mapping[str, tuple[str, str]] = {
+    "neutral": ("", MUTED),
+    "pending": ("… ", "$text-warning"),
+    "done": ("✓ ", "$text-success"),
+    "failed": ("✗ ", "$text-error"),
+    "expired": ("✗ ", "$text-warning"),
+}
 
 
 class RunControls(Vertical):
-    """Buttons, and a line for the answer."""
+    """Buttons, and a line that says what they came to."""
 
     HELP: ClassVar[str] = """\
 ## Controls
-Each asks the training for something and shows the answer beside it when it comes: at the end of
-the step, or of the validation or the saving that is under way. **Stop** saves first; a stopped run
-can be resumed. **Pause** halts the training and keeps its memory allocated; stop it to free that.
+Each button sends the training a command; the line beside shows the result when the current step,
+validation or checkpoint is done. **Stop** saves a checkpoint first, so a stopped run can be
+resumed. **Pause** keeps the memory allocated; stop the run to free it.
 """
     DEFAULT_CSS: ClassVar[str] = """
     RunControls {
@@ -40,38 +49,30 @@ can be resumed. **Pause** halts the training and keeps its memory allocated; sto
         padding: 0 1;
         background: $surface;
         Horizontal { height: 1; }
-        #answer { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        #status { height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
     }
     """
 
-    @dataclass
-    class Chosen(Message):
-        """A button was pressed."""
-
-        action: str
+    possible: var[frozenset[str]] = var(frozenset(), init=False)
+    """The actions that are possible now."""
+    status: var[StatusLine] = var(StatusLine(), init=False)
 
     def compose(self) -> ComposeResult:
         with Horizontal():
-            for action, label, tooltip in BUTTONS:
-                yield Button(label, id=action, tooltip=tooltip, disabled=True)
-        yield Static(id="answer")
+            for id, action, _, label, tooltip in _BUTTONS:
+                yield Button(label, id=id, action=f"screen.{action}", tooltip=tooltip)
+        yield Static(id="status")
 
-    def on_button_pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        assert event.button.id is not None
-        self.post_message(self.Chosen(event.button.id))
+    def on_mount(self) -> None:
+        self.watch_possible()
 
-    def show(self, allowed: Mapping[str, bool]) -> None:
-        """What can be done now. Of pausing and going on only one is there; Pause where neither."""
-        first = next((name for name in ("unpause", "go_on") if allowed.get(name)), "pause")
-        for button in self.query(Button):
-            name = button.id or ""
-            button.disabled = not allowed.get(name, False)
-            if name in ("pause", "unpause", "go_on"):
-                button.display = name == first
+    def watch_possible(self) -> None:
+        for id, _, name, *_ in _BUTTONS:
+            self.query_one(f"#{id}").disabled = name not in self.possible
+        self.query_one("#resume").display = "resume" in self.possible
+        self.query_one("#pause").display = "resume" not in self.possible
 
-    def answer(self, sign: str, sentence: str, colour: str) -> None:
-        content = (
-            Content.assemble((f"{sign} ", colour), (sentence, colour)) if sentence else Content()
-        )
-        self.query_one("#answer", Static).update(content, layout=False)
+    def watch_status(self, status: StatusLine) -> None:
+        sign, colour = _SIGNS[status.kind]
+        line = Content.styled(f"{sign}{one_line(status.text)}", colour)
+        self.query_one("#status", Static).update(line, layout=False)

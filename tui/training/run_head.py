@@ -1,40 +1,134 @@
-"""The dashboard's head: how the run stands, always in sight, in four lines."""
+"""The dashboard's head: how the run stands, always visible, in four lines."""
 
 from typing import ClassVar
 
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.training import words as run_words
-from tui.training.words import RunView
+from simplegpt.progress import format_duration, format_loss, format_rate
+from tui.shared.curves import bucket_means
+from tui.shared.run_signs import MUTED, SIGNS
+from tui.shared.small_curve import block_curve
+from tui.shared.text import one_line
+from tui.training.machine_panel import machine_summary
+from tui.training.view import RunView
 
 
 class RunHead(Widget):
-    """State and name, progress, the loss, the speed."""
+    """State and name, progress, the loss, the throughput."""
 
     HELP: ClassVar[str] = """\
 ## The run at a glance
-- **State**: running, paused (its memory stays allocated), stopping, finished, stopped, failed;
-  *crashed* when its process exited unexpectedly. Beside it, what the training is busy with.
-- **Loss**: each block is the mean of an equal share of the whole history.
-- **Peak**: the fraction of the device's greatest arithmetic speed that the training reaches (MFU);
-  a dash where that speed is not known.
+- **State**: running, paused (its memory stays allocated), stopping, finished, stopped, failed, or
+  *crashed* when its process exited unexpectedly. Beside it, what the training is doing now.
+- **Loss**: each block is the mean over an equal share of the whole history.
+- **MFU**: model FLOPs utilization, the fraction of the device's peak arithmetic throughput that
+  the training reaches; a dash where the peak is not known.
 """
     DEFAULT_CSS: ClassVar[str] = """
     RunHead { height: 4; padding: 0 1; background: $surface; }
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.view: RunView | None = None
-
-    def show(self, view: RunView | None) -> None:
-        self.view = view
-        self.refresh()
+    view: reactive[RunView | None] = reactive(None)
+    is_frozen: reactive[bool] = reactive(False)
 
     def render(self) -> Content:
         if self.view is None:
             return Content()
-        width = self.content_size.width
-        lines = (run_words.title, run_words.progress, run_words.losses, run_words.speed)
-        return Content("\n").join([line(self.view, width) for line in lines])
+        view, width = self.view, self.content_size.width
+        lines = [
+            title_line(view, self.is_frozen, width),
+            progress_line(view, width),
+            loss_line(view, width),
+            throughput_line(view, width),
+        ]
+        return Content("\n").join(lines)
+
+
+def title_line(view: RunView, is_frozen: bool, width: int) -> Content:
+    """State, name and activity; the device at the right."""
+    sign, colour = SIGNS[view.state]
+    name = shorten(one_line(view.path.name), max(width - len(view.state) - 30, 16))
+    parts: list[str | tuple[str, str]] = [
+        (f"{sign} {view.state}", f"{colour} bold"),
+        "  ",
+        (name, "bold"),
+    ]
+    if view.state == "paused":
+        parts.append(("  memory stays allocated", "$text-warning"))
+    elif view.activity:
+        parts.append((f"  {view.activity}", MUTED))
+    if view.status is not None and view.status.attempt > 1:
+        parts.append((f"  attempt {view.status.attempt}", MUTED))
+    if is_frozen:
+        parts.append(("  display frozen", "$text-accent"))
+    elif not view.is_whole and view.history.last is not None:
+        parts.append(("  reading the history …", MUTED))
+    device = view.history.started.device if view.history.started is not None else ""
+    return both_ends(Content.assemble(*parts), Content.styled(one_line(device), MUTED), width)
+
+
+def progress_line(view: RunView, width: int) -> Content:
+    """A bar, steps, ETA."""
+    step, end = view.step, view.max_steps
+    if not end:
+        return Content.styled(f"step {step:,}" if step else "no step yet", MUTED)
+    share = min(step / end, 1.0)
+    text = f" {share:4.0%}  step {step:,} of {end:,}"
+    if view.eta_seconds is not None:
+        text += f"  ETA {format_duration(view.eta_seconds)}"
+    room = max(width - len(text), 8)
+    done = round(share * room)
+    return Content.assemble(("━" * done, "$primary"), ("━" * (room - done), "$panel"), text)
+
+
+def loss_line(view: RunView, width: int) -> Content:
+    """The loss as a sparkline of means, and its values."""
+    history = view.history
+    values: list[tuple[str, str]] = []
+    if history.last is not None:
+        values.append((f" {format_loss(history.last.loss)}", "$primary bold"))
+    if history.last_validation is not None:
+        values.append((f"  val {format_loss(history.last_validation.val_loss)}", "$accent"))
+    if history.best is not None:
+        best = f"  best {format_loss(history.best.val_loss)} at {history.best.step:,}"
+        values.append((best, MUTED))
+    text = Content.assemble(*values)
+    room = max(width - text.cell_length - 5, 8)
+    means = bucket_means(history.train["loss"], room)
+    line = block_curve(means.tolist(), room) if len(means) > 1 else "·" * room
+    return Content.assemble(("loss ", MUTED), (line.ljust(room), "$primary 70%"), text)
+
+
+def throughput_line(view: RunView, width: int) -> Content:
+    """Tokens per second, step time, MFU; the machine at the right."""
+    last = view.history.last
+    parts: list[str | tuple[str, str]] = []
+    if last is not None:
+        mfu = "–" if last.mfu is None else f"{last.mfu:.0%}"
+        separator = ("  ·  ", MUTED)
+        parts = [format_rate(last.tokens_per_second), separator]
+        parts += [f"{format_step_time(last.step_seconds)}/step", separator, f"MFU {mfu}"]
+    systems = view.history.systems
+    machine = Content.styled(machine_summary(systems[-1]), MUTED) if systems else Content()
+    return both_ends(Content.assemble(*parts), machine, width)
+
+
+def format_step_time(seconds: float) -> str:
+    return f"{seconds * 1_000:.0f} ms" if seconds < 10 else f"{seconds:.1f} s"
+
+
+def shorten(name: str, room: int) -> str:
+    """Keep the beginning and the end, where names of runs differ."""
+    if len(name) <= room:
+        return name
+    return f"{name[: room // 2]}…{name[-(room - room // 2 - 1) :]}"
+
+
+def both_ends(left: Content, right: Content, width: int) -> Content:
+    """`right` at the right edge where both fit; `left` alone where they do not."""
+    gap = width - left.cell_length - right.cell_length
+    if gap < 2:
+        return left.truncate(width, ellipsis=True)
+    return Content.assemble(left, " " * gap, right)

@@ -1,283 +1,557 @@
-"""The Train screen: the dashboard of one run, live or ended.
+"""The Train screen: the dashboard of one run, live or ended."""
 
-`RunFollowing` reads and starts; this shows what was read and asks the run for things.
-"""
-
+import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
-from textual.widgets import Button, Input
+from textual.content import Content
+from textual.reactive import var
+from textual.widget import Widget
+from textual.widgets import Button, Input, Tab, Tabs
+from textual.worker import get_current_worker
 
-from simplegpt.run.directory import RunDirectory
-from tui.shared.follower import Update
+from simplegpt.cli import UserError
+from simplegpt.files import first_free_path
+from simplegpt.run.directory import RunDirectory, find_runs
+from simplegpt.run.events import CommandName
+from tui.shared.follower import SMALL_BYTES, first_picture, read_all, size_of
 from tui.shared.history import History
-from tui.shared.run_signs import MUTED
-from tui.shared.text import one_line
+from tui.shared.history_reader import read_in_child
+from tui.shell import messages
+from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import Mode
 from tui.shell.runs import SeenRuns, newest_live
-from tui.training import commands as commands_asked
-from tui.training.actions import LIVE, PANELS, RunActions
-from tui.training.commands import ENDED, CommandsAsked
-from tui.training.failure import explain, read_config
-from tui.training.machine import MachinePanel
-from tui.training.notices import notices
-from tui.training.panel_tabs import PanelTabs
+from tui.shell.screen import WorkbenchScreen
+from tui.training.callout_panel import CalloutPanel
+from tui.training.checkpoints_panel import CheckpointsPanel
+from tui.training.commands import SentCommands
+from tui.training.draw_budget import DrawBudget
+from tui.training.log_panel import LogPanel
+from tui.training.machine_panel import MachinePanel
+from tui.training.overlay_dialog import OverlayDialog
 from tui.training.plot_panel import PlotPanel
 from tui.training.run_controls import RunControls
 from tui.training.run_head import RunHead
-from tui.training.run_panels import CheckpointsPanel, LogPanel, SamplesPanel
-from tui.training.run_trouble import RunTrouble, Way
-from tui.training.words import ShownState
-
-LOG_END_LINES = 8
-SHARE = 0.012
-"""Of one core's time, that the training may need: a live run's curves wait until the workbench has
-taken no more since they were last drawn."""
-DRAW_SECONDS = 5.0
-"""They never wait longer."""
-_GO_ON = Way("go_on", "Go on from the last checkpoint")
-_WAYS_TO_A_RUN = (
-    Way("config", "Look at a config"),
-    Way("data", "Choose a corpus"),
-    Way("runs", "Runs"),
+from tui.training.run_reader import Reading, RunReader
+from tui.training.samples_panel import SamplesPanel
+from tui.training.trainer_process import TRAIN_COMMAND, TrainerProcess, output_directory
+from tui.training.view import (
+    ENDED,
+    NO_RUN,
+    Callout,
+    RunView,
+    StatusLine,
+    failure_callout,
+    possible_actions,
+    start_error_callout,
+    status_line,
 )
-_ASK = Binding.Group("Ask", compact=True)
+
+TICK_SECONDS = 0.5
+"""Between two looks at a starting trainer, or at a run that owes an answer to a command."""
+LIVE_SECONDS = 1.5
+"""Between two readings of a live run. Reading costs the training time: at every tick, an open
+dashboard took 2% of a core, so it takes 1.1%."""
+ENDED_SECONDS = 2.0
+"""Between two readings of a run that has ended: it may be resumed elsewhere."""
+PANELS = ("plot", "samples", "checkpoints", "log", "machine")
+_COMMANDS = Binding.Group("Commands", compact=True)
 _PLOT = Binding.Group("Plot", compact=True)
-# (group and whether in the footer, key, action, label, what it does)
-KEYS: tuple[tuple[Binding.Group | None, bool, str, str, str, str], ...] = (
-    (None, True, "f7", "pause", "Pause", "Pause the training; it keeps its memory"),
-    (None, True, "f7", "unpause", "Resume", "Let the paused training go on"),
-    (None, True, "f7", "go_on", "Go on", "Go on from the last checkpoint"),
-    (None, True, "f8", "stop", "Stop", "Stop the training after a checkpoint"),
-    (None, True, "f9", "chat", "Chat", "Talk to the newest checkpoint; the run goes on"),
-    (_ASK, True, "s", "ask('save')", "Save now", "Write a checkpoint now"),
-    (_ASK, True, "v", "ask('validate')", "Validate now", "Measure the validation loss now"),
-    (_ASK, True, "w", "ask('sample')", "Sample now", "Write a sample now"),
-    (_ASK, True, "l", "learning_rate", "Learning rate", "Multiply the learning rate by a factor"),
-    (_PLOT, True, "y", "logarithmic", "Log scale", "Logarithmic or linear loss axis"),
-    (_PLOT, True, "x", "axis", "X axis", "Steps, tokens or time along the x axis"),
-    (_PLOT, True, "b", "below", "Below", "Learning rate or gradient norm below the loss"),
-    (_PLOT, True, "o", "overlay", "Other runs", "Lay the curves of other runs over this one"),
-    (None, False, "t", "raw", "Raw loss", "Show or hide the unsmoothed training loss"),
-    (None, False, "d", "freeze", "Hold display", "Pause the display; the training goes on"),
-    (None, False, "e", "edit", "Edit config", "Open the run's config in the editor"),
-    (None, False, "slash", "filter", "Filter the log", "Show only lines with some words"),
+# The actions that only some states of a run allow; see `possible_actions`.
+_CONDITIONAL = frozenset(
+    {"pause", "resume", "stop", "send", "lr_factor", "chat", "edit", "overlay", "freeze"}
 )
 
 
-class TrainingScreen(RunActions):
-    """The dashboard."""
+class TrainingScreen(WorkbenchScreen):
+    """Starts and resumes trainings, follows one run, and sends it commands."""
 
     MODE: ClassVar[Mode] = "train"
     CSS_PATH = "screen.tcss"
-    HELP = """\
-Watches one run, live or ended. A run is a process of its own: it goes on when the workbench quits,
-and can be joined again from any terminal. Start one from **Config**, or open one from **Runs**.
+    HELP: ClassVar[str | None] = """\
+The dashboard of one run, live or ended. A training is a process of its own: it continues when the
+workbench quits, and any terminal can attach to it again. Start one from **Config**, or open one
+from **Runs**.
 
-In a small terminal **1**–**5** choose what is shown: plot, samples, checkpoints, log, machine.
-Pausing the *training* (F7) halts it and keeps its memory; pausing the *display* (d) only stops the
-picture.
+In a small terminal **1**–**5** select the panel: plot, samples, checkpoints, log, machine. F7
+pauses the *training* and keeps its memory allocated; d only freezes the *display*.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("f7", "pause", "Pause", tooltip="Pause the training; its memory stays allocated"),
+        Binding("f7", "resume", "Resume", tooltip="Resume the training"),
+        Binding("f8", "stop", "Stop", tooltip="Save a checkpoint and stop the training"),
+        Binding("f9", "chat", "Chat", tooltip="Chat with the newest checkpoint"),
+        Binding("s", "send('save')", "Save checkpoint", group=_COMMANDS),
+        Binding("v", "send('validate')", "Validate", group=_COMMANDS),
+        Binding("w", "send('sample')", "Generate a sample", group=_COMMANDS),
+        Binding("l", "lr_factor", "LR factor", group=_COMMANDS),
+        Binding("y", "toggle_log_scale", "Log scale", group=_PLOT),
+        Binding("x", "next_axis", "X axis: steps, tokens, time", group=_PLOT),
+        Binding("b", "next_lower_plot", "Plot LR or gradient norm below", group=_PLOT),
+        Binding("o", "overlay", "Overlay runs", group=_PLOT),
+        Binding("t", "toggle_raw", "Show or hide the raw loss", show=False),
+        Binding("d", "freeze", "Freeze display", show=False),
+        Binding("e", "edit", "Edit config", show=False),
+        Binding("slash", "filter_log", "Filter the log", show=False),
         *(
-            Binding(key, action, label, tooltip=told, group=group, show=show)
-            for group, show, key, action, label, told in KEYS
-        ),
-        *(
-            Binding(str(i), f"panel('{name}')", f"Show the {name}", show=False)
-            for i, name in enumerate(PANELS, 1)
+            Binding(str(key), f"show_panel('{name}')", f"Show the {name}", show=False)
+            for key, name in enumerate(PANELS, 1)
         ),
     ]
 
-    def __init__(self) -> None:
+    view: var[RunView | None] = var(None, init=False)
+    """The newest reading of the run."""
+    displayed: var[RunView | None] = var(None, init=False)
+    """The one on the screen: an older one while the display is frozen."""
+    drawn: var[RunView | None] = var(None, init=False)
+    """The one that the plots draw: still older where drawing costs the training too much."""
+    is_frozen: var[bool] = var(False, init=False)
+    sent: var[SentCommands] = var(SentCommands(), init=False)
+    possible: var[frozenset[str]] = var(frozenset(), init=False, bindings=True)
+    status: var[StatusLine] = var(StatusLine(), init=False)
+    callout: var[Callout | None] = var[Callout | None](NO_RUN, init=False)
+    panel: var[str] = var(PANELS[0], init=False)
+    """The panel that is shown where there is room for one only."""
+
+    def __init__(self, train_command: tuple[str, ...] = TRAIN_COMMAND) -> None:
         super().__init__()
-        self._log_end: list[str] = []
-        self._state: ShownState = "none"
-        """As it was last shown."""
-        self._undrawn = False
-        """Whether events came in since the curves were drawn."""
-        self._drawn_at = self._spent_then = 0.0
-        """When the curves were drawn, by the monotonic clock and by our own CPU time."""
-        self._allowed: dict[str, bool] = {}
+        self._starting: TrainerProcess | None = None
+        """Started here, and has not claimed its run's directory yet."""
+        self._train_command = train_command
+        self._trainers: dict[Path, TrainerProcess] = {}
+        """Started here, by the run's directory: they are reaped when they end."""
+        self._configs: dict[Path, Path] = {}
+        """The config file of each run started here, by the run's directory."""
+        self._start_config: Path | None = None
+        """The config of a training that did not start."""
+        self._reader: RunReader | None = None
+        self._reading = asyncio.Lock()
+        self._next_reading = 0.0
+        """By the monotonic clock."""
+        self._budget = DrawBudget()
+        self._has_undrawn = False
+        """Whether events came in since the plots were drawn."""
 
     def compose_body(self) -> ComposeResult:
-        yield RunHead()
-        yield RunControls()
-        yield RunTrouble()
-        yield PanelTabs(PANELS)
+        cls = TrainingScreen
+        yield RunHead().data_bind(cls.is_frozen, view=cls.displayed)
+        yield RunControls().data_bind(cls.possible, cls.status)
+        yield CalloutPanel().data_bind(cls.callout)
+        yield Tabs(*(Tab(self._tab_label(name), id=name) for name in PANELS))
         with Horizontal(id="panels"):
             with Vertical(id="left"):
-                yield PlotPanel(id="panel-plot")
-                yield SamplesPanel(id="panel-samples")
+                yield PlotPanel(id="panel-plot").data_bind(view=cls.drawn)
+                yield SamplesPanel(id="panel-samples").data_bind(view=cls.displayed)
             with Vertical(id="right"):
-                yield MachinePanel(id="panel-machine")
-                yield CheckpointsPanel(id="panel-checkpoints")
+                yield MachinePanel(id="panel-machine").data_bind(view=cls.drawn)
+                yield CheckpointsPanel(id="panel-checkpoints").data_bind(view=cls.displayed)
                 yield LogPanel(id="panel-log")
 
-    def on_mount(self) -> None:  # Textual calls RunFollowing's too
+    @staticmethod
+    def _tab_label(name: str) -> Content:
+        key = str(PANELS.index(name) + 1)
+        return Content.assemble((key, "$text-accent"), f" {name.capitalize()}")
+
+    def on_mount(self) -> None:
         for name in PANELS:
-            self.query_one(f"#panel-{name}").border_title = name.capitalize()
-        self.action_panel("plot")
-        self.run_changed()
-        self._say_nothing_runs()
+            self._panel(name).border_title = name.capitalize()
+        self.add_class("-empty")
+        self.set_interval(TICK_SECONDS, self._tick)
 
     def watch_runs(self, runs: SeenRuns) -> None:
-        """Attach to the live run, where none is open."""
+        """Attach to a live run, where none is open."""
         live = newest_live(runs)
-        if self.is_mounted and self.view is None and self.starting is None and live is not None:
+        if self.is_mounted and self.callout is NO_RUN and live is not None:
             self.attach(live.path)
 
-    # What RunFollowing tells
+    def starting_runs(self) -> Sequence[Path]:
+        return () if self._starting is None else (self._starting.run.path,)
 
-    def run_changed(self) -> None:
-        self.asked = CommandsAsked()
-        self._log_end, self.edits, self._state = [], {}, "none"
+    def cancel_starting(self) -> None:
+        if self._starting is not None:
+            self._starting.terminate()
+
+    # Attaching to a run and following it
+
+    def attach(self, path: Path) -> None:
+        """Show the run at `path`, live or ended, and follow it."""
+        run = RunDirectory(path)
+        self._open(RunView(run.path))
+        self.post_message(messages.WatchRun(run.path))
+        self._read_history(run)
+
+    def _open(self, view: RunView | None) -> None:
+        """Show another run, or none; nothing of the one before remains."""
+        self.workers.cancel_group(self, "history")
+        self._starting, self._reader, self._start_config = None, None, None
         self.query_one(LogPanel).clear()
-        self.query_one(RunTrouble).clear()
-        self.query_one(PlotPanel).overlays.clear()
-        self.query_one(RunControls).answer("", "", "")
-        self.show_all()
+        self.query_one(PlotPanel).overlays = {}
+        self.is_frozen = False
+        self.callout = NO_RUN if view is None else None
+        self.sent, self.view = SentCommands(), view
+        self._draw()
 
-    def view_changed(self, update: Update | None) -> None:
-        view = self.view
-        if view is None:
-            return
-        if update is not None and update.log:
-            self._log_end = [*self._log_end, *update.log][-200:]
-            self.query_one(LogPanel).write(update.log)
-        self.asked.answer(view.history.answers)
-        if view.state in ENDED:
-            self.asked.run_ended()
-        before, self._state = self._state, view.state
-        if not view.frozen:
-            self._undrawn = self._undrawn or update is None or bool(update.events)
-            now = update is None or not view.alive or self._may_draw()
-            self.show_all(redraw=self._undrawn and now)
-        if view.state == "finished" and before in LIVE:
-            self._lead_on()
+    @work(exclusive=True, group="history")
+    async def _read_history(self, run: RunDirectory) -> None:
+        """Read what the run has written so far; of a long history a first picture before."""
+        worker = get_current_worker()
+        size = await asyncio.to_thread(size_of, run.events)
+        if size <= SMALL_BYTES:
+            found = await asyncio.to_thread(read_all, run, lambda: worker.is_cancelled)
+        else:
+            await self._show_history(run, await asyncio.to_thread(first_picture, run), size)
+            try:
+                found = await asyncio.to_thread(read_in_child, run, lambda: worker.is_cancelled)
+            except (OSError, RuntimeError) as error:
+                self.notify(str(error), title="Cannot read the whole history", severity="error")
+                return
+        if found is not None:
+            await self._show_history(run, *found, is_whole=True)
 
-    def _lead_on(self) -> None:
-        """The run that was watched has finished: Enter talks to it."""
-        chat = self.query_one("RunControls #chat", Button)
-        if self.check_action("chat", ()) is True and not isinstance(self.focused, Input):
-            chat.disabled = False
-            chat.focus()
-            self.query_one(RunControls).answer("✓", "finished: Enter talks to it", "$text-success")
+    async def _show_history(
+        self, run: RunDirectory, history: History, offset: int, *, is_whole: bool = False
+    ) -> None:
+        """Show a history that was read up to `offset` of the events, and follow from there."""
+        async with self._reading:
+            if self._reader is None:
+                self._reader = RunReader(run, offset, self._trainers.get(run.path))
+            else:
+                self._reader.continue_from(offset)
+            assert self.view is not None
+            self.view = replace(self.view, history=history, is_whole=is_whole)
+        self._draw()
+        await self._read_new(self._reader)
 
-    def start_changed(self, said: str) -> None:
-        self.query_one(RunTrouble).clear()
-        log = self.query_one(LogPanel)
-        log.clear()
-        log.write(said.splitlines())
-        command = self.starting.command_line() if self.starting is not None else ""
-        self.query_one(RunControls).answer("◌", f"starting  {one_line(command)}", MUTED)
-        self.show_all()
+    def _tick(self) -> None:
+        # While another screen is in front nothing is read; it is made up for later.
+        is_due = time.monotonic() >= self._next_reading or self.sent.is_pending()
+        if self.is_current and is_due and self._reader is not None and not self._reading.locked():
+            self._follow(self._reader)
 
-    def start_failed(self, cause: str, said: str, config: Path | None) -> None:
-        lines = [line for line in said.splitlines() if line.strip()]
-        head = lines[0].removeprefix("error: ") if lines else cause
-        self.query_one(RunControls).answer("", "", "")
-        if config is not None and self.view is not None:
-            self.configs[self.view.path] = config
-        self.failed_config = config
-        ways = [Way("edit", "Back to the config"), Way("runs", "Runs")]
-        self.query_one(RunTrouble).tell(head, cause if lines else "", lines[1:], ways)
-        self.show_all()
-        if not self.is_current:
-            self.notify(head, title="The training did not start", severity="error")
+    @work(group="follow")
+    async def _follow(self, reader: RunReader) -> None:
+        await self._read_new(reader)
 
-    # Showing
+    async def _read_new(self, reader: RunReader) -> None:
+        """Show what the run has written since the last reading."""
+        has_more = True
+        while has_more:
+            async with self._reading:
+                reading = await asyncio.to_thread(reader.read)
+                if reader is not self._reader or self.view is None:
+                    return  # another run was opened meanwhile
+                if reading.update.restarted:
+                    self.attach(reader.run.path)
+                    return
+                self._take(reading)
+            has_more = reading.update.more
+        seconds = LIVE_SECONDS if self.view is not None and self.view.is_live else ENDED_SECONDS
+        self._next_reading = time.monotonic() + seconds
 
-    def show_all(self, *, redraw: bool = True) -> None:
-        """Bring everything up to what `view` knows; `redraw`: also what costs time to draw."""
-        view = self.view
-        history = view.history if view is not None else History()
-        self.query_one(RunHead).show(view)
-        was_empty = self.has_class("-empty")
-        self.set_class(view is None and self.starting is None, "-empty")
-        if was_empty and not self.has_class("-empty"):
-            self.action_panel("plot")
-        if redraw:
-            self._undrawn = False
-            self._drawn_at, self._spent_then = time.monotonic(), time.process_time()
-            self.query_one(PlotPanel).show(history, notices(history))
-            self.query_one(MachinePanel).show(history)
-        self.query_one(SamplesPanel).show(history)
-        self.query_one(CheckpointsPanel).show(history)
-        self._show_controls()
-        if view is not None:
-            self._show_answer()
-            self._show_trouble()
-
-    def _may_draw(self) -> bool:
-        waited = time.monotonic() - self._drawn_at
-        return waited > DRAW_SECONDS or time.process_time() - self._spent_then < SHARE * waited
-
-    def _show_controls(self) -> None:
-        names = ("pause", "unpause", "go_on", "stop", "learning_rate", "chat", "edit")
-        allowed = {name: self.check_action(name, ()) is True for name in names}
-        for name in ("save", "validate", "sample"):
-            allowed[name] = self.check_action("ask", (name,)) is True
-        self.query_one(RunControls).show(allowed)
-        if allowed != self._allowed:
-            self._allowed = allowed
-            self.refresh_bindings()  # the footer is made anew: not at every tick
-
-    def _show_answer(self) -> None:
+    def _take(self, reading: Reading) -> None:
         assert self.view is not None
-        last = self.asked.last
-        if last is None:
-            return
-        activity = self.view.status.activity if self.view.status is not None else ""
-        self.query_one(RunControls).answer(*commands_asked.in_words(last, activity))
+        update, before = reading.update, self.view
+        before.history.extend(update.events)
+        self.query_one(LogPanel).write(update.log)
+        self._has_undrawn = self._has_undrawn or bool(update.events)
+        self.view = view = replace(
+            before,
+            status=update.status,
+            failure=reading.failure,
+            config=self._configs.get(before.path, reading.config),
+            checkpoint=reading.checkpoint,
+        )
+        if self._has_undrawn and (not view.is_live or self._budget.allows_drawing()):
+            self._draw()
+        if before.is_live and view.state == "finished" and not isinstance(self.focused, Input):
+            self.query_one("#chat", Button).focus()  # the next step: Enter takes it
 
-    def _show_trouble(self) -> None:
+    # What follows from a change
+
+    def watch_view(self, before: RunView | None, view: RunView | None) -> None:
+        if view is not None:
+            sent = self.sent.with_answers(view.history.answers)
+            self.sent = sent.expire() if view.state in ENDED else sent
+            log = self.query_one(LogPanel).lines
+            self.callout = failure_callout(view, list(log))
+        self._update_status()
+        if not self.is_frozen:
+            self.displayed = view
+        self.set_class(view is None, "-empty")
+        if before is None and view is not None:
+            self.action_show_panel(PANELS[0])
+
+    def watch_sent(self) -> None:
+        self._update_status()
+
+    def watch_is_frozen(self) -> None:
+        self.displayed = self.view
+        self._draw()
+
+    def _update_status(self) -> None:
+        self.possible = possible_actions(self.view, self.sent)
+        self.status = status_line(self.view, self.sent)
+
+    def _draw(self) -> None:
+        if not self.is_frozen:
+            self._has_undrawn = False
+            self._budget.start()
+            self.drawn = self.view
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("pause", "resume"):  # they share a key
+            return action in self.possible
+        return True if action not in _CONDITIONAL or action in self.possible else None
+
+    # Starting and resuming
+
+    def start(self, config: Path, overrides: tuple[str, ...] = ()) -> None:
+        """Start a training of a saved config, and follow its run."""
+        self._start(config, overrides)
+
+    def resume(self, run: Path, overrides: tuple[str, ...] = ()) -> None:
+        """Resume an ended run from its last checkpoint, and follow it."""
+        arguments = ("--resume", str(run), *overrides)
+        self._launch(RunDirectory(run), arguments, self._configs.get(run))
+
+    @work(group="start")
+    async def _start(self, config: Path, overrides: tuple[str, ...]) -> None:
+        try:
+            output_dir = await asyncio.to_thread(output_directory, config, overrides)
+        except (UserError, OSError) as error:
+            self._show_start_error(str(error), config)
+        else:
+            self._launch(RunDirectory(output_dir), (str(config), *overrides), config)
+
+    @work(group="start")
+    async def _launch(
+        self, run: RunDirectory, arguments: tuple[str, ...], config: Path | None
+    ) -> None:
+        """Start the process, and wait until it has claimed its run's directory."""
+        command = (*self._train_command, *arguments)
+        try:
+            trainer = await asyncio.to_thread(TrainerProcess, run, command)
+        except OSError as error:
+            self._show_start_error(str(error), config)
+            return
+        self._trainers[run.path] = trainer
+        if config is not None:
+            self._configs[run.path] = config
+        self._open(RunView(run.path, starting_command=trainer.command_line))
+        self._starting = trainer
+        self.post_message(messages.WatchRun(run.path))
+        try:
+            await self._wait_for_claim(trainer, config)
+        finally:
+            trainer.discard_output()
+
+    async def _wait_for_claim(self, trainer: TrainerProcess, config: Path | None) -> None:
+        log, n_shown = self.query_one(LogPanel), 0
+        while True:
+            launch = await asyncio.to_thread(trainer.look)
+            if self._starting is not trainer:
+                return  # another run was opened meanwhile
+            if launch.has_claimed:
+                self.attach(trainer.run.path)
+                return
+            if launch.exit_code is not None:
+                self._show_start_error("\n".join(launch.output), config, launch.exit_code)
+                return
+            log.write(launch.output[n_shown:])
+            n_shown = len(launch.output)
+            await asyncio.sleep(TICK_SECONDS)
+
+    def _show_start_error(
+        self, message: str, config: Path | None, exit_code: int | None = None
+    ) -> None:
+        self._open(None)
+        self._start_config = config
+        if config is not None:
+            self.possible = frozenset({"edit"})
+        self.callout = start_error_callout(message, exit_code, has_config=config is not None)
+        if not self.is_current:
+            self.notify(self.callout.title, severity="error")
+
+    # Commands to the run
+
+    @work(group="send")
+    async def action_send(self, command: CommandName) -> None:
+        await self._send(command)
+
+    async def _send(self, command: CommandName, factor: float | None = None) -> None:
+        assert self.view is not None
+        run = RunDirectory(self.view.path)
+        try:
+            id = await asyncio.to_thread(run.send, command, factor=factor)
+        except OSError as error:
+            self.notify(f"Cannot send the command: {error}", severity="error")
+            return
+        if self.view.path == run.path:
+            self.sent = self.sent.add(id, command)
+
+    def action_pause(self) -> None:
+        self.action_send("pause")
+
+    def action_resume(self) -> None:
+        """Let a paused training continue, or start an ended one from its last checkpoint."""
+        assert self.view is not None
+        if self.view.can_resume:
+            self.post_message(messages.ResumeTraining(self.view.path))
+        else:
+            self.action_send("resume")
+
+    @work(exclusive=True, group="dialog")
+    async def action_stop(self) -> None:
+        text = "It saves a checkpoint at the end of this step, and can be resumed from there."
+        answers = [Answer("stop", "Stop and save", "warning")]
+        if await self.app.push_screen_wait(Question("Stop the training?", text, answers)) == "stop":
+            await self._send("stop")
+
+    @work(exclusive=True, group="dialog")
+    async def action_lr_factor(self) -> None:
+        dialog = TextDialog(
+            "LR factor",
+            "Multiplies the scheduled learning rate from the next step on; 1 is the schedule.",
+            "0.5",
+            accept="Set LR factor",
+            error_in=lr_factor_error,
+        )
+        answer = await self.app.push_screen_wait(dialog)
+        if answer is not None:
+            await self._send("set_lr_factor", float(answer))
+
+    # Other screens
+
+    def action_chat(self) -> None:
+        assert self.view is not None
+        assert self.view.checkpoint is not None
+        self._chat_with(self.view, self.view.checkpoint)
+
+    @on(CheckpointsPanel.Selected)
+    @work(exclusive=True, group="chat")
+    async def _checkpoint_selected(self, event: CheckpointsPanel.Selected) -> None:
+        event.stop()
+        assert self.view is not None
+        path = self.view.path / event.path
+        if await asyncio.to_thread(path.exists):
+            self._chat_with(self.view, path)
+        else:
+            self.notify(f"{path.name} was deleted: only the best checkpoints are kept")
+
+    def _chat_with(self, view: RunView, checkpoint: Path) -> None:
+        live_run = view.path if view.is_live else None
+        self.post_message(messages.OpenChat(str(checkpoint), beside_run=live_run))
+
+    def action_edit(self) -> None:
+        config = self.view.config if self.view is not None else self._start_config
+        self.post_message(messages.OpenConfig(config))
+
+    @work(exclusive=True, group="edit")
+    async def action_apply_edits(self) -> None:
+        """Open the config with the suggested edits, and with a new directory for its run."""
         view = self.view
         assert view is not None
-        if view.state == "failed":
-            config = read_config(RunDirectory(view.path).config)
-            failure = explain(view.error, "\n".join(self._log_end), config)
-            self.edits = failure.edits
-            ways = [
-                Way("edit", "Back to the config"),
-                *self._way_on(),
-            ]
-            if failure.edits:
-                ways.insert(0, Way("mend", "Edit with these"))
-            self.query_one(RunTrouble).tell(
-                failure.cause, failure.advice, self._log_end[-LOG_END_LINES:], ways
-            )
-        elif view.state == "crashed":
-            cause = f"crashed: the process exited unexpectedly at step {view.step:,}"
-            advice = self._how_it_died()
-            ways = [*self._way_on(), Way("edit", "Config")]
-            self.query_one(RunTrouble).tell(cause, advice, self._log_end[-LOG_END_LINES:], ways)
-        elif view.state != "none":  # a run that never began keeps what was said of it
-            self.query_one(RunTrouble).clear()
+        assert view.failure is not None
+        output_dir = await asyncio.to_thread(free_output_dir, view.path)
+        edits: dict[str, Any] = {**view.failure.edits, "output_dir": output_dir}
+        self.post_message(messages.OpenConfig(view.config, edits))
 
-    def _way_on(self) -> list[Way]:
-        return [_GO_ON] if self.can_resume() else []
+    # Panels and plot
 
-    def _how_it_died(self) -> str:
-        trainer = self.trainers.get(self.view.path) if self.view is not None else None
-        code = trainer.exit_code() if trainer is not None else None
-        if code is not None and code == -9:
-            return "it was killed (SIGKILL): the system may have run out of memory"
-        if code is not None and code < 0:
-            return f"it was ended by signal {-code}"
-        kept = "; its last checkpoint is there" if self.can_resume() else ""
-        return f"it was killed, or its machine went down{kept}"
+    def action_show_panel(self, name: str) -> None:
+        """Show a panel where there is room for one only, and focus it."""
+        self.panel = name
+        panel = self._panel(name)
+        inside = (widget for widget in panel.query("CurvePlot, DataTable, RichLog"))
+        next((widget for widget in inside if widget.display), panel).focus()
 
-    def _say_nothing_runs(self) -> None:
-        """The empty state: the ways to a run."""
-        if self.view is not None or self.starting is not None:
+    def _panel(self, name: str) -> Widget:
+        return self.query_one(f"#panel-{name}")
+
+    def watch_panel(self) -> None:
+        self._select_panel()
+
+    def on_resize(self) -> None:
+        self.call_after_refresh(self._select_panel)
+
+    def _select_panel(self) -> None:
+        """Mark the panel that is shown alone in a small terminal. In a large one all are shown,
+        and the marks would only make a new layout."""
+        if not (self.has_class("-narrow") or self.has_class("-short")):
             return
-        advice = (
-            "A run starts from a config: look at one and press F9 there. A run that is under way "
-            "anywhere below this folder is joined by itself."
+        tabs = self.query_one(Tabs)
+        with tabs.prevent(Tabs.TabActivated):
+            tabs.active = self.panel
+        for name in PANELS:
+            self._panel(name).set_class(name == self.panel, "-selected")
+        for column in ("#left", "#right"):
+            self.query_one(column).set_class(bool(self.query(f"{column} .-selected")), "-selected")
+
+    @on(Tabs.TabActivated)
+    def _tab_activated(self, event: Tabs.TabActivated) -> None:
+        event.stop()
+        if event.tab.id is not None and event.tab.id != self.panel:
+            self.action_show_panel(event.tab.id)
+
+    def action_toggle_log_scale(self) -> None:
+        plot = self.query_one(PlotPanel)
+        plot.is_logarithmic = not plot.is_logarithmic
+
+    def action_toggle_raw(self) -> None:
+        plot = self.query_one(PlotPanel)
+        plot.shows_raw = not plot.shows_raw
+
+    def action_next_axis(self) -> None:
+        self.query_one(PlotPanel).next_axis()
+
+    def action_next_lower_plot(self) -> None:
+        self.query_one(PlotPanel).next_lower_plot()
+
+    def action_freeze(self) -> None:
+        self.is_frozen = not self.is_frozen
+
+    def action_filter_log(self) -> None:
+        self.action_show_panel("log")
+        self.query_one(LogPanel).focus_filter()
+
+    @work(exclusive=True, group="dialog")
+    async def action_overlay(self) -> None:
+        """Choose other runs, and draw their curves over this one's."""
+        assert self.view is not None
+        path, root, plot = self.view.path, Path.cwd(), self.query_one(PlotPanel)
+        found = await asyncio.to_thread(lambda: [run.path for run in find_runs(root)])
+        others = [other for other in found if other != path]
+        if not others:
+            self.notify("There are no other runs below this folder.")
+            return
+        selected = await self.app.push_screen_wait(OverlayDialog(others, root, plot.overlays))
+        if selected is None:
+            return
+        histories = await asyncio.to_thread(
+            lambda: {other: first_picture(RunDirectory(other)) for other in selected}
         )
-        self.query_one(RunTrouble).tell("No run is open", advice, (), _WAYS_TO_A_RUN, calm=True)
+        if self.view is not None and self.view.path == path:
+            plot.overlays = histories
+
+
+def lr_factor_error(text: str) -> str | None:
+    """What is wrong with an LR factor; None where nothing is."""
+    try:
+        is_valid = 0 < float(text) <= 1_000
+    except ValueError:
+        return f"Expected a number such as 0.5, got {text!r}."
+    return None if is_valid else "Must be > 0 and ≤ 1000."
+
+
+def free_output_dir(path: Path) -> str:
+    """A directory beside `path` that does not exist; relative if it is below the working
+    directory."""
+    free, root = first_free_path(path), Path.cwd()
+    return str(free.relative_to(root) if free.is_relative_to(root) else free)

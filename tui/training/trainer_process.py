@@ -1,45 +1,55 @@
 """The trainer as a process of its own: the command that a person would type, detached.
 
-It outlives the workbench. What it says before it has claimed its run's directory (a mistake in the
-config, say) lands in a temporary file and is shown; afterwards its own `train.log` has it all.
+It outlives the workbench. Its output goes to a temporary file until it has claimed its run's
+directory (an invalid config ends it before); from then on `train.log` has all of it.
 """
 
+import contextlib
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from simplegpt.run.directory import RunDirectory
 from tui.shared.child_process import child_environment, lower_priority
 
-MODULE = "simplegpt.train"
+TRAIN_COMMAND = (sys.executable, "-m", "simplegpt.train")
 NICENESS = 10
-"""Behind whatever a person is typing into, before anything in the background."""
-OUTPUT_SHOWN = 20_000
-"""Bytes of the early output's end that are shown."""
+"""The training yields to interactive programs, and goes before background jobs."""
+_OUTPUT_BYTES = 20_000
+"""Of the early output's end, to show."""
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How far a process has come on its way to a run."""
+
+    has_claimed: bool
+    """Whether the run's directory is this process's: from now on its files tell the rest."""
+    exit_code: int | None
+    output: tuple[str, ...]
+    """The last lines that it has printed."""
 
 
 class TrainerProcess:
     """A training that was started here."""
 
-    def __init__(self, arguments: tuple[str, ...], run: RunDirectory, cwd: Path) -> None:
-        """Start ``python -m simplegpt.train`` with `arguments`; `run` is where it will write.
-
-        Raises OSError where no process can be started.
-        """
-        self.arguments = arguments
+    def __init__(self, run: RunDirectory, command: Sequence[str]) -> None:
+        """Start `command`, which will write to `run`. Raises OSError where that is impossible."""
         self.run = run
+        self.command = tuple(command)
         descriptor, name = tempfile.mkstemp(prefix="simplegpt-", suffix=".log")
-        self.output = Path(name)
-        command = [sys.executable, "-m", MODULE, *arguments]
+        self._output = Path(name)
         try:
             self.process = subprocess.Popen(
-                command,
+                self.command,
                 stdin=subprocess.DEVNULL,
                 stdout=descriptor,
                 stderr=subprocess.STDOUT,
-                cwd=cwd,
                 env=child_environment(PYTHONUNBUFFERED="1"),
                 start_new_session=True,  # neither Ctrl-C nor the terminal's end reaches it
             )
@@ -47,50 +57,41 @@ class TrainerProcess:
             os.close(descriptor)
         lower_priority(self.process.pid, NICENESS)
 
-    @classmethod
-    def start(cls, config: Path, overrides: tuple[str, ...], run: RunDirectory) -> "TrainerProcess":
-        return cls((str(config), *overrides), run, Path.cwd())
-
-    @classmethod
-    def resume(cls, run: RunDirectory, overrides: tuple[str, ...]) -> "TrainerProcess":
-        return cls(("--resume", str(run.path), *overrides), run, Path.cwd())
-
+    @property
     def command_line(self) -> str:
         """The command as a person would type it."""
-        return " ".join(["python -m", MODULE, *self.arguments])
+        return shlex.join(("python", *self.command[1:]))
 
     def exit_code(self) -> int | None:
-        """None while it runs. Asking also lays a dead child to rest."""
+        """None while it runs. Asking also reaps a dead child."""
         return self.process.poll()
 
-    def has_claimed(self) -> bool:
-        """Whether the run's directory is this process's, and speaks for it from now on."""
+    def look(self) -> Launch:
+        """How far it has come, read from its files."""
+        exit_code = self.exit_code()  # before the claim: one that ends in between has claimed
         status = self.run.status()
-        return status is not None and status.pid == self.process.pid
+        has_claimed = status is not None and status.pid == self.process.pid
+        return Launch(has_claimed, exit_code, self._read_output())
 
-    def cancel(self) -> None:
-        """End it before it has begun; it saves nothing, for there is nothing yet."""
+    def terminate(self) -> None:
+        """End it before it has claimed its directory, when there is nothing to save yet."""
         self.process.terminate()
 
-    def said(self) -> str:
-        """The end of what it has printed so far."""
-        try:
-            with self.output.open("rb") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(size - OUTPUT_SHOWN, 0))
-                return file.read().decode("utf-8", "replace")
-        except OSError:
-            return ""
+    def discard_output(self) -> None:
+        """Delete the early output: `train.log` has it too."""
+        self._output.unlink(missing_ok=True)
 
-    def forget_output(self) -> None:
-        """The run's own log has it all: the early one is not needed any more."""
-        self.output.unlink(missing_ok=True)
+    def _read_output(self) -> tuple[str, ...]:
+        with contextlib.suppress(FileNotFoundError), self._output.open("rb") as file:
+            file.seek(max(file.seek(0, os.SEEK_END) - _OUTPUT_BYTES, 0))
+            return tuple(file.read().decode("utf-8", "replace").splitlines())
+        return ()
 
 
-def output_directory(config: Path, overrides: tuple[str, ...]) -> Path:
-    """Where a run of `config` will write. Raises UserError where config or overrides are wrong.
+def output_directory(config: Path, overrides: Sequence[str]) -> Path:
+    """Where a run of `config` will write. Raises UserError where config or overrides are invalid.
 
-    Token files are not looked at: the trainer does that, and says what is wrong with them.
+    Token files are not looked at: the trainer does that and reports what is wrong with them.
     """
     from simplegpt.config import load as config_file
     from simplegpt.config.options import CommandParser, add_config_options

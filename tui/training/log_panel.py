@@ -1,0 +1,72 @@
+"""The log of the training."""
+
+from collections import deque
+from collections.abc import Iterable
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Input, RichLog
+
+from tui.shared.text import printable
+
+_KEPT_LINES = 5_000
+
+
+class LogPanel(Vertical):
+    """What the training printed, scrolled to its end, with a filter."""
+
+    HELP: ClassVar[str] = """\
+## Log
+What the training process printed. **/** goes to the filter: only lines that contain all its words
+are shown, ignoring case. Esc returns to the log.
+"""
+    DEFAULT_CSS: ClassVar[str] = """
+    LogPanel {
+        Input { height: 1; border: none; padding: 0 1; background: $panel; }
+        RichLog { height: 1fr; background: transparent; padding: 0 1; }
+    }
+    """
+
+    def __init__(self, id: str) -> None:
+        super().__init__(id=id)
+        self.lines: deque[str] = deque(maxlen=_KEPT_LINES)
+
+    def compose(self) -> ComposeResult:
+        yield RichLog(max_lines=_KEPT_LINES, wrap=True, markup=False, highlight=False, min_width=20)
+        yield Input(placeholder="filter the log  ( / )", compact=True)
+
+    def write(self, lines: Iterable[str]) -> None:
+        """Add lines to the end."""
+        new = [printable(line) for line in lines]
+        self.lines.extend(new)
+        self._show(new)
+
+    def clear(self) -> None:
+        self.lines.clear()
+        self.query_one(RichLog).clear()
+
+    def focus_filter(self) -> None:
+        self.query_one(Input).focus()
+
+    def _show(self, lines: Iterable[str]) -> None:
+        words = self.query_one(Input).value.lower().split()
+        log = self.query_one(RichLog)
+        for line in lines:
+            if all(word in line.lower() for word in words):
+                log.write(line)
+
+    @on(Input.Changed)
+    def _filter_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.query_one(RichLog).clear()
+        self._show(self.lines)
+
+    @on(Input.Submitted)
+    def _filter_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.query_one(RichLog).focus()
+
+    def key_escape(self) -> None:
+        self.query_one(RichLog).focus()
