@@ -62,7 +62,7 @@ dashboard took 2% of a core, so it takes 1.1%."""
 ENDED_SECONDS = 2.0
 """Between two readings of a run that has ended: it may be resumed elsewhere."""
 PANELS = ("plot", "samples", "checkpoints", "log", "machine")
-_COMMANDS = Binding.Group("Commands", compact=True)
+_COMMANDS = Binding.Group("Run", compact=True)
 _PLOT = Binding.Group("Plot", compact=True)
 # The actions that only some states of a run allow; see `possible_actions`.
 _CONDITIONAL = frozenset(
