@@ -1,6 +1,6 @@
-"""Named texts and where they come from.
+"""Named corpora.
 
-`CORPORA` lists them; `fetch` gives the path of a corpus's text, downloading or building it into
+`CORPORA` lists them; `fetch` returns the path of a corpus's text, and downloads or builds it in
 `cache_folder` the first time. Nothing here imports torch.
 """
 
@@ -20,10 +20,10 @@ import platformdirs
 
 from simplegpt.cli import UserError, nearest
 
-OnProgress = Callable[[int, int], None]
-"""Called with (bytes so far, bytes in all)."""
+OnProgress = Callable[[int], object]
+"""Called with the number of bytes so far."""
 
-_TIMEOUT = 10.0  # seconds without an answer: someone waits
+_TIMEOUT = 10.0  # seconds without an answer: the user is waiting
 _READ = 1 << 16
 _SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
@@ -34,7 +34,7 @@ _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__
 
 
 class CorpusUnavailableError(UserError):
-    """A corpus that cannot be had on this machine at this time; another may do."""
+    """A corpus that cannot be fetched now; another one may be available."""
 
 
 @dataclass(frozen=True)
@@ -45,16 +45,16 @@ class Corpus:
     description: str
     licence: str
     size: int
-    """Bytes; about as many where the text depends on the machine."""
+    """Bytes; approximate if the text depends on the machine."""
     needs_network: bool
-    """Whether it is downloaded where it is not cached."""
+    """Whether it is downloaded when it is not cached."""
     make: Callable[[Path, OnProgress], None]
     """Writes the text to a path."""
     sha256: str | None = None
 
     @property
     def path(self) -> Path:
-        """Where its text is kept once it was fetched. A file put there by hand is as good."""
+        """Where its text is kept. A file put there by hand serves as well."""
         version = "" if self.needs_network else f"-{platform.python_version()}"
         return cache_folder() / f"{self.name}{version}" / "input.txt"
 
@@ -65,9 +65,9 @@ class Corpus:
 
 
 def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
-    """The path of a corpus's text, which is UTF-8; made first where it is not cached yet.
+    """Return the path of a corpus's text (UTF-8), after downloading or building it if needed.
 
-    Raises UserError for an unknown name, and CorpusUnavailableError where it cannot be had.
+    Raises UserError for an unknown name, and CorpusUnavailableError if it cannot be fetched.
     """
     check_name(name)
     corpus = CORPORA[name]
@@ -76,14 +76,14 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
         if corpus.is_cached:
             return corpus.path
         partial.parent.mkdir(parents=True, exist_ok=True)
-        corpus.make(partial, on_progress or (lambda done, total: None))
+        corpus.make(partial, on_progress or (lambda done: None))
         if corpus.sha256 not in (None, _sha256(partial)):
-            raise CorpusUnavailableError(f"{name}: what was downloaded is not the text (sha256)")
+            raise CorpusUnavailableError(f"{name}: the download has the wrong sha256")
         partial.replace(corpus.path)
     except OSError as error:
         raise CorpusUnavailableError(
-            f"{name} cannot be kept in {partial.parent}: {error.strerror or error}; "
-            "SIMPLEGPT_CACHE names another folder"
+            f"{name} cannot be stored in {partial.parent}: {error.strerror or error}; "
+            "set SIMPLEGPT_CACHE to another directory"
         ) from None
     finally:
         with contextlib.suppress(OSError):
@@ -92,50 +92,49 @@ def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
 
 
 def check_name(name: str) -> None:
-    """Raises UserError where no corpus has that name."""
+    """Raise UserError if no corpus has that name."""
     if name not in CORPORA:
         raise UserError(
-            f"unknown dataset '{name}'{nearest(name, CORPORA)} (there are: {', '.join(CORPORA)})"
+            f"unknown dataset '{name}'{nearest(name, CORPORA)} (available: {', '.join(CORPORA)})"
         )
 
 
 def cache_folder() -> Path:
-    """Where corpora are kept: ``$SIMPLEGPT_CACHE``, or the user's cache folder."""
+    """Return ``$SIMPLEGPT_CACHE`` if set, otherwise the user's cache folder."""
     if folder := os.environ.get("SIMPLEGPT_CACHE"):
         return Path(folder)
     return Path(platformdirs.user_cache_dir("simplegpt"))
 
 
 def _download_shakespeare(path: Path, on_progress: OnProgress) -> None:
-    total = CORPORA["tinyshakespeare"].size
     try:
         answer = urllib.request.urlopen(_SHAKESPEARE_URL, timeout=_TIMEOUT)
         with answer, path.open("wb") as file:
             while data := answer.read(_READ):
                 file.write(data)
-                on_progress(file.tell(), total)
+                on_progress(file.tell())
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as e:
         reason = getattr(e, "reason", None) or e
         raise CorpusUnavailableError(
             f"tinyshakespeare could not be downloaded ({reason}); "
-            f"a copy of it can be put at {CORPORA['tinyshakespeare'].path}"
+            f"put a copy at {CORPORA['tinyshakespeare'].path} instead"
         ) from None
 
 
 def _write_standard_library(path: Path, on_progress: OnProgress) -> None:
-    """Every module of Python's own standard library that is pure ASCII, in the order of paths."""
+    """Write the pure-ASCII modules of Python's standard library, sorted by path."""
     folder = Path(sysconfig.get_paths()["stdlib"])
-    total = CORPORA["python-stdlib"].size
+    size = CORPORA["python-stdlib"].size
     with path.open("wb") as file:
         for module in _modules(folder):
             text = module.read_bytes()
             if text.isascii():
                 # As Python reads it, and a blank line between two modules.
                 file.write(text.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n\n")
-                on_progress(min(file.tell(), total), total)
+                on_progress(min(file.tell(), size))
         empty = file.tell() == 0
     if empty:
-        raise CorpusUnavailableError(f"python-stdlib: {folder} holds no Python sources")
+        raise CorpusUnavailableError(f"python-stdlib: no Python sources in {folder}")
 
 
 def _modules(folder: Path) -> Iterator[Path]:
@@ -157,7 +156,7 @@ CORPORA = {
     for corpus in (
         Corpus(
             name="tinyshakespeare",
-            description="40,000 lines of Shakespeare's plays, the text that char-rnn made known",
+            description="40,000 lines of Shakespeare's plays, as used by char-rnn",
             licence="public domain",
             size=1_115_394,
             needs_network=True,
@@ -166,7 +165,7 @@ CORPORA = {
         ),
         Corpus(
             name="python-stdlib",
-            description="the source of this Python's own standard library, its pure ASCII files",
+            description="the pure-ASCII source files of this Python's standard library",
             licence="PSF License",
             size=10_900_000,
             needs_network=False,

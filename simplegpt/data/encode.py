@@ -1,29 +1,65 @@
-"""Text files in, ids out: in a stream, on several threads, in order.
+"""Text files in, token ids out: in a stream, on several threads, in order.
 
-`encode_files` reads the files in chunks (`simplegpt.data.chunks`) that several threads encode,
-since tiktoken lets go of Python's lock; a few chunks are in flight at a time, so memory does not
-grow with the input. Nothing here imports torch.
+`encode_files` reads the files in chunks that several threads encode, since tiktoken releases
+Python's lock. A few chunks are in flight at a time, so memory does not grow with the input, and the
+ids are exactly those of encoding each document whole. Nothing here imports torch.
 """
 
+import codecs
+import itertools
 import os
-import threading
+import re
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from simplegpt.cli import UserError
-from simplegpt.data.chunks import Chunk, Source, read_chunks
-from simplegpt.data.tokenizer import BytePairTokenizer, Tokenizer, UnknownCharacterError
+from simplegpt.data.tokenizer import Ids, Tokenizer, UnknownCharacterError
 from simplegpt.progress import ProgressLine
 
-# A thread with an encoder of its own is a fifth faster; to make one takes as long as two chunks,
-# and 220 bytes an id: together at most 130 MB.
-_TWIN_AFTER = 8  # chunks
-_TWIN_IDS = 600_000
+CHUNK = 1 << 17  # bytes: large enough that handing it over costs nothing, small in memory
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text file, or its bytes start … stop - 1."""
+
+    path: Path
+    start: int = 0
+    stop: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Number of bytes."""
+        stop = self.path.stat().st_size if self.stop is None else self.stop
+        return stop - self.start
+
+    def blocks(self, size: int = CHUNK) -> Iterator[bytes]:
+        """Read the bytes, at most `size` at a time."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            left = self.size
+            while block := file.read(min(size, left)):
+                left -= len(block)
+                yield block
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A part of a document, to be encoded by itself."""
+
+    text: str
+    path: Path
+    line: int
+    """The line of the file, from 1, in which it begins."""
+    begins_document: bool
 
 
 def encode_files(
@@ -35,58 +71,41 @@ def encode_files(
     marker: str | None = None,
     workers: int | None = None,
     progress: ProgressLine | None = None,
-    **cutting: int,
-) -> int:
-    """Encode text files in order and hand the ids to `write`, some at a time; gives their bytes.
+    chunk_size: int = CHUNK,
+) -> None:
+    """Encode text files in order and pass the ids to `write`, some at a time.
 
-    `separator` is an id written between two documents: the files, and what a `marker` in their text
-    parts. `workers` threads encode (all cores but at most 8 when None). `cutting` goes to
-    `read_chunks`. Raises UserError for what is wrong with the text, with file and line.
+    `separator` is an id to write between two documents: the files, and what a `marker` separates in
+    their text. `workers` threads encode; None for all cores, at most 8. Raises UserError for
+    invalid text, with file and line.
     """
-    chunks = read_chunks(sources, tokenizer, marker=marker, **cutting)
-    done = n_tokens = 0
-    last: int | None = None
-    pending = False  # a document has ended, and it is not known yet whether another follows
-    for chunk, ids in _encoded(chunks, tokenizer, workers or min(8, os.cpu_count() or 1)):
-        if pending and separator is not None:
+    chunks = read_chunks(sources, tokenizer, marker=marker, size=chunk_size)
+    n_bytes = n_tokens = 0
+    encoded = _encode_in_order(chunks, tokenizer, workers or min(8, os.cpu_count() or 1))
+    for index, (chunk, ids) in enumerate(encoded):
+        if separator is not None and chunk.begins_document and index:
             write(np.array([separator], dtype=np.uint32))
             n_tokens += 1
-        if chunk.joined and isinstance(tokenizer, BytePairTokenizer):
-            assert last is not None
-            if tokenizer.merges_across(last, int(ids[0])):
-                raise UserError(
-                    f"{chunk.path}: line {chunk.line} is one piece too long to be encoded exactly; "
-                    "break it up, or take the tokenizer 'byte'"
-                )
         write(ids)
-        last = int(ids[-1]) if len(ids) else last
-        pending = chunk.ends_document
-        done += chunk.n_bytes
+        n_bytes += len(chunk.text.encode())
         n_tokens += len(ids)
         if progress:
-            progress.update(done, tokens=n_tokens)
-    return done
+            progress.update(n_bytes, tokens=n_tokens)
 
 
-def _encoded(
+def _encode_in_order(
     chunks: Iterator[Chunk], tokenizer: Tokenizer, workers: int
-) -> Iterator[tuple[Chunk, npt.NDArray[np.uint32]]]:
-    """The chunks in order with their ids; two chunks a thread are in flight."""
-    of_thread = threading.local()
-    twins_fit = tokenizer.n_vocab * workers <= _TWIN_IDS
+) -> Iterator[tuple[Chunk, Ids]]:
+    """Yield the chunks with their ids; two chunks a thread are in flight."""
 
-    def encode(chunk: Chunk) -> npt.NDArray[np.uint32]:
-        of_thread.chunks = getattr(of_thread, "chunks", 0) + 1
-        if of_thread.chunks == _TWIN_AFTER and twins_fit:
-            of_thread.tokenizer = tokenizer.twin()
+    def encode(chunk: Chunk) -> Ids:
         try:
-            return getattr(of_thread, "tokenizer", tokenizer).encode_to_numpy(chunk.text)
+            return tokenizer.encode_to_numpy(chunk.text)
         except UnknownCharacterError as error:
-            line = chunk.line + error.line - 1
-            where = f"{chunk.path}: "
-            raise UnknownCharacterError(error.tokenizer, error.character, line, where) from None
+            where = f"{chunk.path}:{chunk.line + error.line - 1}: "
+            raise UserError(f"{where}{error.reason}") from None
 
-    in_flight: deque[tuple[Chunk, Future[npt.NDArray[np.uint32]]]] = deque()
+    in_flight: deque[tuple[Chunk, Future[Ids]]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
         for chunk in chunks:
@@ -98,3 +117,128 @@ def _encoded(
             yield first, future.result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def read_chunks(
+    sources: Iterable[Source],
+    tokenizer: Tokenizer,
+    *,
+    marker: str | None = None,
+    size: int = CHUNK,
+) -> Iterator[Chunk]:
+    """Read the documents of text files in chunks of about `size`, cut where it changes no token.
+
+    A document ends at the end of its file and at each `marker`, which is not part of it. The text
+    is taken as it is: UTF-8, line ends untouched; only a byte-order mark at a file's beginning is
+    dropped. A document without a place to cut is one chunk. Raises UserError for text that is not
+    UTF-8.
+    """
+    for source in sources:
+        line = 1 + _count_line_ends(Source(source.path, stop=source.start))
+        for text, begins in _cut(_documents(_decode(source, size), marker), tokenizer.cut, size):
+            yield Chunk(text, source.path, line, begins)
+            line += text.count("\n")
+
+
+def _decode(source: Source, size: int) -> Iterator[str]:
+    """Decode a source strictly, in blocks."""
+    if source.start == 0 and next(source.blocks(3), b"") == BOM_UTF8:
+        source = replace(source, start=3)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = source.start
+    for block in itertools.chain(source.blocks(size), [b""]):
+        n_held = len(decoder.getstate()[0])
+        try:
+            yield decoder.decode(block, final=not block)
+        except UnicodeDecodeError as error:
+            raise _not_utf8(source.path, offset - n_held + error.start) from None
+        offset += len(block)
+
+
+def _not_utf8(path: Path, offset: int) -> UserError:
+    head = next(Source(path).blocks())
+    line = 1 + _count_line_ends(Source(path, stop=offset))
+    hint = "; it looks like UTF-16" if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ""
+    return UserError(
+        f"{path}:{line}: invalid UTF-8 at byte {offset:,}{hint}; "
+        "convert it first, for example with iconv"
+    )
+
+
+def _documents(blocks: Iterable[str], marker: str | None) -> Iterator[str | None]:
+    """Yield the blocks without markers, and None at the end of each document."""
+    held = ""
+    for block in blocks:
+        *ended, rest = (held + block).split(marker) if marker else [block]
+        for document in ended:
+            yield document
+            yield None
+        # A marker may lie across two blocks.
+        known = max(0, len(rest) - len(marker) + 1) if marker else len(rest)
+        yield rest[:known]
+        held = rest[known:]
+    yield held
+    yield None
+
+
+def _cut(
+    parts: Iterable[str | None], cut: re.Pattern[str], size: int
+) -> Iterator[tuple[str, bool]]:
+    """Yield (text, whether a document begins with it), cut after at least `size` characters."""
+    held, searched, begins = "", 0, True
+    for part in parts:
+        if part is None:
+            yield held, begins
+            held, searched, begins = "", 0, True
+            continue
+        held += part
+        while found := cut.search(held, max(size - 1, searched)):
+            yield held[: found.end()], begins
+            held, searched, begins = held[found.end() :], 0, False
+        searched = max(0, len(held) - 2)  # a match and its look-ahead take at most 3 characters
+
+
+def split_by_line(sources: Sequence[Source], val_fraction: float) -> tuple[tuple[Source, ...], ...]:
+    """Return the training part (the first lines over all files) and the validation part (the last).
+
+    `sources` are whole files. At least one line is for validation; the last line needs no line end.
+    Raises UserError if there is only one line.
+    """
+    counts = [_count_lines(source) for source in sources]
+    n_val = max(1, round(sum(counts) * val_fraction))
+    n_train = sum(counts) - n_val
+    if n_train < 1:
+        raise UserError(
+            f"{sources[0].path}: too few lines ({sum(counts)}) for a train / val split; "
+            "--val_fraction 0 makes no split"
+        )
+    at = 0  # the file in which the training part ends
+    while n_train > counts[at]:
+        n_train -= counts[at]
+        at += 1
+    boundary = _end_of_line(sources[at], n_train)
+    train, val = replace(sources[at], stop=boundary), replace(sources[at], start=boundary)
+    return (*sources[:at], train), (*([val] if val.size else []), *sources[at + 1 :])
+
+
+def _count_line_ends(source: Source) -> int:
+    return sum(block.count(b"\n") for block in source.blocks())
+
+
+def _count_lines(source: Source) -> int:
+    if not source.size:
+        return 0
+    last_byte = next(replace(source, start=source.size - 1).blocks())
+    return _count_line_ends(source) + (last_byte != b"\n")
+
+
+def _end_of_line(source: Source, line: int) -> int:
+    """Return the offset of the byte after the given line, counted from 1."""
+    offset = 0
+    for block in source.blocks():
+        n_ends = block.count(b"\n")
+        if n_ends >= line:
+            return offset + [end.end() for end in re.finditer(b"\n", block)][line - 1]
+        line -= n_ends
+        offset += len(block)
+    return offset

@@ -15,6 +15,7 @@ Nothing here imports torch.
 import codecs
 import functools
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import resources
@@ -31,6 +32,20 @@ Ids = npt.NDArray[np.uint32]
 # r50k_base is GPT-2's vocabulary under tiktoken's newer name: same merges, pattern and ids.
 _GPT2_NAMES = ("gpt2", "r50k_base")
 _GPT2_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
+END_OF_TEXT = "<|endoftext|>"
+
+# A byte-pair tokenizer splits a text into pieces by a regular expression, and merges inside the
+# pieces only. In the expressions of these encodings, a blank is at a piece's beginning or amid
+# white space, and a line end is at a piece's end (save for "/" after it) or amid white space. So
+# neither a piece nor a look-ahead reaches across the places where _BETWEEN_PIECES ends.
+_CUTTABLE = {
+    *("gpt2", "r50k_base", "p50k_base", "p50k_edit"),
+    *("cl100k_base", "o200k_base", "o200k_harmony"),
+}
+_BETWEEN_PIECES = re.compile(r"\S(?= )|\S\n(?=[^\s/])")
+_ANYWHERE = re.compile(r".", re.DOTALL)
+_NOWHERE = re.compile(r"(?!)")
+
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -40,7 +55,9 @@ class Tokenizer(ABC):
     name: str
     n_vocab: int
     end_of_text: int | None = None
-    """The id that separates documents, where the vocabulary has one."""
+    """The id that separates documents, if the vocabulary has one."""
+    cut: re.Pattern[str]
+    """Where a match ends, a text may be cut: the parts have the same ids as the whole."""
 
     @abstractmethod
     def encode_to_numpy(self, text: str) -> Ids:
@@ -61,25 +78,21 @@ class Tokenizer(ABC):
         ids: list[int] = self.encode_to_numpy(text).tolist()
         return ids
 
-    def twin(self) -> "Tokenizer":
-        """One like this that another thread can use at full speed; itself where that is no gain."""
-        return self
-
     def decode(self, ids: Sequence[int]) -> str:
         """The text of `ids`; what is not whole UTF-8 becomes U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
 
 class UnknownCharacterError(UserError):
-    """A character that the tokenizer's vocabulary does not have."""
+    """A character that the tokenizer's vocabulary does not have, in a line counted from 1."""
 
-    def __init__(self, tokenizer: str, character: str, line: int, where: str = "") -> None:
-        self.tokenizer, self.character, self.line = tokenizer, character, line
-        super().__init__(
-            f"{where}line {line}: the character {character!r} (code {ord(character)}) is not in "
-            f"the '{tokenizer}' tokenizer's vocabulary, which has the codes 0 to 255; "
-            "'byte' and 'gpt2' take any text"
+    def __init__(self, tokenizer: str, character: str, line: int) -> None:
+        self.line = line
+        self.reason = (
+            f"the character {character!r} (code {ord(character)}) is not in the vocabulary of "
+            f"'{tokenizer}' (codes 0 to 255); 'byte' and 'gpt2' encode any text"
         )
+        super().__init__(f"line {line}: {self.reason}")
 
 
 def tokenizer_names() -> list[str]:
@@ -118,6 +131,7 @@ class CharTokenizer(Tokenizer):
 
     name = "char"
     n_vocab = 256
+    cut = _ANYWHERE
 
     def encode_to_numpy(self, text: str) -> Ids:
         try:
@@ -135,6 +149,7 @@ class ByteTokenizer(Tokenizer):
 
     name = "byte"
     n_vocab = 256
+    cut = _ANYWHERE
 
     def encode_to_numpy(self, text: str) -> Ids:
         return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.uint32)
@@ -149,9 +164,9 @@ class BytePairTokenizer(Tokenizer):
     def __init__(self, encoding: tiktoken.Encoding) -> None:
         self.name = encoding.name
         self.n_vocab = encoding.n_vocab
-        self.end_of_text = encoding._special_tokens.get("<|endoftext|>")
-        self.pattern = encoding._pat_str
-        """The regular expression that first splits a text into pieces, which are then merged."""
+        has_end = END_OF_TEXT in encoding.special_tokens_set
+        self.end_of_text = encoding.eot_token if has_end else None
+        self.cut = _BETWEEN_PIECES if encoding.name in _CUTTABLE else _NOWHERE
         self._encoding = encoding
 
     def encode_to_numpy(self, text: str) -> Ids:
@@ -162,24 +177,6 @@ class BytePairTokenizer(Tokenizer):
             return self._encoding.decode_bytes(ids)
         except (KeyError, OverflowError):
             return b"".join(map(self._one_token, ids))
-
-    def twin(self) -> "BytePairTokenizer":
-        # The first thread that uses a compiled expression owns its scratch space; every other one
-        # takes a lock for each piece of text.
-        own = self._encoding
-        return BytePairTokenizer(
-            tiktoken.Encoding(
-                own.name,
-                pat_str=own._pat_str,
-                mergeable_ranks=own._mergeable_ranks,
-                special_tokens=own._special_tokens,
-            )
-        )
-
-    def merges_across(self, left: int, right: int) -> bool:
-        """Whether the text of two tokens, as one piece, is encoded as anything but those two."""
-        both = self._one_token(left) + self._one_token(right)
-        return self._encoding._encode_single_piece(both) != [left, right]
 
     def _one_token(self, token: int) -> bytes:
         try:

@@ -1,21 +1,19 @@
 """Token files: written in a stream, read by memory map.
 
-``NAME.bin`` is raw little-endian ids without a header, uint16 where the vocabulary fits and uint32
-where it does not, so that nanoGPT's files work as they are. ``NAME.bin.json`` beside it says what
-is in it (`TokenFileInfo`). `open_tokens` reads, `TokenWriter` writes; which tokens make which
-sample is in `simplegpt.data.windows`. Nothing here imports torch.
+``NAME.bin`` is raw little-endian ids without a header, uint16 if the vocabulary fits and uint32
+otherwise, so nanoGPT's files work as they are. ``NAME.bin.json`` beside it describes it
+(`TokenFileInfo`). `open_tokens` reads, `TokenWriter` writes; which tokens make which sample is in
+`simplegpt.data.windows`. Nothing here imports torch.
 """
 
 import contextlib
 import errno
 import fcntl
 import glob
-import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -41,19 +39,15 @@ class TokenFileInfo(BaseModel):
     count: int = Field(ge=0)
     """Tokens in the file."""
     tokenizer: str
-    sha256: str
-    """Of the token file's bytes."""
     source: str
-    """Where the text came from, for people to read."""
+    """The text files, for people to read."""
     max_id: int = Field(ge=0)
-    text_bytes: int | None = None
-    """Length of the text in UTF-8 bytes, for bits per byte."""
 
 
 def open_tokens(spec: str | Path) -> "Tokens":
-    """The tokens of one file, of a folder's ``*.bin`` files, or of a glob's, in sorted order.
+    """Open one file, a folder's ``*.bin`` files or a glob's, in sorted order.
 
-    Raises UserError for a missing, empty or damaged file, and where shards disagree.
+    Raises UserError for a missing, empty or damaged file, and for shards of different tokenizers.
     """
     files = [_inspect(path) for path in _resolve(str(spec))]
     tokenizers = sorted({file.info.tokenizer for file in files if file.info})
@@ -63,7 +57,7 @@ def open_tokens(spec: str | Path) -> "Tokens":
 
 
 class Tokens:
-    """One or several token files as one sequence. Pickles as paths, so workers map for themselves.
+    """One or several token files as one sequence. It pickles as paths; each process maps the files.
 
     ``len(tokens)`` counts all tokens; `tokenizer` is the name in the sidecars, None without them.
     """
@@ -119,7 +113,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class TokenFile:
-    """One token file that was found in order; `info` is None where it has no sidecar."""
+    """One valid token file; `info` is None if it has no sidecar."""
 
     path: Path
     dtype: DType
@@ -127,23 +121,22 @@ class TokenFile:
     info: TokenFileInfo | None
 
 
+def token_file_name(split: Literal["train", "val"], tokenizer: str) -> str:
+    """Return the usual name of a split's token file, such as ``train-gpt2.bin``."""
+    return f"{split}-{tokenizer}.bin"
+
+
 def sidecar_path(path: Path) -> Path:
     """``NAME.bin`` → ``NAME.bin.json``."""
     return path.with_name(path.name + ".json")
 
 
-def dtype_for(n_vocab: int) -> DType:
-    """The smaller type that holds every id of a vocabulary."""
-    return "uint16" if n_vocab <= 1 << 16 else "uint32"
-
-
 class TokenWriter:
     """Writes a token file and its sidecar in a stream; use as a context manager.
 
-    Ids go to ``NAME.bin.partial``; `commit` syncs it and renames it. Left without `commit`, by an
-    error or an interruption, the partial file is removed and nothing has the final name.
-    Raises UserError where the file exists (unless `overwrite`), cannot be written, is being written
-    by another process, or the disk is full.
+    Ids go to ``NAME.bin.partial``; `commit` gives it its name. Left without `commit`, by an error
+    or an interruption, the partial file is removed. Raises UserError if the file exists (unless
+    `overwrite`), cannot be written or is being written by another process, or the disk is full.
     """
 
     def __init__(
@@ -151,60 +144,52 @@ class TokenWriter:
     ) -> None:
         self.path = path
         self.count = 0
-        self._about = {"tokenizer": tokenizer, "source": source}
-        self._dtype: DType = dtype_for(n_vocab)
+        self._tokenizer = tokenizer
+        self._source = source
+        self._dtype: DType = "uint16" if n_vocab <= 1 << 16 else "uint32"
         self._max_id = 0
-        self._hash = hashlib.sha256()
-        self._partial = path.with_name(path.name + ".partial")
         self._committed = False
+        self._partial = path.with_name(path.name + ".partial")
         check_output(path, overwrite=overwrite)
-        with self._told():
+        with self._user_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _open_exclusively(self._partial)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         if not self._committed:
             self._partial.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # the failure to flush was already told by write
+        with contextlib.suppress(OSError):  # of a full disk, which `write` or `sync` has reported
             self._file.close()
 
     def write(self, ids: npt.NDArray[Any]) -> None:
         """Append ids, an integer array [n]."""
         if not len(ids):
             return
-        data = ids.astype(_numpy_dtype(self._dtype)).tobytes()
-        with self._told():
-            self._file.write(data)
-        self._hash.update(data)
+        with self._user_errors():
+            self._file.write(ids.astype(_numpy_dtype(self._dtype)).tobytes())
         self.count += len(ids)
         self._max_id = max(self._max_id, int(ids.max()))
 
     def sync(self) -> None:
-        """Bring what was written to the disk, where a full one shows. `commit` does so too."""
-        with self._told():
+        """Bring all that was written to the disk. `commit` does so too."""
+        with self._user_errors():
             self._file.flush()
             os.fsync(self._file.fileno())
 
-    def commit(self, text_bytes: int | None = None) -> TokenFileInfo:
-        """Sync the file, write its sidecar and give both their names. `text_bytes`: of the text."""
+    def commit(self) -> TokenFileInfo:
+        """Sync the file, write its sidecar and give the file its name."""
         self.sync()
         info = TokenFileInfo(
             dtype=self._dtype,
             count=self.count,
-            sha256=self._hash.hexdigest(),
+            tokenizer=self._tokenizer,
+            source=self._source,
             max_id=self._max_id,
-            text_bytes=text_bytes,
-            **self._about,
         )
-        with self._told():
+        with self._user_errors():
             # The sidecar first: between the two a reader finds an error (no file, or another
             # count), never a file taken for what it is not.
             write_atomically(sidecar_path(self.path), info.model_dump_json(indent=2) + "\n")
@@ -213,8 +198,8 @@ class TokenWriter:
         return info
 
     @contextlib.contextmanager
-    def _told(self) -> Any:
-        """An OSError in the user's words."""
+    def _user_errors(self) -> Iterator[None]:
+        """Raise an OSError as a UserError."""
         try:
             yield
         except OSError as error:
@@ -280,14 +265,14 @@ def _misfits(
 
 
 def check_output(path: Path, *, overwrite: bool = False) -> None:
-    """Raise UserError where no token file can be written: a folder, a device, a file there."""
+    """Raise UserError if no token file can be written there: a directory, a device, a file."""
     if path.is_dir():
-        raise UserError(f"{path} is a folder; name a file in it, such as {path / 'train.bin'}")
+        raise UserError(f"{path} is a directory, not a file; add a name such as train.bin")
     if path.exists() and not path.is_file():
-        raise UserError(f"{path} is not an ordinary file")
+        raise UserError(f"{path} is not a regular file")
     folder = next(parent for parent in path.absolute().parents if parent.exists())
     if not folder.is_dir():
-        raise UserError(f"{path} cannot be written: {folder} is a file, not a folder")
+        raise UserError(f"{path} cannot be written: {folder} is not a directory")
     if path.exists() and not overwrite:
         raise UserError(f"{path} exists already; --overwrite replaces it")
 
@@ -297,15 +282,15 @@ def _numpy_dtype(dtype: DType) -> np.dtype[Any]:
 
 
 def _open_exclusively(path: Path) -> Any:
-    """Open a partial file to write, as its only writer; one that a killed process left is reused.
+    """Open a partial file as its only writer; one that a killed process left is reused.
 
-    Raises BlockingIOError (EAGAIN) where another process holds it.
+    Raises BlockingIOError (EAGAIN) if another process holds it.
     """
     file = path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
-            raise BlockingIOError(errno.EAGAIN, "it was renamed meanwhile")
+            raise BlockingIOError(errno.EAGAIN, "its writer renamed it meanwhile")
         file.truncate(0)
     except BaseException:
         file.close()
@@ -318,7 +303,7 @@ def _resolve(spec: str) -> list[Path]:
     if path.is_dir():
         files = sorted(path.glob("*.bin"))
         if not files:
-            raise UserError(f"{path} is a folder without token files (*.bin)")
+            raise UserError(f"{path}: no token files (*.bin) in this directory")
         return files
     if path.exists():
         return [path]
@@ -329,7 +314,7 @@ def _resolve(spec: str) -> list[Path]:
             raise UserError(f"no token file matches {spec}")
         return files
     names = [p.name for p in path.parent.glob("*.bin")] if path.parent.is_dir() else []
-    raise UserError(f"token file {path} does not exist{nearest(path.name, names)}")
+    raise UserError(f"no such token file: {path}{nearest(path.name, names)}")
 
 
 def _inspect(path: Path) -> TokenFile:
@@ -347,13 +332,13 @@ def _inspect(path: Path) -> TokenFile:
         raise UserError(f"{path} is empty")
     if size % width:
         raise UserError(
-            f"{path} is no token file, or only a part of one: "
-            f"{size:,} bytes are no multiple of {width} ({dtype})"
+            f"{path} is not a whole token file: "
+            f"{size:,} bytes are not a multiple of {width} ({dtype})"
         )
     if info and info.count * width != size:
         raise UserError(
-            f"{path} holds {size // width:,} tokens, but {sidecar_path(path).name} says "
-            f"{info.count:,}: one of the two is not of this file"
+            f"{path} has {size // width:,} tokens, but its sidecar {sidecar_path(path).name} "
+            f"expects {info.count:,}"
         )
     return TokenFile(path, dtype, size // width, info)
 
@@ -368,5 +353,5 @@ def _read_sidecar(path: Path) -> TokenFileInfo | None:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(
-            f"{sidecar}: {where}: {first['msg']} (a file without its sidecar is taken as uint16)"
+            f"{sidecar}: {where}: {first['msg']} (a token file without a sidecar is uint16)"
         ) from None

@@ -202,7 +202,9 @@ class DataLooking(WorkbenchScreen):
         worker = get_current_worker()
         began = told = time.monotonic()
 
-        def on_progress(done: int, total: int) -> None:
+        total = choice.corpus.size if choice.corpus else 0
+
+        def on_progress(done: int) -> None:
             nonlocal told
             if worker.is_cancelled:
                 raise FetchCancelledError

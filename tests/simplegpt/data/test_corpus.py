@@ -46,19 +46,19 @@ def answer_with(monkeypatch, answer):
 @pytest.mark.usefixtures("shakespeare")
 def test_a_download_is_checked_kept_and_not_repeated(cache, monkeypatch):
     calls = answer_with(monkeypatch, TEXT)
-    told = []
-    path = fetch("tinyshakespeare", lambda done, total: told.append((done, total)))
+    progress: list[int] = []
+    path = fetch("tinyshakespeare", progress.append)
     assert path == cache / "tinyshakespeare" / "input.txt"
     assert path.read_bytes() == TEXT
-    assert told == [(len(TEXT), len(TEXT))]
+    assert progress == [len(TEXT)]
     assert fetch("tinyshakespeare") == path
     assert len(calls) == 1
-    assert calls[0][1] <= 10, "someone waits for the time-out"
+    assert calls[0][1] <= 10, "the user waits for the time-out"
 
 
 @pytest.mark.usefixtures("shakespeare")
 def test_a_file_put_there_by_hand_needs_no_network(cache, monkeypatch):
-    answer_with(monkeypatch, AssertionError("the network was asked"))
+    answer_with(monkeypatch, AssertionError("the network was used"))
     (cache / "tinyshakespeare").mkdir(parents=True)
     (cache / "tinyshakespeare" / "input.txt").write_bytes(TEXT)
     assert fetch("tinyshakespeare").read_bytes() == TEXT
@@ -68,16 +68,16 @@ def test_a_file_put_there_by_hand_needs_no_network(cache, monkeypatch):
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (urllib.error.URLError("no route"), r"could not be downloaded \(no route\); a copy"),
+        (urllib.error.URLError("no route"), r"could not be downloaded \(no route\)"),
         (TimeoutError("timed out"), r"could not be downloaded \(timed out\)"),
-        (b"<html>", "is not the text"),
+        (b"<html>", "wrong sha256"),
     ],
 )
 def test_a_failed_download_is_one_message_and_leaves_nothing(cache, monkeypatch, answer, message):
     answer_with(monkeypatch, answer)
-    with pytest.raises(CorpusUnavailableError, match=message) as told:
+    with pytest.raises(CorpusUnavailableError, match=message) as error:
         fetch("tinyshakespeare")
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(error.value)
     assert [path for path in cache.rglob("*") if path.is_file()] == []
 
 
@@ -110,10 +110,10 @@ def test_modules_are_sorted_and_leave_out_tests_and_installed_packages(tmp_path)
     assert found == ["a.py", "b.py", "pkg/m.py"]
 
 
-def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
+def test_a_cache_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("SIMPLEGPT_CACHE", str(tmp_path / "file"))
-    with pytest.raises(UserError, match="SIMPLEGPT_CACHE names another folder"):
+    with pytest.raises(UserError, match="set SIMPLEGPT_CACHE to another"):
         fetch("python-stdlib")
 
 

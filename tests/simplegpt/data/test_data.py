@@ -1,12 +1,10 @@
 """The command that turns text into token files, as a person types it."""
 
-import errno
 import json
-import os
+import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from simplegpt.cli import UserError
 from simplegpt.data import __main__ as data
 from simplegpt.data import corpus
 from simplegpt.data.tokenizer import load_tokenizer
-from simplegpt.data.tokens import TokenWriter, open_tokens
+from simplegpt.data.tokens import open_tokens
 
 LINES = [f"Line {i}, it's so.\n" for i in range(100)]
 
@@ -41,7 +39,7 @@ def text_of(path: str) -> str:
     return load_tokenizer(tokens.tokenizer).decode(tokens.slice(0, len(tokens)).tolist())
 
 
-def test_the_originals_command_says_what_it_did():
+def test_the_originals_command_prints_the_count_and_the_path():
     text = Path("text.txt").read_text()
     result = run(
         *("--text_file", "text.txt", "--output_file", "data/train-char.bin"),
@@ -85,7 +83,7 @@ def test_a_dataset_is_fetched_split_and_tokenized_in_one_command(monkeypatch):
     assert text_of("data/val-char.bin") == "".join(LINES[90:])
 
 
-def test_several_files_and_globs_are_documents_parted_by_the_separator():
+def test_several_files_and_globs_are_documents_with_the_separator_between():
     for name in "ab":
         Path(f"{name}.doc").write_text(f"{name} <|endoftext|>")
     data.main(
@@ -119,7 +117,7 @@ def test_the_text_is_taken_as_it_is_but_for_a_byte_order_mark():
     assert text_of("o.bin") == "a\r\nb\rc\x00 \ufeff"
 
 
-def test_json_progress_tells_a_program():
+def test_json_progress_is_one_object_a_line():
     result = run("--text_file", "text.txt", "--output_dir", "out", "--json-progress")
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert {line["type"] for line in lines[:-1]} == {"progress"}
@@ -131,7 +129,7 @@ def test_json_progress_tells_a_program():
     assert done.files[1].tokens == sum(map(len, LINES[90:]))
 
 
-def test_existing_output_is_kept_unless_told():
+def test_existing_output_is_kept_without_overwrite():
     words = ["--text_file", "text.txt", "--output_dir", "out"]
     data.main(words)
     before = Path("out/train-char.bin").stat().st_mtime_ns
@@ -148,95 +146,115 @@ def test_existing_output_is_kept_unless_told():
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "bad.txt: empty, there is no text in it"),
-        (b"ok\nok \xff", "bad.txt is not UTF-8 text at byte 6 (line 2)"),
-        (b"ok\nok \xe2\x82", "bad.txt is not UTF-8 text at byte 6 (line 2)"),
-        (("hello\n" * 9).encode("utf-16"), "at byte 0 (line 1); it looks like UTF-16"),
-        ("a\nb\n\u2026".encode(), "bad.txt: line 3: the character '…' (code 8230)"),
-        (b"one line", "the split is by line, and there are too few lines (1)"),
+        (b"", "bad.txt: empty"),
+        (b"ok\nok \xff", "bad.txt:2: invalid UTF-8 at byte 6"),
+        (b"ok\nok \xe2\x82", "bad.txt:2: invalid UTF-8 at byte 6"),
+        (
+            ("hello\n" * 9).encode("utf-16"),
+            "at byte 0; it looks like UTF-16",
+        ),
+        ("a\nb\n\u2026".encode(), "bad.txt:3: the character '…' (code 8230)"),
+        (b"one line", "bad.txt: too few lines (1)"),
     ],
 )
 def test_a_bad_text_is_one_message_and_leaves_nothing(content, message):
     Path("bad.txt").write_bytes(content)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as error:
         data.main(["--text_file", "bad.txt", "--output_dir", "out"])
-    assert message in str(told.value)
+    assert message in str(error.value)
     assert not Path("out").exists() or not list(Path("out").iterdir())
 
 
 def test_invalid_utf8_far_into_a_file_is_found_at_its_byte_and_line():
     Path("bad.txt").write_bytes("é\n".encode() * 200_000 + b"ab\xffcd")
-    with pytest.raises(UserError, match=r"at byte 600,002 \(line 200,001\)"):
+    with pytest.raises(UserError, match=r"bad\.txt:200001: invalid UTF-8 at byte 600,002"):
         data.main(["--text_file", "bad.txt", "--output_file", "o.bin", "--tokenizer_name", "byte"])
 
 
-def test_a_character_beyond_latin_1_is_told_with_its_line_deep_in_a_file():
+def test_a_character_beyond_latin_1_is_found_at_its_line_deep_in_a_file():
     Path("bad.txt").write_text("abc\n" * 100_000 + "ab–c\n")
-    with pytest.raises(UserError, match=r"bad\.txt: line 100001: the character '–'"):
+    with pytest.raises(UserError, match=r"bad\.txt:100001: the character '–'"):
         data.main(["--text_file", "bad.txt", "--output_file", "o.bin"])
 
 
+TEXT = ["--text_file", "text.txt"]
 OUT = ["--output_file", "o.bin"]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--text_file", "test.txt", *OUT], "test.txt does not exist; did you mean 'text.txt'?"),
-        (["--text_file", ".", *OUT], "is a folder, not a text file"),
+        (
+            ["--text_file", "test.txt", *OUT],
+            "no such text file: test.txt; did you mean 'text",
+        ),
+        (["--text_file", ".", *OUT], ". is a directory"),
         (["--text_file", "*.nope", *OUT], "no text file matches *.nope"),
-        (["--text_file", "text.txt", "--output_file", "."], "is a folder; name a file in it"),
-        (["--text_file", "text.txt", "--output_file", "text.txt", "--overwrite"], "both read and"),
-        (["--text_file", "text.txt", "--output_file", "/dev/null", "--overwrite"], "not an ordin"),
-        (["--text_file", "text.txt", "--output_file", "text.txt/o.bin"], "text.txt is a file, not"),
-        (["--text_file", "text.txt"], "say where to write"),
-        (OUT, "say what to read"),
+        ([*TEXT, "--output_file", "."], ". is a directory"),
+        (
+            [*TEXT, "--output_file", "text.txt", "--overwrite"],
+            "text.txt is both input",
+        ),
+        (
+            [*TEXT, "--output_file", "/dev/null", "--overwrite"],
+            "not a regular file",
+        ),
+        (
+            [*TEXT, "--output_file", "text.txt/o.bin"],
+            "text.txt is not a directory",
+        ),
+        (TEXT, "no output"),
+        (OUT, "--text_file --dataset is required"),
+        (["--dataset", "tinyshakespeare", "--text_file", "text.txt", *OUT], "not allowed with"),
         (["--dataset", "tinyshakspeare"], "did you mean 'tinyshakespeare'?"),
-        (["--text_file", "text.txt", *OUT, "--tokenizer_name", "chr"], "did you mean 'char'?"),
-        (["--text_file", "text.txt", *OUT, "--tokeniser_name", "x"], "mean '--tokenizer_name'?"),
-        (["--text_file", "text.txt", *OUT, "--val_fraction", "0.2"], "only --output_dir"),
-        (["--text_file", "text.txt", "--output_dir", "o", "--val_fraction", "1"], "below 1"),
-        (["--text_file", "text.txt", *OUT, "--separator", "<|endoftext|>"], "has no <|endoftext"),
-        (["--text_file", "text.txt", *OUT, "--separator", "256"], "has the ids 0 to 255"),
-        (["--text_file", "text.txt", *OUT, "--separator", "x"], "or a token's number"),
-        (["--text_file", "text.txt", *OUT, "--workers", "0"], "--workers 0: must be 1 or more"),
+        ([*TEXT, *OUT, "--tokenizer_name", "chr"], "did you mean 'char'?"),
+        ([*TEXT, *OUT, "--tokeniser_name", "x"], "mean '--tokenizer_name'?"),
+        ([*TEXT, *OUT, "--val_fraction", "0.2"], "--output_file takes all"),
+        (
+            [*TEXT, "--output_dir", "o", "--val_fraction", "1"],
+            "--val_fraction (1.0) must be",
+        ),
+        ([*TEXT, *OUT, "--separator", "<|endoftext|>"], "has no <|endoftext"),
+        (
+            [*TEXT, *OUT, "--separator", "256"],
+            "--separator (256) must be < 256",
+        ),
+        ([*TEXT, *OUT, "--separator", "x"], "--separator (x) must be"),
+        ([*TEXT, *OUT, "--workers", "0"], "--workers (0) must be ≥ 1"),
     ],
 )
-def test_a_mistake_is_told(words, message):
-    with pytest.raises(UserError) as told:
+def test_an_invalid_command_is_an_error(words, message):
+    with pytest.raises(UserError) as error:
         data.main(words)
-    assert message in str(told.value)
+    assert message in str(error.value)
     assert not Path("o.bin").exists()
     assert Path("text.txt").read_text() == "".join(LINES)
 
 
-def test_a_mistake_exits_with_2_and_no_traceback():
+def test_an_error_exits_with_2_and_no_traceback():
     result = run("--text_file", "test.txt", *OUT)
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == "error: text file test.txt does not exist; did you mean 'text.txt'?\n"
+    assert result.stderr == "error: no such text file: test.txt; did you mean 'text.txt'?\n"
 
 
-def test_a_folder_that_may_not_be_written_is_told(monkeypatch):
-    def refuse(path):  # as the system does to all but root, who may run the tests
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
-
-    monkeypatch.setattr("simplegpt.data.tokens._open_exclusively", refuse)
-    with pytest.raises(UserError, match=r"locked/o\.bin cannot be written: Permission denied"):
-        data.main(["--text_file", "text.txt", "--output_file", "locked/o.bin"])
+def test_an_output_that_the_system_refuses_is_an_error():
+    with pytest.raises(UserError, match="File name too long"):
+        data.main(["--text_file", "text.txt", "--output_file", "x" * 300])
 
 
-@pytest.mark.parametrize("step", ["write", "sync"])
-def test_a_disk_that_fills_up_at_the_second_file_leaves_no_first(monkeypatch, step):
-    really = getattr(TokenWriter, step)
-
-    def fail(self, *ids):
-        if self.path.name.startswith("val"):
-            raise UserError(f"{self.path} cannot be written: the disk is full")
-        really(self, *ids)
-
-    monkeypatch.setattr(TokenWriter, step, fail)
-    with pytest.raises(UserError, match="the disk is full"):
-        data.main(["--text_file", "text.txt", "--output_dir", "out"])
+def test_a_write_that_fails_at_the_second_file_leaves_no_first():
+    limit = 2000  # bytes a file: enough for the 25 training lines alone
+    result = subprocess.run(
+        [
+            *(sys.executable, "-m", "simplegpt.data", "--text_file", "text.txt"),
+            *("--output_dir", "out", "--val_fraction", "0.75", "--tokenizer_name", "byte"),
+        ],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
+    )
+    assert result.returncode == 2
+    assert "out/val-byte.bin cannot be written: File too large" in result.stderr
     assert list(Path("out").iterdir()) == []
 
 
@@ -256,19 +274,17 @@ def test_an_interrupted_command_leaves_nothing(number, code):
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["type"] == "progress"  # under way
     assert Path("out/o.bin.partial").exists()
-    began = time.monotonic()
     process.send_signal(number)
     _, errors = process.communicate(timeout=30)
     assert process.returncode == code
-    assert time.monotonic() - began < 10
     assert list(Path("out").iterdir()) == []
     assert "Traceback" not in errors
 
 
 def test_memory_does_not_grow_with_the_input():
-    """One line each, which is the hardest: there is no line end to stop at."""
+    # One line each, the hardest case: there is no line end to stop at.
     peaks = []
-    for megabytes in (5, 25):
+    for megabytes in (5, 50):
         with Path("long.txt").open("w") as file:
             for i in range(megabytes * 10):
                 file.write(f"{i} it's a line that does not end, " * 3000)
@@ -283,4 +299,4 @@ def test_memory_does_not_grow_with_the_input():
         )
         unit = 1 if sys.platform == "darwin" else 1024
         peaks.append(int(result.stdout.splitlines()[-1]) * unit / 1e6)
-    assert peaks[1] - peaks[0] < 12, f"peaks of {peaks} MB"
+    assert peaks[1] - peaks[0] < 45 / 2, f"peaks of {peaks} MB"  # of 45 MB more of text

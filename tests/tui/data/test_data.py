@@ -328,7 +328,7 @@ async def test_enter_fetches_a_corpus_that_is_not_here(
 ) -> None:
     def make(path: Path, on_progress: OnProgress) -> None:
         path.write_text(VERSE * 10)
-        on_progress(len(VERSE) * 10, len(VERSE) * 10)
+        on_progress(len(VERSE) * 10)
 
     replace_shakespeare(monkeypatch, make)
     async with data_screen() as (pilot, screen):
@@ -350,7 +350,7 @@ async def test_fetch_can_be_cancelled_and_keeps_nothing(
     def make(path: Path, on_progress: OnProgress) -> None:
         path.write_text("half")
         while True:
-            on_progress(1, 100)
+            on_progress(1)
 
     replace_shakespeare(monkeypatch, make)
     async with data_screen() as (pilot, screen):

@@ -114,7 +114,7 @@ def test_writing(snap: Snap, size: Size) -> None:
 def done() -> FilesWritten:
     work = Work(Path("data/verse.txt"), "gpt2", Path("data/verse"))
     files = [
-        Written(path=f"data/verse/{part}-gpt2.bin", tokens=n, text_bytes=4 * n, tokenizer="gpt2")
+        Written(path=f"data/verse/{part}-gpt2.bin", tokens=n, tokenizer="gpt2")
         for part, n in (("train", 305_970), ("val", 32_055))
     ]
     return FilesWritten(work, Done(files=files, seconds=0.4))
