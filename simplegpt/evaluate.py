@@ -1,17 +1,15 @@
 """Measure a GPT on a token file: ``python -m simplegpt.evaluate MODEL --tokens FILE``.
 
-Prints the loss (mean cross-entropy in nats a token), its perplexity, and the bits per byte of
-text, which compares models of different vocabularies. Every token of the file but the first is
-predicted exactly once, in the same fixed windows as a training's validation: side by side, each
-of seq_len tokens (the whole context, unless told otherwise); the last one is moved back to full
-length, and what the one before it has predicted does not count again.
+Prints the loss (mean cross-entropy in nats a token), its perplexity, and the bits per byte of text,
+which compare models of different vocabularies. Every token but the first is predicted exactly once,
+in the windows of a training's validation: side by side, of seq_len tokens each (n_ctx by default);
+the last window is moved back to full length, and its overlap does not count twice.
 """
 
 import argparse
 import math
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,25 +20,27 @@ from simplegpt.config.options import CommandParser
 from simplegpt.data.tokenizer import Tokenizer, is_same_vocabulary
 from simplegpt.data.tokens import Tokens, open_tokens
 from simplegpt.data.windows import ValidationWindows
-from simplegpt.inference.__main__ import (
+from simplegpt.inference.loading import (
+    MODEL_HELP,
+    ProgressLine,
     add_loading_options,
     load_with_progress,
     model_name,
     positive,
-    progress_line,
 )
-from simplegpt.inference.protocol import LoadRequest, Precision
-from simplegpt.progress import format_duration
+from simplegpt.inference.protocol import Precision
+from simplegpt.progress import format_duration, format_loss, format_rate
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported before
     from simplegpt.inference.engine import Engine
+    from simplegpt.model import GPT
 
-# fp32 logits that a batch may have: 256 MB. It is no slower than more, from 2,000 tokens on.
-MOST_LOGITS = 2**26
+# Limit on a batch's fp32 logits: 256 MiB. Larger batches are not faster.
+MAX_LOGITS = 2**26
 
 
 class Evaluation(BaseModel):
-    """What was measured."""
+    """The results, as ``--json`` prints them."""
 
     model_config = ConfigDict(frozen=True, ser_json_inf_nan="strings")
 
@@ -50,11 +50,11 @@ class Evaluation(BaseModel):
     """Mean cross-entropy, nats a token."""
     perplexity: float
     bits_per_byte: float | None
-    """None where no tokenizer is known, or the text has no bytes."""
+    """None if the tokenizer is unknown or the text has no bytes."""
     n_predicted: int
     """Tokens predicted: all but the first."""
     n_bytes: int | None
-    """UTF-8 bytes of the text of the predicted tokens."""
+    """UTF-8 bytes of the predicted tokens."""
     seq_len: int
     precision: Precision
     seconds: float
@@ -64,21 +64,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate as the options in `argv` say. Raises UserError."""
     options = build_parser().parse_args(argv)
     tokens = open_tokens(options.tokens)
-    load = LoadRequest(
-        id="evaluate",
-        model=options.model,
-        device=options.device,
-        precision=options.precision,
-        threads=options.threads,
-    )
-    engine = load_with_progress(load)
+    engine = load_with_progress(options.model, options)
     began = time.monotonic()
-    report = progress_line(0) if sys.stderr.isatty() else lambda share, message: None
-    try:
-        seq_len = check(engine, tokens, options.seq_len)
-        loss = mean_loss(engine, tokens, seq_len, report)
-    finally:
-        report(1.0, "")
+    seq_len = check(engine, tokens, options.seq_len)
+    loss = mean_loss(engine.gpt, tokens, seq_len)
     n_bytes = None if engine.tokenizer is None else text_bytes(engine.tokenizer, tokens)
     n_predicted = len(tokens) - 1
     evaluation = Evaluation(
@@ -93,24 +82,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         precision=options.precision,
         seconds=time.monotonic() - began,
     )
-    print(evaluation.model_dump_json() if options.json else told(evaluation))
+    print(evaluation.model_dump_json() if options.json else format_evaluation(evaluation))
     return 0
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options."""
+    """Make the parser."""
     parser = CommandParser(description="Measure a GPT on a token file, over every token once.")
-    parser.add_argument(
-        "model",
-        type=model_name,
-        metavar="MODEL",
-        help="a checkpoint, a run's directory, a folder of Hugging Face's GPT-2, or its hub name",
-    )
+    parser.add_argument("model", type=model_name, metavar="MODEL", help=MODEL_HELP)
     parser.add_argument(
         "--tokens", required=True, metavar="FILE", help="a token file, a folder of them, or a glob"
     )
     parser.add_argument(
-        "--seq_len", type=positive, metavar="N", help="tokens a window predicts; default: n_ctx"
+        "--seq_len", type=positive, metavar="N", help="tokens in a window; default n_ctx"
     )
     add_loading_options(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -118,87 +102,81 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def check(engine: "Engine", tokens: Tokens, seq_len: int | None) -> int:
-    """The length of the windows. Raises UserError where model and tokens do not fit together."""
-    n_ctx, n_vocab = engine.gpt.config.n_ctx, engine.gpt.config.n_vocab
+    """Return the length of the windows. Raises UserError if model and tokens do not match."""
+    config = engine.gpt.config
     own = engine.tokenizer.name if engine.tokenizer else None
     if own and tokens.tokenizer and not is_same_vocabulary(own, tokens.tokenizer):
         raise UserError(
-            f"the tokens were made by the tokenizer '{tokens.tokenizer}', and the model speaks "
-            f"'{own}': make a token file of the text with --tokenizer_name {own}"
+            f"the tokens are encoded with tokenizer '{tokens.tokenizer}', but the model's is "
+            f"'{own}': encode the text again with --tokenizer_name {own}"
         )
-    if tokens.max_id() >= n_vocab:
+    if tokens.max_id() >= config.n_vocab:
         raise UserError(
-            f"the tokens' largest id is {tokens.max_id()}, beyond the model's vocabulary of "
-            f"{n_vocab}: they are of another tokenizer"
+            f"largest token ID ({tokens.max_id()}) must be < the model's n_vocab "
+            f"({config.n_vocab}): the tokens are from another tokenizer"
         )
     if len(tokens) < 2:
-        raise UserError("the token file has one token: there is nothing to predict")
-    if seq_len is not None and seq_len > n_ctx:
-        raise UserError(f"--seq_len {seq_len}: must be at most the model's context, {n_ctx}")
-    return min(seq_len or n_ctx, len(tokens) - 1)
+        raise UserError("the token file has only one token: expected at least 2")
+    if seq_len is not None and seq_len > config.n_ctx:
+        raise UserError(f"--seq_len ({seq_len}) must be ≤ the model's n_ctx ({config.n_ctx})")
+    return min(seq_len or config.n_ctx, len(tokens) - 1)
 
 
-def mean_loss(
-    engine: "Engine",
-    tokens: Tokens,
-    seq_len: int,
-    report: Callable[[float, str], None] = lambda share, message: None,
-) -> float:
+def mean_loss(gpt: "GPT", tokens: Tokens, seq_len: int) -> float:
     """Mean cross-entropy of every token but the first, in nats."""
     n_predicted = len(tokens) - 1
     began, total, done = time.monotonic(), 0.0, 0
-    for losses in token_losses(engine, tokens, seq_len):
-        total += float(losses.sum())
-        done += len(losses)
-        seconds = time.monotonic() - began
-        left = format_duration(seconds / done * (n_predicted - done))
-        report(
-            min(done / n_predicted, 0.999),
-            f"loss {total / done:.4f} · {done / seconds:,.0f} tokens/s · {left} left",
-        )
+    line = ProgressLine()
+    try:
+        for loss, n in batch_losses(gpt, tokens, seq_len):
+            total += loss * n
+            done += n
+            rate = done / max(time.monotonic() - began, 1e-9)
+            eta = format_duration((n_predicted - done) / rate)
+            message = f"loss {format_loss(total / done)} · {format_rate(rate)} · ETA {eta}"
+            line.show(done / n_predicted, message)
+    finally:
+        line.clear()
     return total / n_predicted
 
 
-def token_losses(
-    engine: "Engine", tokens: Tokens, seq_len: int
-) -> Iterator[np.ndarray[tuple[int], np.dtype[np.float64]]]:
-    """The cross-entropy of every token but the first, in order, some windows at a time."""
+def batch_losses(gpt: "GPT", tokens: Tokens, seq_len: int) -> Iterator[tuple[float, int]]:
+    """Yield each batch's mean cross-entropy and its number of predicted tokens."""
     import torch
-    import torch.nn.functional as F
 
-    gpt, device = engine.gpt, engine.gpt.wte.weight.device
+    device = gpt.wte.weight.device
     windows = ValidationWindows(len(tokens), seq_len)
-    batch_size = min(max(1, MOST_LOGITS // (seq_len * gpt.config.n_vocab)), len(windows))
+    batch_size = max(1, MAX_LOGITS // (seq_len * gpt.config.n_vocab))
     for first in range(0, len(windows), batch_size):
         batch = [windows[i] for i in range(first, min(first + batch_size, len(windows)))]
-        texts = [tokens.slice(window.start, window.start + seq_len + 1) for window in batch]
-        ids = torch.from_numpy(np.stack(texts)).to(device)
+        ids = np.stack([tokens.slice(w.start, w.start + seq_len + 1) for w in batch])
+        skipped = np.arange(seq_len) < np.array([[w.skip] for w in batch])
+        targets = np.where(skipped, -100, ids[:, 1:])
         with torch.inference_mode():
-            logits = gpt(ids[:, :-1]).float()
-            losses = F.cross_entropy(logits.mT, ids[:, 1:], reduction="none").cpu().numpy()
-        rows = [row[window.skip :] for row, window in zip(losses, batch, strict=True)]
-        yield np.concatenate(rows).astype(np.float64)
+            inputs = torch.from_numpy(ids[:, :-1]).to(device)
+            loss = gpt(inputs, torch.from_numpy(targets).to(device))
+        yield loss.item(), int((~skipped).sum())
 
 
-def text_bytes(tokenizer: Tokenizer, tokens: Tokens, piece: int = 2**20) -> int:
-    """UTF-8 bytes of the text of every token but the first; a document's end has none."""
+def text_bytes(tokenizer: Tokenizer, tokens: Tokens, chunk: int = 2**20) -> int:
+    """Count the UTF-8 bytes of every token but the first; <|endoftext|> has none."""
     lengths = np.array([len(tokenizer.decode_bytes([i])) for i in range(tokens.max_id() + 1)])
     if tokenizer.end_of_text is not None and tokenizer.end_of_text < len(lengths):
         lengths[tokenizer.end_of_text] = 0
     return sum(
-        int(lengths[tokens.slice(start, min(start + piece, len(tokens)))].sum())
-        for start in range(1, len(tokens), piece)
+        int(lengths[tokens.slice(start, min(start + chunk, len(tokens)))].sum())
+        for start in range(1, len(tokens), chunk)
     )
 
 
-def told(evaluation: Evaluation) -> str:
-    """The figures, for people."""
+def format_evaluation(evaluation: Evaluation) -> str:
+    """Return the results as a table."""
     bits = evaluation.bits_per_byte
     lines = [
-        f"loss           {evaluation.loss:.4f}",
+        f"loss           {format_loss(evaluation.loss)}",
         f"perplexity     {evaluation.perplexity:.2f}",
         f"bits per byte  {'unknown: no tokenizer' if bits is None else f'{bits:.4f}'}",
-        f"over {evaluation.n_predicted:,} tokens in windows of {evaluation.seq_len}, "
+        f"{evaluation.n_predicted:,} tokens in windows of {evaluation.seq_len}, "
         f"{format_duration(evaluation.seconds)}",
     ]
     return "\n".join(lines)

@@ -1,39 +1,37 @@
-"""Let a GPT continue a text: ``python -m simplegpt.inference "The lady doth protest"``.
+"""Continue a text with a GPT: ``python -m simplegpt.inference "The lady doth protest"``.
 
-At batch 1 the text streams as it comes; of several results the first streams, and the others
-print whole after it.
+The first result is printed as it is generated, the others after it.
 """
 
 import argparse
 import io
-import shutil
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from simplegpt.cli import DONE, INTERRUPTED, UserError, run_command
 from simplegpt.config.options import CommandParser, add_section_options, parse_section
 from simplegpt.config.schema import SamplingConfig
-from simplegpt.inference.protocol import (
-    Device,
-    Done,
-    GenerateRequest,
-    LoadRequest,
-    Precision,
-    Tokens,
+from simplegpt.inference.loading import (
+    MODEL_HELP,
+    add_loading_options,
+    load_with_progress,
+    model_name,
+    positive,
 )
+from simplegpt.inference.protocol import Done, GenerateRequest
+from simplegpt.progress import format_rate
 
-if TYPE_CHECKING:  # it imports torch: a slip in the options should not wait for that
+if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported before
     from simplegpt.inference.engine import Engine
 
-# On a terminal a model's stray escape codes would be obeyed: only newlines and tabs are.
+# A terminal obeys control characters, and a model may generate any: only these are harmless.
 CONTROLS = {*range(32), *range(127, 160)} - {ord("\n"), ord("\t")}
-SHOWN = dict.fromkeys(CONTROLS, "\N{REPLACEMENT CHARACTER}")
+HARMLESS = dict.fromkeys(CONTROLS, "\N{REPLACEMENT CHARACTER}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -46,28 +44,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         batch_size=options.batch_size,
         sampling=parse_section(SamplingConfig, options.sampling),
     )
-    load = LoadRequest(
-        id="inference",
-        model=options.model_name_or_ckpt_path,
-        device=options.device,
-        precision=options.precision,
-        threads=options.threads,
-    )
-    engine = load_with_progress(load)
+    engine = load_with_progress(options.model_name_or_ckpt_path, options)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     return print_results(engine, request)
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The options; those of the sampling come from its schema."""
-    parser = CommandParser(description="Let a GPT continue a text.")
+    """Make the parser; the sampling options come from the schema."""
+    parser = CommandParser(description="Continue a text with a GPT.")
     parser.add_argument(
         "prompts",
         nargs="*",
         metavar="PROMPT",
-        help='the text to continue; several make one batch; "-" reads it from standard input '
-        "(without its last newline)",
+        help='text to continue; several form one batch; "-" reads standard input (without its '
+        "last newline)",
     )
     parser.add_argument(
         "--prompt_file", type=Path, metavar="PATH", help="more prompts, one on each line"
@@ -77,127 +68,72 @@ def build_parser() -> argparse.ArgumentParser:
         type=model_name,
         default="gpt2",
         metavar="MODEL",
-        help="a checkpoint, a run's directory, a folder of Hugging Face's GPT-2, or its name on "
-        "the hub (gpt2, gpt2-medium, gpt2-large, gpt2-xl, …); default gpt2",
+        help=f"{MODEL_HELP}; default gpt2",
     )
-    for name, default, purpose in (
-        ("n_tokens_to_generate", 30, "the most tokens of each result"),
-        ("batch_size", 4, "results of each prompt"),
-    ):
-        parser.add_argument(
-            f"--{name}",
-            type=positive,
-            default=default,
-            metavar="N",
-            help=f"{purpose}; default {default}",
-        )
+    parser.add_argument(
+        "--n_tokens_to_generate",
+        type=positive,
+        default=30,
+        metavar="N",
+        help="maximum number of tokens in each result; default 30",
+    )
+    parser.add_argument(
+        "--batch_size",
+        type=positive,
+        default=4,
+        metavar="N",
+        help="results for each prompt; default 4",
+    )
     add_loading_options(parser)
     add_section_options(parser, SamplingConfig, "sampling", "sampling")
     return parser
 
 
-def add_loading_options(parser: argparse.ArgumentParser) -> None:
-    """How a model is loaded: the same for every command that loads one."""
-    parser.add_argument(
-        "--device", choices=get_args(Device), default="auto", help="auto takes the best there is"
-    )
-    parser.add_argument(
-        "--precision",
-        choices=get_args(Precision),
-        default="float32",
-        help="number format of the weights; int8 is the fastest on a CPU, and not quite exact",
-    )
-    parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads to use")
-
-
-def positive(text: str) -> int:
-    """A whole number, at least 1, for argparse."""
-    try:
-        value = int(text)
-    except ValueError:
-        value = 0
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1, not '{text}'")
-    return value
-
-
-def model_name(text: str) -> str:
-    """A name or path of a model, for argparse."""
-    if not text:
-        raise argparse.ArgumentTypeError("must be a checkpoint, a folder or a name, not empty")
-    return text
-
-
 def read_prompts(words: Sequence[str], file: Path | None) -> list[str]:
-    """The prompts given as words, on standard input ("-") and in `file`. Raises UserError."""
+    """Return the prompts given as words, on standard input ("-") and in `file`.
+
+    Raises UserError.
+    """
     prompts = [sys.stdin.read().removesuffix("\n") if word == "-" else word for word in words]
     for prompt in prompts:
         if prompt.encode(errors="ignore").decode() != prompt:
-            raise UserError(f"the prompt {prompt!r} is no UTF-8")
+            raise UserError(f"the prompt {prompt!r} is not UTF-8")
     if file is not None:
         try:
             prompts += [line for line in file.read_text(encoding="utf-8").splitlines() if line]
         except UnicodeDecodeError as error:
-            raise UserError(f"{file} is no UTF-8 at byte {error.start}") from error
+            raise UserError(f"{file} is not UTF-8 at byte {error.start}") from error
         except OSError as error:
-            raise UserError(f"{file} cannot be read: {error.strerror}") from error
+            raise UserError(f"cannot read {file}: {error.strerror}") from error
     if not prompts:
-        raise UserError('there is no prompt: give a text to continue, or "-" for standard input')
+        raise UserError('no prompt: give a text to continue, or "-" for standard input')
     return prompts
 
 
-def load_with_progress(request: LoadRequest) -> "Engine":
-    """The engine; on a terminal, how far it is, where that takes a moment. Raises UserError."""
-    report = progress_line() if sys.stderr.isatty() else lambda share, message: None
-    report(0.0, "starting")
-    from simplegpt.inference.engine import load_engine
-
-    try:
-        engine, _ = load_engine(request, report)
-    finally:
-        report(1.0, "")
-    return engine
-
-
-def progress_line(patience: float = 0.5) -> Callable[[float, str], None]:
-    """Writes a line to stderr and over itself, once `patience` seconds have passed."""
-    began = time.monotonic()
-
-    def report(share: float, message: str) -> None:
-        if share >= 1:
-            sys.stderr.write("\r\x1b[K")
-        elif time.monotonic() - began >= patience:
-            line = f"{share:4.0%} {message}"
-            sys.stderr.write(f"\r\x1b[K{line[: shutil.get_terminal_size().columns - 1]}")
-        sys.stderr.flush()
-
-    return report
-
-
 def print_results(engine: "Engine", request: GenerateRequest) -> int:
-    """Generate and print; the exit code. A Ctrl-C ends it at the next token with what there is."""
+    """Generate and print; return the exit code. Ctrl-C stops after the current token."""
     texts = [""] * (len(request.prompts) * request.batch_size)
-    done = None
     with interruption() as interrupted:
         answers = engine.generate(request, interrupted)
         print(heading(request, 0))
         for answer in answers:
             if isinstance(answer, Done):
                 done = answer
-            else:
-                take(answer, texts)
+                break
+            texts[answer.result] += answer.text
+            if answer.result == 0:
+                print(printable(answer.text), end="", flush=True)
     print("\n")
     for result in range(1, len(texts)):
-        print(heading(request, result))
-        print(shown(texts[result]) + "\n")
-    if done is not None and sys.stderr.isatty():
+        print(f"{heading(request, result)}\n{printable(texts[result])}\n")
+    if sys.stderr.isatty():
         print(summary(done), file=sys.stderr)
-    return INTERRUPTED if done is not None and done.reason == "cancelled" else DONE
+    return INTERRUPTED if done.reason == "cancelled" else DONE
 
 
 @contextmanager
 def interruption() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, in place of its exception; a second one raises it after all."""
+    """Yield whether Ctrl-C was pressed; a second one raises KeyboardInterrupt."""
     pressed = False
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -213,37 +149,30 @@ def interruption() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def take(answer: Tokens, texts: list[str]) -> None:
-    """Keep what has come; the first result is printed at once."""
-    texts[answer.result] += answer.text
-    if answer.result == 0:
-        print(shown(answer.text), end="", flush=True)
-
-
 def heading(request: GenerateRequest, result: int) -> str:
-    """``==== Result 1 ====``, and above it the prompt where a new one of several begins."""
-    prompt, index = divmod(result, request.batch_size)
+    """``==== Result 1 ====``; if there are several prompts, with each one before its results."""
+    prompt, copy = divmod(result, request.batch_size)
     line = f"==== Result {result + 1} ===="
-    if len(request.prompts) > 1 and index == 0:
-        return f"==== Prompt {prompt + 1}: {shown(request.prompts[prompt])} ====\n{line}"
+    if len(request.prompts) > 1 and copy == 0:
+        return f"==== Prompt {prompt + 1}: {printable(request.prompts[prompt])} ====\n{line}"
     return line
 
 
-def shown(text: str) -> str:
-    """`text` as it may be printed: on a terminal without control characters."""
-    return text.translate(SHOWN) if sys.stdout.isatty() else text
+def printable(text: str) -> str:
+    """Return `text`, without control characters if it is printed on a terminal."""
+    return text.translate(HARMLESS) if sys.stdout.isatty() else text
 
 
 def summary(done: Done) -> str:
-    """The closing line."""
+    """Return the closing line."""
     parts = [f"{done.n_tokens} tokens"]
     if done.tokens_per_second is not None:
-        parts.append(f"{done.tokens_per_second:.0f} tokens/s")
+        parts.append(format_rate(done.tokens_per_second))
     if done.time_to_first_token is not None:
-        parts.append(f"first token after {done.time_to_first_token:.2f} s")
+        parts.append(f"TTFT {done.time_to_first_token:.2f} s")
     slides = max(result.context_slides for result in done.results)
     if slides:
-        parts.append(f"the context was full {slides} times, and its last half kept")
+        parts.append(f"context shifted {slides}×")
     return " · ".join([*parts, f"seed {done.seed}"])
 
 

@@ -1,8 +1,7 @@
 """The engine: a loaded model that answers the requests of `protocol`.
 
-`Engine` serves within a process. ``python -m simplegpt.inference.engine`` is a process of its own
-that speaks the protocol on its standard streams, so that nobody who talks to a model has to hold
-one: see `serve`. What happens when the context is full is in `generation`.
+`Engine` is for use within a process. ``python -m simplegpt.inference.engine`` is a process that
+speaks the protocol on its standard streams, so that other programs need not import torch.
 """
 
 import os
@@ -12,48 +11,51 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from functools import partial
+from operator import contains
 from typing import BinaryIO
 
 import torch
 from pydantic import ValidationError
 
-from simplegpt.checkpoint import LoadedModel, load_model
+from simplegpt.checkpoint import load_model
 from simplegpt.cli import UserError, run_command
 from simplegpt.data.tokenizer import Tokenizer, load_tokenizer
-from simplegpt.gpt2.folder import Progress
+from simplegpt.gpt2.folder import Progress, no_progress
 from simplegpt.inference import protocol
 from simplegpt.inference.cpu import memory_bytes, pack
-from simplegpt.inference.generation import Generation, check_ids
+from simplegpt.inference.generation import Generation, Piece, TextStream, check_ids
 from simplegpt.inference.sampling import Penalties, probabilities
-from simplegpt.inference.streaming import Answers
+from simplegpt.model import GPT
 
-# An int8 model keeps fp32 for what is not a linear layer.
+# An int8 model computes in fp32 outside its linear layers.
 DTYPES = {
     "float32": torch.float32,
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
     "int8": torch.float32,
 }
+# A screen draws 30 frames a second at most: more messages than that only cost time.
+SECONDS_BETWEEN_MESSAGES = 0.03
 
 
 class Engine:
-    """A model that generates."""
+    """A model that generates text; without a tokenizer, token IDs only."""
 
-    def __init__(self, loaded: LoadedModel, tokenizer: Tokenizer | None) -> None:
-        self.gpt, self.tokenizer = loaded.gpt, tokenizer
-        own = self.gpt.config.n_vocab
-        self.n_vocab = own if tokenizer is None else min(own, tokenizer.n_vocab)
+    def __init__(self, gpt: GPT, tokenizer: Tokenizer | None) -> None:
+        self.gpt, self.tokenizer = gpt, tokenizer
+        size = gpt.config.n_vocab
+        self.n_vocab = size if tokenizer is None else min(size, tokenizer.n_vocab)
         end = None if tokenizer is None else tokenizer.end_of_text
         self.end_of_text = end if end is not None and end < self.n_vocab else None
 
     def generate(
         self, request: protocol.GenerateRequest, cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[protocol.Tokens | protocol.Done]:
-        """The answers to `request`; `cancelled` is asked at each token. Raises UserError."""
-        prompts = request.prompt_ids or [self.encode(prompt) for prompt in request.prompts]
+        """Answer `request`; `cancelled` is called after each token. Raises UserError."""
         generation = Generation(
             self.gpt,
-            prompts,
+            request.prompt_ids or [self.encode(prompt) for prompt in request.prompts],
             request.n_tokens_to_generate,
             request.batch_size,
             request.sampling,
@@ -61,54 +63,135 @@ class Engine:
             request.n_generated,
             request.logprobs,
         )
-        return Answers(request, generation, self.tokenizer, self.end_of_text).stream(cancelled)
+        return self._stream(request, generation, cancelled)
+
+    def _stream(
+        self,
+        request: protocol.GenerateRequest,
+        generation: Generation,
+        cancelled: Callable[[], bool],
+    ) -> Iterator[protocol.Tokens | protocol.Done]:
+        results = generation.results
+        texts = [TextStream(self.tokenizer, request.sampling.stop) for _ in results]
+        unsent: list[list[Piece]] = [[] for _ in results]
+        began = time.perf_counter()
+        first_token, last_message = None, -SECONDS_BETWEEN_MESSAGES
+        for tokens in generation:
+            seconds = time.perf_counter() - began
+            first_token = seconds if first_token is None else first_token
+            for token in tokens:
+                result, text = results[token.result], texts[token.result]
+                if token.id == self.end_of_text:
+                    result.reason = "end_of_text"
+                    continue
+                unsent[token.result] += text.push(token)
+                if text.stopped:
+                    result.reason = "stop"
+            if seconds - last_message >= SECONDS_BETWEEN_MESSAGES:
+                last_message = seconds
+                yield from messages(request, unsent)
+            if cancelled():
+                break
+        for pieces, text in zip(unsent, texts, strict=True):
+            pieces += text.flush()
+        yield from messages(request, unsent)
+        yield summary(request, generation, time.perf_counter() - began, first_token)
 
     @torch.inference_mode()
     def alternatives(self, request: protocol.AlternativesRequest) -> protocol.Alternatives:
-        """The likeliest next tokens. Raises UserError."""
+        """Answer `request`. Raises UserError."""
         ids = request.prompt_ids or self.encode(request.prompt)
         check_ids([ids], self.gpt.config.n_vocab)
-        seen = torch.tensor([ids[-self.gpt.config.n_ctx :]], device=self.gpt.wte.weight.device)
-        logits = self.gpt.next_logits(seen)[:, : self.n_vocab].float().cpu()
-        n_generated = min(request.n_generated, len(ids))
-        penalties = Penalties(request.sampling, [ids], [n_generated], self.n_vocab)
+        context = torch.tensor([ids[-self.gpt.config.n_ctx :]], device=self.gpt.wte.weight.device)
+        logits = self.gpt.next_logits(context)[:, : self.n_vocab].float().cpu()
+        penalties = Penalties(request.sampling, [ids], request.n_generated, self.n_vocab)
         after = probabilities(penalties(logits), request.sampling)[0]
-        chances, best = logits.softmax(dim=-1)[0].topk(min(request.k, self.n_vocab))
+        best = logits.softmax(dim=-1)[0].topk(min(request.k, self.n_vocab))
         alternatives = [
             protocol.Alternative(
                 id=token,
                 text=self.tokenizer.decode([token]) if self.tokenizer else "",
-                probability=chance,
+                probability=probability,
                 probability_after=after[token].item(),
             )
-            for token, chance in zip(best.tolist(), chances.tolist(), strict=True)
+            for token, probability in zip(best.indices.tolist(), best.values.tolist(), strict=True)
         ]
         return protocol.Alternatives(id=request.id, alternatives=alternatives, prompt_ids=ids)
 
     def encode(self, prompt: str) -> list[int]:
-        """`prompt`'s ids; an empty one begins a document. Raises UserError."""
+        """Encode `prompt`; an empty one becomes the start of a document. Raises UserError."""
         if self.tokenizer is None:
             raise UserError(
-                f"no tokenizer is known for this model's vocabulary of {self.n_vocab}: it can "
-                "only continue token ids"
+                f"no known tokenizer has this model's vocabulary of {self.n_vocab}: "
+                "it can only continue token IDs"
             )
         if not prompt and self.end_of_text is not None:
             return [self.end_of_text]
         ids = self.tokenizer.encode(prompt or "\n")
-        unknown = [token for token in ids if token >= self.n_vocab]
-        if unknown:
-            text = self.tokenizer.decode(unknown[:1])
+        unknown = next((token for token in ids if token >= self.n_vocab), None)
+        if unknown is not None:
             raise UserError(
-                f"the prompt's {text!r} (id {unknown[0]}) is beyond the model's vocabulary of "
-                f"{self.n_vocab}"
+                f"{self.tokenizer.decode([unknown])!r} in the prompt (ID {unknown}) is not in the "
+                f"model's vocabulary of {self.n_vocab}"
             )
         return ids
 
 
+def messages(
+    request: protocol.GenerateRequest, unsent: list[list[Piece]]
+) -> Iterator[protocol.Tokens]:
+    """Yield a message for each result with `unsent` pieces, and clear them."""
+    for result, pieces in enumerate(unsent):
+        if not pieces:
+            continue
+        logprobs = [piece.token.logprob for piece in pieces if piece.token.logprob is not None]
+        yield protocol.Tokens(
+            id=request.id,
+            result=result,
+            ids=[piece.token.id for piece in pieces],
+            pieces=[piece.text for piece in pieces],
+            logprobs=logprobs if request.logprobs else None,
+        )
+        pieces.clear()
+
+
+def summary(
+    request: protocol.GenerateRequest,
+    generation: Generation,
+    seconds: float,
+    first_token: float | None,
+) -> protocol.Done:
+    """Return the final answer to `request`."""
+    results = [
+        protocol.FinishedResult(
+            reason=result.reason or "cancelled",
+            n_tokens=result.n_generated,
+            n_prompt=result.n_prompt,
+            context_used=min(len(result.ids), generation.gpt.config.n_ctx),
+            context_slides=result.n_slides,
+        )
+        for result in generation.results
+    ]
+    n_tokens = sum(result.n_tokens for result in results)
+    n_rest = n_tokens - len(results)  # after the first token of each
+    rate = n_rest / (seconds - first_token) if first_token is not None and n_rest > 0 else None
+    reasons: list[protocol.Reason] = [result.reason for result in results]
+    return protocol.Done(
+        id=request.id,
+        reason="cancelled" if "cancelled" in reasons else reasons[0],
+        results=results,
+        n_tokens=n_tokens,
+        seconds=seconds,
+        time_to_first_token=first_token,
+        tokens_per_second=rate,
+        seed=request.sampling.seed,
+    )
+
+
 def load_engine(
-    request: protocol.LoadRequest, progress: Progress = lambda share, message: None
+    request: protocol.LoadRequest, progress: Progress = no_progress
 ) -> tuple[Engine, protocol.Loaded]:
-    """The engine that `request` asks for, and the answer that describes it. Raises UserError."""
+    """Load the engine of `request`; return it and the answer. Raises UserError."""
     began = time.perf_counter()
     if request.threads is not None:
         torch.set_num_threads(request.threads)
@@ -120,7 +203,7 @@ def load_engine(
         pack(loaded.gpt, int8=request.precision == "int8")
     tokenizer = None if loaded.tokenizer_name is None else load_tokenizer(loaded.tokenizer_name)
     progress(1.0, "ready")
-    return Engine(loaded, tokenizer), protocol.Loaded(
+    return Engine(loaded.gpt, tokenizer), protocol.Loaded(
         id=request.id,
         model=request.model,
         source=str(loaded.source),
@@ -138,8 +221,8 @@ def load_engine(
 
 
 def choose_device(device: protocol.Device, precision: protocol.Precision = "float32") -> str:
-    """The device that `device` means here. Raises UserError where there is none of it."""
-    there = {
+    """Return the device that `device` names on this machine. Raises UserError if it has none."""
+    available = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
@@ -148,29 +231,42 @@ def choose_device(device: protocol.Device, precision: protocol.Precision = "floa
         if device not in ("auto", "cpu"):
             raise UserError(f"int8 runs on the CPU only: use bfloat16 on {device}")
         return "cpu"
+    usable = [name for name, is_available in available.items() if is_available]
     if device == "auto":
-        return next(name for name, available in there.items() if available)
-    if not there[device]:
-        usable = ", ".join(name for name, available in there.items() if available)
-        raise UserError(f"there is no {device} device here (there is: {usable})")
+        return usable[0]
+    if device not in usable:
+        raise UserError(f"no {device} device on this machine, expected one of: {', '.join(usable)}")
     return device
 
 
-def serve(requests: int, answers: BinaryIO) -> None:
-    """Answer the requests that come on the file descriptor `requests`, until the process ends.
+# A line that cannot be served waits as its answer.
+ServedRequest = (
+    protocol.LoadRequest
+    | protocol.GenerateRequest
+    | protocol.AlternativesRequest
+    | protocol.UnloadRequest
+)
+Waiting = queue.SimpleQueue[ServedRequest | protocol.Failed]
 
-    A thread reads them, so that a `cancel` acts at the next token; when its input closes, it ends
-    the process at once, whatever is being done.
+
+def serve(requests: int, answers: BinaryIO) -> None:
+    """Answer the requests on the file descriptor `requests` until it closes.
+
+    A thread reads them, so that a `cancel` acts at the next token. When they end, it exits the
+    process at once, even during a load.
     """
-    waiting: queue.SimpleQueue[protocol.Request | protocol.Failed] = queue.SimpleQueue()
+    waiting: Waiting = queue.SimpleQueue()
     cancelled: set[str] = set()
-    threading.Thread(
-        target=_read_requests, args=(requests, waiting, cancelled), daemon=True
-    ).start()
+    reader = threading.Thread(target=read_requests, args=(requests, waiting, cancelled))
+    reader.daemon = True
+    reader.start()
 
     def send(answer: protocol.Answer) -> None:
         answers.write(answer.line().encode())
         answers.flush()
+
+    def report(request_id: str, share: float, message: str) -> None:
+        send(protocol.Loading(id=request_id, progress=share, message=message))
 
     engine: Engine | None = None
     while True:
@@ -179,16 +275,22 @@ def serve(requests: int, answers: BinaryIO) -> None:
             if isinstance(request, protocol.Failed):
                 send(request)
             elif isinstance(request, protocol.LoadRequest):
-                engine = None  # lets go of its memory before the next model needs some
-                engine, loaded = load_engine(request, _sender_of_progress(request.id, send))
+                engine = None  # frees its memory before the next model is read
+                engine, loaded = load_engine(request, partial(report, request.id))
                 send(loaded)
             elif isinstance(request, protocol.UnloadRequest):
                 engine = None
                 send(protocol.Unloaded(id=request.id))
-            elif isinstance(request, protocol.GenerateRequest | protocol.AlternativesRequest):
-                if engine is None:
-                    raise UserError("no model is loaded")
-                _answer(engine, request, cancelled, send)
+            elif isinstance(request, protocol.GenerateRequest) and request.id in cancelled:
+                seed = request.sampling.seed
+                send(protocol.Done(id=request.id, reason="cancelled", seed=seed))
+            elif engine is None:
+                raise UserError("no model is loaded")
+            elif isinstance(request, protocol.AlternativesRequest):
+                send(engine.alternatives(request))
+            else:
+                for answer in engine.generate(request, partial(contains, cancelled, request.id)):
+                    send(answer)
         except BrokenPipeError:
             return
         except Exception as error:
@@ -196,81 +298,41 @@ def serve(requests: int, answers: BinaryIO) -> None:
         cancelled.discard(request.id)
 
 
-def explain(error: Exception) -> str:
-    """What went wrong, in a sentence; what was not foreseen is also told to stderr."""
-    if isinstance(error, UserError):
-        return str(error)
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate" in str(error):
-        return (
-            "there is not enough memory: try a smaller model, fewer results at once, or a smaller "
-            "precision"
-        )
-    traceback.print_exception(error, file=sys.stderr)
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+def read_requests(descriptor: int, waiting: Waiting, cancelled: set[str]) -> None:
+    """Put the requests on the file descriptor into `waiting`, and cancelled IDs into `cancelled`.
 
-
-Send = Callable[[protocol.Answer], None]
-
-
-def _answer(
-    engine: Engine,
-    request: protocol.GenerateRequest | protocol.AlternativesRequest,
-    cancelled: set[str],
-    send: Send,
-) -> None:
-    if isinstance(request, protocol.AlternativesRequest):
-        send(engine.alternatives(request))
-        return
-    if request.id in cancelled:
-        seed = request.sampling.seed
-        send(
-            protocol.Done(
-                id=request.id,
-                reason="cancelled",
-                results=[],
-                n_tokens=0,
-                seconds=0.0,
-                time_to_first_token=None,
-                tokens_per_second=None,
-                seed=seed,
-            )
-        )
-        return
-    for answer in engine.generate(request, lambda: request.id in cancelled):
-        send(answer)
-
-
-def _sender_of_progress(request_id: str, send: Send) -> Progress:
-    return lambda share, message: send(
-        protocol.Loading(id=request_id, progress=share, message=message)
-    )
-
-
-def _read_requests(
-    descriptor: int,
-    waiting: "queue.SimpleQueue[protocol.Request | protocol.Failed]",
-    cancelled: set[str],
-) -> None:
+    Exits the process at the end.
+    """
     with open(descriptor, "rb") as lines:
         for line in lines:
             try:
                 request = protocol.parse_request(line)
             except ValidationError as error:
-                wrong = [".".join(map(str, e["loc"])) + f": {e['msg']}" for e in error.errors()]
-                told = "this is no request of the protocol (" + "; ".join(wrong).strip(": ") + ")"
-                waiting.put(protocol.Failed(id=protocol.read_id(line), error=told))
+                problems = [".".join(map(str, e["loc"])) + f": {e['msg']}" for e in error.errors()]
+                message = "invalid request: " + "; ".join(problems).removeprefix(": ")
+                waiting.put(protocol.Failed(id=protocol.read_id(line), error=message))
                 continue
             if isinstance(request, protocol.CancelRequest):
                 cancelled.add(request.target)
             else:
                 waiting.put(request)
-    os._exit(0)  # a load or a long prompt would not see anything gentler
+    os._exit(0)  # a load or a long prompt would not notice a gentler end
+
+
+def explain(error: Exception) -> str:
+    """Return what went wrong as a sentence; print the traceback of unexpected errors to stderr."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate" in str(error):
+        return "out of memory: use a smaller model, fewer results at once, or a smaller precision"
+    traceback.print_exception(error, file=sys.stderr)
+    lines = str(error).splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def main() -> int:
     """Speak the protocol on the standard streams."""
-    # What libraries print would break the stream: from here on it goes to stderr.
+    # What libraries print would corrupt the stream: it goes to stderr from here on.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(0, answers)

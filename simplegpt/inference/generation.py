@@ -1,59 +1,63 @@
-"""Prompts in, tokens out: ids only, nothing of text.
+"""Generation: prompts in, tokens out. `Generation` knows token IDs only, `TextStream` their text.
 
-Reading a prompt and decoding one more token are two functions, since they are two problems: the
-first is bound by arithmetic, the second by reading the weights. Each prompt is read once, by
-itself, however many results it has.
+Each prompt is read once, however many results it has; then all results decode together, one token
+a step.
 
-**When the context is full**, its last half is kept (n_ctx // 2 tokens, the newest one included),
-read again as if it were a text of its own, and generation goes on behind it. A prompt that is
-longer than the context is read from its last n_ctx tokens on. So every text has at least half a
-context behind it, and reading is rare.
+**When the context is full**, its last half is kept (n_ctx // 2 tokens, the newest one included) and
+read again as if it were a text of its own. Of a prompt that is longer than the context, the last
+n_ctx tokens are read. So each token has at least half a context before it, and reading is rare.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import SamplingConfig
-from simplegpt.inference.sampling import Penalties, choose, generator_of
+from simplegpt.data.tokenizer import StreamDecoder, Tokenizer
+from simplegpt.inference.protocol import Reason
+from simplegpt.inference.sampling import Penalties, choose, result_generator
 from simplegpt.model import GPT, Cache
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token that result `result` now ends with."""
+    """A generated token."""
 
     result: int
+    """Index of its result."""
     id: int
-    logprob: float | None
-    """Under the model itself; None where it was not asked for."""
+    logprob: float | None = None
+    """Before the sampling settings; None if not requested."""
 
 
 @dataclass
-class Row:
-    """A result under way."""
+class Result:
+    """A result in progress."""
 
-    result: int
+    index: int
     ids: list[int]
-    """What the model has in sight, the newest token included."""
+    """The tokens in the context, the newest included."""
     n_prompt: int
-    """Tokens of the prompt as it was given."""
+    """Tokens in the prompt, those beyond the context included."""
+    generator: np.random.Generator
     n_generated: int = 0
-    slides: int = 0
-    """How often the context was full."""
-    finished: bool = False
+    n_slides: int = 0
+    """Number of times that the context was full."""
+    reason: Reason | None = None
+    """Why it ended; None while it grows. Setting it ends the result."""
 
 
 @dataclass
 class Generation:
-    """Results that grow token by token: iterate over it, each step gives one token a result.
+    """The tokens of some results: each iteration yields the next token of every growing result.
 
-    Result r continues ``prompts[r // batch_size]`` and draws from the generator of its own that
-    ``(seed, r % batch_size)`` makes, so it is what it would be alone. `finish` ends a result
-    early. A prompt must hold a token. Ids from `n_vocab` on (padding) are never taken.
+    Result r continues ``prompts[r // batch_size]``. Its random generator is seeded with
+    ``(sampling.seed, r % batch_size)``, so it does not depend on the other results. IDs ≥ `n_vocab`
+    (padding) are never sampled. Raises UserError for a prompt that the model cannot read.
     """
 
     gpt: GPT
@@ -63,106 +67,155 @@ class Generation:
     sampling: SamplingConfig
     n_vocab: int
     n_generated: int = 0
-    """How many of a prompt's last tokens count as generated, for the penalties."""
+    """Number of last prompt tokens that the penalties count as generated."""
     logprobs: bool = False
-    rows: list[Row] = field(init=False)
-    """All results, by number."""
+    results: list[Result] = field(init=False)
 
     def __post_init__(self) -> None:
         check_ids(self.prompts, self.gpt.config.n_vocab)
-        self.rows = [
-            Row(result, prompt[-self.gpt.config.n_ctx :], len(prompt))
-            for result, prompt in enumerate(
-                prompt for prompt in self.prompts for _ in range(self.batch_size)
+        self.results = [
+            Result(
+                index=prompt * self.batch_size + copy,
+                ids=ids[-self.gpt.config.n_ctx :],
+                n_prompt=len(ids),
+                generator=result_generator(self.sampling.seed, copy),
             )
+            for prompt, ids in enumerate(self.prompts)
+            for copy in range(self.batch_size)
         ]
-
-    def finish(self, result: int) -> None:
-        """Let `result` grow no further."""
-        self.rows[result].finished = True
 
     @torch.inference_mode()
     def __iter__(self) -> Iterator[list[Token]]:
-        device = self.gpt.wte.weight.device
-        active = list(self.rows)
-        size = max(len(row.ids) for row in active) + self.n_tokens
-        cache = self.gpt.new_cache(len(active), size)
+        growing = list(self.results)
+        cache = self.gpt.new_cache(len(growing), max(len(r.ids) for r in growing) + self.n_tokens)
         logits = self._read_prompts(cache)
-        texts = [prompt for prompt in self.prompts for _ in range(self.batch_size)]
-        generated = [min(self.n_generated, len(text)) for text in texts]
-        penalties = Penalties(self.sampling, texts, generated, self.n_vocab).to(device)
-        seed = self.sampling.seed
-        generators = [generator_of(seed, row.result % self.batch_size) for row in active]
-        for step in range(self.n_tokens):
-            draws = torch.tensor([g.random() for g in generators], dtype=torch.float64)
+        device = logits.device
+        texts = [ids for ids in self.prompts for _ in range(self.batch_size)]
+        penalties = Penalties(self.sampling, texts, self.n_generated, self.n_vocab).to(device)
+        while True:
+            draws = torch.tensor([r.generator.random() for r in growing], dtype=torch.float64)
             ids = choose(penalties(logits), self.sampling, draws).to(device)
-            yield self._tokens(active, ids, logits)
-            if step == self.n_tokens - 1:
-                break
-            going = [index for index, row in enumerate(active) if not row.finished]
-            if not going:
-                break
+            yield self._append(growing, ids, logits)
+            kept = [row for row, result in enumerate(growing) if result.reason is None]
+            if not kept:
+                return
             penalties.add(ids)
-            if len(going) < len(active):
-                active = [active[index] for index in going]
-                generators = [generators[index] for index in going]
-                ids = ids[going]
-                cache.keep(going)
-                penalties.keep(going)
-            make_room(self.gpt, cache, active)
+            if len(kept) < len(growing):
+                growing, ids = [growing[row] for row in kept], ids[kept]
+                cache.keep(kept)
+                penalties.keep(kept)
+            make_room(self.gpt, cache, growing)
             logits = self.gpt.next_logits(ids[:, None], cache)[:, : self.n_vocab]
 
     def _read_prompts(self, cache: Cache) -> Tensor:
-        """Read each prompt into its rows of `cache`; the next token's logits ``[b, v]``."""
+        """Read each prompt into its rows of `cache`; return the next token's logits ``[b, v]``."""
         logits = []
-        for first in range(0, len(self.rows), self.batch_size):
-            logits.append(read(self.gpt, self.rows[first].ids, cache.row(first)))
+        for first in range(0, len(self.results), self.batch_size):
+            logits.append(read(self.gpt, self.results[first].ids, cache.row(first)))
             for row in range(first + 1, first + self.batch_size):
                 cache.copy_row(first, row)
-        together = torch.cat(logits).repeat_interleave(self.batch_size, dim=0)
-        return together[:, : self.n_vocab]
+        return torch.cat(logits).repeat_interleave(self.batch_size, dim=0)[:, : self.n_vocab]
 
-    def _tokens(self, active: list[Row], ids: Tensor, logits: Tensor) -> list[Token]:
-        """Note the step's tokens in their rows and report them. The one wait of a step."""
-        chances: list[float | None] = [None] * len(active)
+    def _append(self, growing: list[Result], ids: Tensor, logits: Tensor) -> list[Token]:
+        """Append `ids` to their results. The only place where a step waits for the device."""
+        logprobs: list[float | None] = [None] * len(growing)
         if self.logprobs:
-            logprobs = logits.float().log_softmax(dim=-1)
-            chances = logprobs.gather(1, ids.clamp(min=0)[:, None]).squeeze(1).tolist()
+            all_logprobs = logits.float().log_softmax(dim=-1)
+            logprobs = all_logprobs.gather(1, ids.clamp(min=0)[:, None]).squeeze(1).tolist()
         tokens = []
-        for row, token, logprob in zip(active, ids.tolist(), chances, strict=True):
+        for result, token, logprob in zip(growing, ids.tolist(), logprobs, strict=True):
             if token < 0:
                 raise UserError(
-                    "the model's output is not a number: its weights are broken, or the precision "
-                    "is too small for them (try float32)"
+                    "the model's output is NaN or infinite: its weights are broken, or overflow "
+                    "in this precision (try float32)"
                 )
-            row.ids.append(token)
-            row.n_generated += 1
-            tokens.append(Token(row.result, token, logprob))
+            result.ids.append(token)
+            result.n_generated += 1
+            if result.n_generated == self.n_tokens:
+                result.reason = "length"
+            tokens.append(Token(result.index, token, logprob))
         return tokens
 
 
-def read(gpt: GPT, ids: list[int], cache: Cache) -> Tensor:
-    """Read `ids` into a `cache` of one row; return the logits ``[1, v]`` after them."""
-    return gpt.next_logits(torch.tensor([ids], device=cache.buffer.device), cache)
+def read(gpt: GPT, ids: list[int], row: Cache) -> Tensor:
+    """Append `ids` to a cache of one row; return the logits ``[1, v]`` after them."""
+    return gpt.next_logits(torch.tensor([ids], device=gpt.wte.weight.device), row)
 
 
-def make_room(gpt: GPT, cache: Cache, rows: list[Row]) -> None:
-    """Slide the rows whose context is full: keep the last half and read it again."""
+def make_room(gpt: GPT, cache: Cache, results: list[Result]) -> None:
+    """Keep only the last half of each full context: read it again."""
     n_ctx = gpt.config.n_ctx
-    for index, row in enumerate(rows):
-        if cache.lengths[index] == n_ctx:
-            row.ids = row.ids[-max(1, n_ctx // 2) :]
-            row.slides += 1
-            cache.lengths[index] = 0
-            if len(row.ids) > 1:  # the newest is decoded with the others
-                read(gpt, row.ids[:-1], cache.row(index))
+    for row, result in enumerate(results):
+        if cache.lengths[row] == n_ctx:
+            result.ids = result.ids[-max(1, n_ctx // 2) :]
+            result.n_slides += 1
+            cache.lengths[row] = 0
+            if len(result.ids) > 1:  # the newest token is decoded with the other results'
+                read(gpt, result.ids[:-1], cache.row(row))
 
 
 def check_ids(prompts: list[list[int]], n_vocab: int) -> None:
-    """Raises UserError for a prompt without tokens, or with ids that the model does not have."""
+    """Raise UserError for a prompt without tokens, or with IDs that the model does not have."""
     for prompt in prompts:
         if not prompt:
-            raise UserError("a prompt must hold at least one token")
+            raise UserError("a prompt must have at least one token")
         if not 0 <= min(prompt) <= max(prompt) < n_vocab:
             wrong = next(token for token in prompt if not 0 <= token < n_vocab)
-            raise UserError(f"token id {wrong} is not in the model's vocabulary of {n_vocab}")
+            raise UserError(f"token ID {wrong} is not in the model's vocabulary of {n_vocab}")
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A token with its text."""
+
+    token: Token
+    text: str
+    """The characters that the token completed; a character that spans tokens is with the last."""
+
+
+class TextStream:
+    """The text of one result, in pieces of whole characters, up to the first stop string.
+
+    Text that may be the start of a stop string is held back until that is decided. An incomplete
+    character at the end is left out. Without a tokenizer all pieces are empty.
+    """
+
+    def __init__(self, tokenizer: Tokenizer | None, stop: Sequence[str] = ()) -> None:
+        self.stopped = False
+        """Whether a stop string was found."""
+        self._decoder = None if tokenizer is None else StreamDecoder(tokenizer)
+        self._stop = tuple(stop)
+        self._held: list[Piece] = []
+
+    def push(self, token: Token) -> list[Piece]:
+        """Add a token; return the pieces that are now certain."""
+        self._held.append(Piece(token, self._decoder.push([token.id]) if self._decoder else ""))
+        text = "".join(piece.text for piece in self._held)
+        found = [start for start in map(text.find, self._stop) if start >= 0]
+        if not found:
+            return self._release(len(text) - self._possible_stop(text))
+        self.stopped = True
+        pieces = self._release(min(found))
+        rest = min(found) - sum(len(piece.text) for piece in pieces)
+        if rest > 0:  # the stop string starts inside this piece
+            pieces.append(replace(self._held[0], text=self._held[0].text[:rest]))
+        self._held = []
+        return pieces
+
+    def flush(self) -> list[Piece]:
+        """End the stream; return the pieces held back."""
+        held, self._held = self._held, []
+        return held
+
+    def _possible_stop(self, text: str) -> int:
+        """Length of the longest end of `text` that is the start of a stop string."""
+        starts = [stop[:n] for stop in self._stop for n in range(1, len(stop))]
+        return max((len(start) for start in starts if text.endswith(start)), default=0)
+
+    def _release(self, n: int) -> list[Piece]:
+        """Remove and return the held pieces that lie within the first `n` characters."""
+        released = []
+        while self._held and len(self._held[0].text) <= n:
+            n -= len(self._held[0].text)
+            released.append(self._held.pop(0))
+        return released

@@ -2,8 +2,7 @@
 
 from simplegpt.config.schema import Config
 from simplegpt.data.tokenizer import load_tokenizer
-from simplegpt.inference.generation import Generation
-from simplegpt.inference.streaming import TextStream
+from simplegpt.inference.generation import Generation, TextStream
 from simplegpt.train.module import GPTModule
 
 
@@ -48,7 +47,7 @@ class SampleWriter:
         stream = TextStream(self.tokenizer, self.samples.stop)
         pieces = []
         for tokens in generation:
-            pieces += stream.push(tokens[0].id)
+            pieces += stream.push(tokens[0])
             if stream.stopped:
                 break
         return "".join(piece.text for piece in [*pieces, *stream.flush()])

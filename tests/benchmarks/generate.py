@@ -11,11 +11,9 @@ moments of a shared one, cannot. Each is the best of several rounds, in turns.
 import argparse
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
-from simplegpt.checkpoint import LoadedModel
 from simplegpt.config.schema import ModelConfig, SamplingConfig
 from simplegpt.gpt2.folder import to_hugging_face
 from simplegpt.inference.cpu import memory_bytes, pack
@@ -86,7 +84,7 @@ def our_generate(gpt: GPT, precision: str, device: str) -> tuple[Generate, int]:
     if device == "cpu":
         pack(copy, int8=precision == "int8")
         n_bytes = memory_bytes(copy) - copy.wte.weight.numel() * copy.wte.weight.element_size()
-    engine = Engine(LoadedModel(copy, None, Path()), None)
+    engine = Engine(copy, None)
 
     def generate(prompt: list[int], n_results: int, n_tokens: int) -> None:
         *_, done = engine.generate(

@@ -84,7 +84,7 @@ def test_figures_are_printed_for_people(
         "perplexity",
         "bits per byte",
     ]
-    assert f"over {len(TEXT) - 1:,} tokens in windows of 16" in shown
+    assert f"{len(TEXT) - 1:,} tokens in windows of 16" in shown
 
 
 def test_a_file_shorter_than_the_context_is_one_window(
@@ -98,11 +98,16 @@ def test_a_file_shorter_than_the_context_is_one_window(
 @pytest.mark.parametrize(
     ("ids", "sidecar", "options", "message"),
     [
-        ([1, 2, 300], None, [], "largest id is 300, beyond the model's vocabulary of 256"),
-        ([1], None, [], "nothing to predict"),
-        ([1, 2, 3], None, ["--seq_len", "17"], "must be at most the model's context, 16"),
-        ([1, 2, 3], "byte", [], "made by the tokenizer 'byte', and the model speaks 'char'"),
-        ([1, 2, 3], None, ["--seq_len", "x"], "must be a whole number"),
+        ([1, 2, 300], None, [], r"largest token ID \(300\) must be < the model's n_vocab \(256\)"),
+        ([1], None, [], "only one token"),
+        (
+            [1, 2, 3],
+            None,
+            ["--seq_len", "17"],
+            r"--seq_len \(17\) must be ≤ .*n_ctx \(16\)",
+        ),
+        ([1, 2, 3], "byte", [], "encoded with tokenizer 'byte', but the model's is 'char'"),
+        ([1, 2, 3], None, ["--seq_len", "x"], "expected an integer"),
         ([1, 2, 3], None, ["--tokns", "x"], "did you mean '--tokens'"),
     ],
 )

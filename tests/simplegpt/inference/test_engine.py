@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 
-from simplegpt.checkpoint import LoadedModel
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig, SamplingConfig
 from simplegpt.data.tokenizer import load_tokenizer
@@ -44,7 +43,7 @@ def random_gpt(config: ModelConfig = SHAPE) -> GPT:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine(LoadedModel(random_gpt(), "char", Path()), load_tokenizer("char"))
+    return Engine(random_gpt(), load_tokenizer("char"))
 
 
 def results_of(engine: Engine, **request: Any) -> tuple[list[list[int]], list[str], Done]:
@@ -126,7 +125,7 @@ def test_padding_is_never_sampled() -> None:
     gpt = random_gpt(SHAPE.model_copy(update={"n_vocab": 300}))
     with torch.no_grad():
         gpt.wte.weight[256:] *= 20  # the likeliest by far, if they counted
-    engine = Engine(LoadedModel(gpt, "char", Path()), load_tokenizer("char"))
+    engine = Engine(gpt, load_tokenizer("char"))
     for temperature in (0.0, 1.0, 100.0):
         sampling = SamplingConfig(temperature=temperature)
         ids, _, _ = results_of(
@@ -184,7 +183,7 @@ def test_the_end_of_a_document_ends_a_result() -> None:
         gpt.wte.weight.zero_()
         gpt.ln_f.bias.fill_(1.0)
         gpt.wte.weight[50_256] = 1.0
-    engine = Engine(LoadedModel(gpt, "gpt2", Path()), load_tokenizer("gpt2"))
+    engine = Engine(gpt, load_tokenizer("gpt2"))
     ids, _, done = results_of(engine, prompts=["Hello"])
     assert (ids[0], done.reason) == ([], "end_of_text")
 
@@ -219,8 +218,8 @@ def test_alternatives_are_before_and_after_the_settings(engine: Engine) -> None:
     ("request_", "message"),
     [
         ({"prompts": ["€"]}, "is not in the 'char' tokenizer's vocabulary"),
-        ({"prompt_ids": [[1, 256]]}, "token id 256 is not in the model's vocabulary of 256"),
-        ({"prompt_ids": [[1], [-1]]}, "token id -1"),
+        ({"prompt_ids": [[1, 256]]}, "token ID 256 is not in the model's vocabulary of 256"),
+        ({"prompt_ids": [[1], [-1]]}, "token ID -1"),
         ({"prompt_ids": [[1], []]}, "at least one token"),
     ],
 )
@@ -233,16 +232,16 @@ def test_prompts_that_the_model_cannot_read_are_one_message(
 
 def test_a_prompt_beyond_a_small_vocabulary_is_named() -> None:
     gpt = random_gpt(SHAPE.model_copy(update={"n_vocab": 100}))
-    engine = Engine(LoadedModel(gpt, "char", Path()), load_tokenizer("char"))
-    with pytest.raises(UserError, match=r"'z' .id 122. is beyond the model's vocabulary of 100"):
+    engine = Engine(gpt, load_tokenizer("char"))
+    with pytest.raises(UserError, match=r"'z' .* .ID 122. .* vocabulary of 100"):
         engine.encode("az")
 
 
 def test_a_model_without_tokenizer_takes_ids_only() -> None:
-    engine = Engine(LoadedModel(random_gpt(), None, Path()), None)
+    engine = Engine(random_gpt(), None)
     ids, texts, _ = results_of(engine, prompt_ids=[[1, 2]], n_tokens_to_generate=5)
     assert (len(ids[0]), texts) == (5, [""])
-    with pytest.raises(UserError, match="it can only continue token ids"):
+    with pytest.raises(UserError, match="it can only continue token IDs"):
         list(engine.generate(GenerateRequest(id="1", prompts=["a"])))
 
 
@@ -250,15 +249,15 @@ def test_broken_weights_are_one_message() -> None:
     gpt = random_gpt()
     with torch.no_grad():
         gpt.ln_f.bias.fill_(torch.nan)
-    engine = Engine(LoadedModel(gpt, "char", Path()), load_tokenizer("char"))
-    with pytest.raises(UserError, match="not a number"):
+    engine = Engine(gpt, load_tokenizer("char"))
+    with pytest.raises(UserError, match="NaN"):
         list(engine.generate(GenerateRequest(id="1", prompts=["a"])))
 
 
 def test_an_empty_prompt_begins_a_document(engine: Engine) -> None:
     assert engine.encode("") == [ord("\n")]
     gpt = random_gpt(ModelConfig(n_vocab=50_257, n_ctx=4, n_embd=2, n_head=1, n_layer=1))
-    assert Engine(LoadedModel(gpt, "gpt2", Path()), load_tokenizer("gpt2")).encode("") == [50_256]
+    assert Engine(gpt, load_tokenizer("gpt2")).encode("") == [50_256]
 
 
 def test_errors_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -267,7 +266,7 @@ def test_errors_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> No
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate …"),
         RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate …"),
     ):
-        assert explain(error).startswith("there is not enough memory")
+        assert explain(error).startswith("out of memory")
     assert explain(UserError("no such model")) == "no such model"
     assert capsys.readouterr().err == ""
     assert explain(RuntimeError("odd\nand long")) == "RuntimeError: odd"
@@ -280,7 +279,7 @@ def test_devices_that_are_not_there_are_one_message() -> None:
     with pytest.raises(UserError, match="int8 runs on the CPU only"):
         choose_device("cuda", "int8")
     if not torch.cuda.is_available():
-        with pytest.raises(UserError, match="there is no cuda device here"):
+        with pytest.raises(UserError, match="no cuda device"):
             choose_device("cuda")
 
 

@@ -12,7 +12,8 @@ import torch
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig, SamplingConfig
-from simplegpt.inference.__main__ import build_parser, main, progress_line
+from simplegpt.inference.__main__ import build_parser, main
+from simplegpt.inference.loading import ProgressLine
 from simplegpt.model import GPT
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
@@ -124,14 +125,14 @@ def test_stop_may_be_given_several_times(
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "there is no prompt"),
+        ([], "no prompt"),
         (["a", "--temprature", "1"], "unknown option --temprature; did you mean '--temperature'"),
         (["a", "--temperature", "-1"], "temperature"),
         (["a", "--top_p", "2", "--top_k", "x"], "top_k(.|\n)*top_p"),
-        (["a", "--batch_size", "0"], "must be a whole number, at least 1, not '0'"),
+        (["a", "--batch_size", "0"], "expected an integer ≥ 1, got '0'"),
         (["a", "--precision", "float8"], "float8"),
-        (["--prompt_file", "no/such.txt"], "no/such.txt cannot be read"),
-        (["\udcff"], "is no UTF-8"),
+        (["--prompt_file", "no/such.txt"], "cannot read no/such.txt"),
+        (["\udcff"], "is not UTF-8"),
     ],
 )
 def test_mistakes_are_told_before_a_model_is_loaded(argv: list[str], message: str) -> None:
@@ -140,7 +141,7 @@ def test_mistakes_are_told_before_a_model_is_loaded(argv: list[str], message: st
 
 
 def test_an_empty_model_name_is_told() -> None:
-    with pytest.raises(UserError, match="model_name_or_ckpt_path: must be a checkpoint"):
+    with pytest.raises(UserError, match="model_name_or_ckpt_path: expected a checkpoint"):
         main(["a", "--model_name_or_ckpt_path", ""])
 
 
@@ -148,7 +149,8 @@ def test_the_line_while_loading_stays_within_the_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "20")
-    progress_line(0)(0.5, "reading a model with a long name")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    ProgressLine().show(0.5, "reading a model with a long name")
     assert capsys.readouterr().err == "\r\x1b[K 50% reading a mode"
 
 

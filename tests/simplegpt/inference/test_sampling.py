@@ -13,13 +13,13 @@ from simplegpt.inference.sampling import (
     HEAD,
     Penalties,
     choose,
-    filtered,
-    generator_of,
+    filter_logits,
     keep_min_p,
     keep_top_k,
     keep_top_p,
     penalise_repetition,
     probabilities,
+    result_generator,
 )
 
 NO_IDS = torch.zeros(1, 1, dtype=torch.long)
@@ -74,14 +74,14 @@ def test_all_settings_in_their_order_are_transformers() -> None:
 
 def test_presence_and_frequency_count_generated_tokens_only() -> None:
     sampling = SamplingConfig(presence_penalty=0.5, frequency_penalty=0.25)
-    penalties = Penalties(sampling, [[1, 1, 2, 3, 3]], [3], n_vocab=5)  # 2, 3, 3 were generated
+    penalties = Penalties(sampling, [[1, 1, 2, 3, 3]], 3, n_vocab=5)  # 2, 3, 3 were generated
     penalties.add(torch.tensor([4]))
     expected = torch.tensor([[0, 0, -0.75, -1.0, -0.75]])
     torch.testing.assert_close(penalties(torch.zeros(1, 5)), expected)
 
 
 def test_repetition_counts_the_prompt_too() -> None:
-    penalties = Penalties(SamplingConfig(repetition_penalty=2.0), [[0], [1]], [0, 0], n_vocab=3)
+    penalties = Penalties(SamplingConfig(repetition_penalty=2.0), [[0], [1]], 0, n_vocab=3)
     penalties.add(torch.tensor([2, 2]))
     logits = torch.tensor([[1.0, 1.0, -1.0]] * 2)
     expected = torch.tensor([[0.5, 1.0, -2.0], [1.0, 0.5, -2.0]])
@@ -92,12 +92,12 @@ def test_repetition_counts_the_prompt_too() -> None:
 
 def test_without_penalties_logits_stay_as_they_are() -> None:
     logits = random_logits(1)
-    assert Penalties(SamplingConfig(), [[1, 2]], [1], n_vocab=200)(logits) is logits
+    assert Penalties(SamplingConfig(), [[1, 2]], 1, n_vocab=200)(logits) is logits
 
 
 def test_draws_follow_the_probabilities() -> None:
     logits = torch.tensor([[0.0, 1.0, 2.0, -1.0]])
-    draws = torch.from_numpy(generator_of(0, 0).random(200_000))
+    draws = torch.from_numpy(result_generator(0, 0).random(200_000))
     sampling = SamplingConfig(temperature=1.0)
     ids = choose(logits.expand(len(draws), -1), sampling, draws)
     shares = torch.bincount(ids, minlength=4) / len(draws)
@@ -148,12 +148,12 @@ def test_a_temperature_divides_the_logits() -> None:
     logits = random_logits()
     chances = probabilities(logits, SamplingConfig(temperature=0.5))
     torch.testing.assert_close(chances, (logits / 0.5).softmax(-1))
-    assert filtered(logits.bfloat16(), SamplingConfig()).dtype == torch.float32
+    assert filter_logits(logits.bfloat16(), SamplingConfig()).dtype == torch.float32
 
 
-def test_every_result_has_a_generator_of_its_own() -> None:
-    first = generator_of(7, 0).random(5).tolist()
-    assert generator_of(7, 0).random(5).tolist() == first
-    assert generator_of(7, 1).random(5).tolist() != first
-    assert generator_of(8, 0).random(5).tolist() != first
-    assert generator_of(2**62, 0).random() != generator_of(2**62 + 1, 0).random()
+def test_every_result_has_a_result_generator_its_own() -> None:
+    first = result_generator(7, 0).random(5).tolist()
+    assert result_generator(7, 0).random(5).tolist() == first
+    assert result_generator(7, 1).random(5).tolist() != first
+    assert result_generator(8, 0).random(5).tolist() != first
+    assert result_generator(2**62, 0).random() != result_generator(2**62 + 1, 0).random()

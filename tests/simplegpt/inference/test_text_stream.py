@@ -3,7 +3,7 @@
 import pytest
 
 from simplegpt.data.tokenizer import load_tokenizer
-from simplegpt.inference.streaming import TextStream
+from simplegpt.inference.generation import TextStream, Token
 
 
 def stream(text: bytes, stop: list[str], name: str = "byte") -> tuple[list[str], bool]:
@@ -11,7 +11,7 @@ def stream(text: bytes, stop: list[str], name: str = "byte") -> tuple[list[str],
     texts, pieces = TextStream(load_tokenizer(name), stop), []
     shown = [""]
     for token in text:
-        pieces += [piece.text for piece in texts.push(token)]
+        pieces += [piece.text for piece in texts.push(Token(0, token))]
         shown.append("".join(pieces))
         if texts.stopped:
             return shown, True
@@ -50,6 +50,8 @@ def test_no_beginning_of_a_stop_string_is_ever_shown(
 def test_a_stop_string_inside_a_token_cuts_it() -> None:
     tokenizer = load_tokenizer("gpt2")
     texts = TextStream(tokenizer, ["test"])
-    pieces = [piece for token in tokenizer.encode("the greatest") for piece in texts.push(token)]
+    pieces = [
+        piece for token in tokenizer.encode("the greatest") for piece in texts.push(Token(0, token))
+    ]
     assert "".join(piece.text for piece in pieces) == "the grea"
     assert texts.stopped
