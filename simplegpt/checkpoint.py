@@ -21,9 +21,10 @@ from torch import Tensor
 
 from simplegpt.cli import UserError, nearest
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
-from simplegpt.gpt2.folder import Progress, load_folder, no_progress
+from simplegpt.gpt2.folder import load_folder
 from simplegpt.gpt2.hub import find_folder
 from simplegpt.model import GPT
+from simplegpt.progress import OnProgress, no_progress
 
 SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
 # The original simpleGPT's hyper-parameters hold paths; the second name is Python 3.13's.
@@ -55,7 +56,7 @@ def load_model(
     name_or_path: str,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
-    progress: Progress = no_progress,
+    progress: OnProgress = no_progress,
 ) -> LoadedModel:
     """Load the model `name_or_path` onto `device`, with weights of `dtype`.
 
@@ -102,7 +103,7 @@ def load_initial_weights(gpt: GPT, name_or_path: str) -> None:
         target[:rows] = weights[name][:rows]
 
 
-def find_model(name_or_path: str, progress: Progress = no_progress) -> Path:
+def find_model(name_or_path: str, progress: OnProgress = no_progress) -> Path:
     """Return the checkpoint or the Hugging Face folder that `name_or_path` names.
 
     A hub name is downloaded, unless a file or folder has that name. Raises UserError.

@@ -22,14 +22,13 @@ from simplegpt.data.tokens import Tokens, open_tokens
 from simplegpt.data.windows import ValidationWindows
 from simplegpt.inference.loading import (
     MODEL_HELP,
-    ProgressLine,
     add_loading_options,
     load_with_progress,
     model_name,
     positive,
 )
 from simplegpt.inference.protocol import Precision
-from simplegpt.progress import format_duration, format_loss, format_rate
+from simplegpt.progress import ProgressLine, format_duration, format_loss
 
 if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported before
     from simplegpt.inference.engine import Engine
@@ -125,18 +124,12 @@ def check(engine: "Engine", tokens: Tokens, seq_len: int | None) -> int:
 def mean_loss(gpt: "GPT", tokens: Tokens, seq_len: int) -> float:
     """Mean cross-entropy of every token but the first, in nats."""
     n_predicted = len(tokens) - 1
-    began, total, done = time.monotonic(), 0.0, 0
-    line = ProgressLine()
-    try:
+    total, done = 0.0, 0
+    with ProgressLine("evaluating", n_predicted, "tokens", summary=False) as line:
         for loss, n in batch_losses(gpt, tokens, seq_len):
             total += loss * n
             done += n
-            rate = done / max(time.monotonic() - began, 1e-9)
-            eta = format_duration((n_predicted - done) / rate)
-            message = f"loss {format_loss(total / done)} · {format_rate(rate)} · ETA {eta}"
-            line.show(done / n_predicted, message)
-    finally:
-        line.clear()
+            line.update(done, f"loss {format_loss(total / done)}")
     return total / n_predicted
 
 

@@ -15,6 +15,14 @@ if TYPE_CHECKING:
 _INTERVALS = {"terminal": 0.1, "json": 0.1, "file": 30.0}
 
 
+# Takes the share of a job that is done (0 to 1) and its current activity.
+OnProgress = Callable[[float, str], None]
+
+
+def no_progress(share: float, activity: str) -> None:
+    """Report nothing."""
+
+
 class ProgressReport(BaseModel):
     """How far a job is."""
 

@@ -5,7 +5,7 @@ writes one. Neither runs code from the folder.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +21,7 @@ from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from simplegpt.data.tokenizer import byte_alphabet, load_tokenizer
 from simplegpt.model import GPT
-
-Progress = Callable[[float, str], None]
+from simplegpt.progress import OnProgress, no_progress
 
 # GPT-2's vocabulary, and the same rounded up to a multiple of 128.
 GPT2_VOCABULARIES = range(50_257, 50_304 + 1)
@@ -47,10 +46,6 @@ SUPPORTED = {
 }
 
 
-def no_progress(share: float, message: str) -> None:
-    """Report nothing."""
-
-
 @dataclass(frozen=True)
 class Pretrained:
     """A GPT-2 in Hugging Face's format, in fp32 on the CPU."""
@@ -60,7 +55,7 @@ class Pretrained:
     """None if the vocabulary is neither GPT-2's nor named in config.json."""
 
 
-def load_folder(folder: Path, progress: Progress = no_progress) -> Pretrained:
+def load_folder(folder: Path, progress: OnProgress = no_progress) -> Pretrained:
     """Read the GPT-2 in `folder`. Raises UserError if its names, shapes or settings differ."""
     values = read_config(folder)
     config = model_config(values, folder / "config.json")

@@ -6,10 +6,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from simplegpt.cli import UserError
-from simplegpt.gpt2.folder import WEIGHT_FILES, Progress, no_progress
+from simplegpt.gpt2.folder import WEIGHT_FILES
+from simplegpt.progress import OnProgress, no_progress
 
 
-def find_folder(name: str, progress: Progress = no_progress) -> Path:
+def find_folder(name: str, progress: OnProgress = no_progress) -> Path:
     """Return the local folder of the hub's model `name`; download what is missing.
 
     Raises UserError if the hub has no such GPT-2 or cannot be reached.
@@ -57,7 +58,7 @@ def reach_hub() -> None:
         raise OSError(getattr(error.reason, "strerror", None) or str(error.reason)) from error
 
 
-def fetch(name: str, progress: Progress, *, local_files_only: bool = False) -> Path:
+def fetch(name: str, progress: OnProgress, *, local_files_only: bool = False) -> Path:
     """Return the hub's folder of model `name`. Raises EntryNotFoundError if a file is missing."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError

@@ -21,12 +21,12 @@ from pydantic import ValidationError
 from simplegpt.checkpoint import load_model
 from simplegpt.cli import UserError, run_command
 from simplegpt.data.tokenizer import Tokenizer, load_tokenizer
-from simplegpt.gpt2.folder import Progress, no_progress
 from simplegpt.inference import protocol
 from simplegpt.inference.cpu import memory_bytes, pack
 from simplegpt.inference.generation import Generation, Piece, TextStream, check_ids
 from simplegpt.inference.sampling import Penalties, probabilities
 from simplegpt.model import GPT
+from simplegpt.progress import OnProgress, no_progress
 
 # An int8 model computes in fp32 outside its linear layers.
 DTYPES = {
@@ -189,7 +189,7 @@ def summary(
 
 
 def load_engine(
-    request: protocol.LoadRequest, progress: Progress = no_progress
+    request: protocol.LoadRequest, progress: OnProgress = no_progress
 ) -> tuple[Engine, protocol.Loaded]:
     """Load the engine of `request`; return it and the answer. Raises UserError."""
     began = time.perf_counter()

@@ -1,13 +1,11 @@
 """The options and the progress of loading a model, for the commands that do so."""
 
 import argparse
-import shutil
-import sys
-import time
 from typing import TYPE_CHECKING, get_args
 
 from simplegpt.config.schema import PRETRAINED_NAMES
 from simplegpt.inference.protocol import Device, LoadRequest, Precision
+from simplegpt.progress import ProgressLine
 
 if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported before
     from simplegpt.inference.engine import Engine
@@ -51,11 +49,7 @@ def model_name(text: str) -> str:
 
 
 def load_with_progress(model: str, options: argparse.Namespace) -> "Engine":
-    """Load `model` as `options` say, with a progress line on a terminal. Raises UserError."""
-    line = ProgressLine(delay=0.5)
-    line.show(0.0, "starting")
-    from simplegpt.inference.engine import load_engine
-
+    """Load `model` as `options` say and show the progress. Raises UserError."""
     request = LoadRequest(
         id="load",
         model=model,
@@ -63,28 +57,9 @@ def load_with_progress(model: str, options: argparse.Namespace) -> "Engine":
         precision=options.precision,
         threads=options.threads,
     )
-    try:
-        engine, _ = load_engine(request, line.show)
-    finally:
-        line.clear()
+    with ProgressLine("loading", 100, "", summary=False) as line:
+        line.update(0, "starting")
+        from simplegpt.inference.engine import load_engine
+
+        engine, _ = load_engine(request, lambda share, text: line.update(round(100 * share), text))
     return engine
-
-
-class ProgressLine:
-    """A line on stderr that is written over itself, if stderr is a terminal."""
-
-    def __init__(self, delay: float = 0.0) -> None:
-        """Show nothing in the first `delay` seconds."""
-        self._starts = time.monotonic() + delay
-        self._is_terminal = sys.stderr.isatty()
-
-    def show(self, share: float, message: str) -> None:
-        """Replace the line by the percentage and `message`, cut to the terminal's width."""
-        if self._is_terminal and time.monotonic() >= self._starts:
-            line = f"{share:4.0%} {message}"[: shutil.get_terminal_size().columns - 1]
-            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if self._is_terminal:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

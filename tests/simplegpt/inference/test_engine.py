@@ -217,7 +217,7 @@ def test_alternatives_are_before_and_after_the_settings(engine: Engine) -> None:
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ({"prompts": ["€"]}, "is not in the 'char' tokenizer's vocabulary"),
+        ({"prompts": ["€"]}, "'€'"),
         ({"prompt_ids": [[1, 256]]}, "token ID 256 is not in the model's vocabulary of 256"),
         ({"prompt_ids": [[1], [-1]]}, "token ID -1"),
         ({"prompt_ids": [[1], []]}, "at least one token"),

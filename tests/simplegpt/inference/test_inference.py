@@ -13,7 +13,6 @@ import torch
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig, SamplingConfig
 from simplegpt.inference.__main__ import build_parser, main
-from simplegpt.inference.loading import ProgressLine
 from simplegpt.model import GPT
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
@@ -143,15 +142,6 @@ def test_mistakes_are_told_before_a_model_is_loaded(argv: list[str], message: st
 def test_an_empty_model_name_is_told() -> None:
     with pytest.raises(UserError, match="model_name_or_ckpt_path: expected a checkpoint"):
         main(["a", "--model_name_or_ckpt_path", ""])
-
-
-def test_the_line_while_loading_stays_within_the_terminal(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
-    ProgressLine().show(0.5, "reading a model with a long name")
-    assert capsys.readouterr().err == "\r\x1b[K 50% reading a mode"
 
 
 def test_help_tells_every_sampling_setting_with_its_description(
