@@ -152,7 +152,7 @@ async def keys(app: App[Any], trainer: TrainerProcess) -> None:
     every += await pressed(app, Key("Train, a panel", ("4", "1"), lambda: app.screen.focused))
     plot = screen.query_one("#main", CurvePlot)
     plot.focus()
-    plot.action_cursor()
+    plot.action_toggle_cursor()
     every += await pressed(app, Key("Train, the cursor", ("left", "right"), lambda: plot.cursor))
     await app.run_action("visit('config')")
     config = app.screen

@@ -1,10 +1,9 @@
-"""The plot: curves of any length, drawn from a few columns each, with zoom, pan and a cursor.
+"""A plot of curves of any length, with zoom, pan and a cursor.
 
-textual-plot draws point by point (58 ms for 2,000), so each curve is first reduced to the columns
-that the plot has, within what is in sight.
+textual-plot draws point by point (58 ms for 2,000), so each curve is first reduced to one value for
+each column of the visible range.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,17 +16,17 @@ from textual.color import Color
 from textual.message import Message
 from textual.widget import Widget
 from textual_plot import HiResMode, PlotWidget
-from textual_plot.axis_formatter import AxisFormatter, NumericAxisFormatter
 
 from tui.shared.curves import Columns, reduce_columns, value_at
 from tui.shared.history import Array, Axis
+from tui.shared.plot_axes import CountAxis, LogAxis, TimeAxis, ValueAxis
 
 _LEFT_MARGIN = 8
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A line, or a band from the least to the greatest of what falls into each column."""
+    """A line, or a band between the least and the greatest value in each column."""
 
     name: str
     colour: str
@@ -36,10 +35,9 @@ class Curve:
     mean: Array
     least: Array | None = None
     greatest: Array | None = None
-    strength: float = 1.0
-    """Of its colour against the background."""
+    opacity: float = 1.0
     dots: bool = False
-    """Draw its points, not a line, which would hide the lines that it runs along with."""
+    """Draw its points; a line would hide the lines close to it."""
 
     @property
     def is_band(self) -> bool:
@@ -56,25 +54,24 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
 
     HELP = """\
 ## Plot
-- **+** and **−** zoom, the arrow keys pan, **0** shows everything again. The wheel zooms where the
-  mouse is, dragging pans.
-- **c** puts a cursor on the plot: the arrow keys move it, and the line above reads the values
-  there. The mouse reads too, wherever it points.
+- **+** and **−** zoom, the arrow keys pan, **0** resets. The mouse wheel zooms, dragging pans.
+- **c** shows or hides a cursor: the arrow keys move it, and the legend shows the values there. The
+  legend also follows the mouse.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("plus,equals_sign", "zoom_x_in", "Zoom in", show=False),
         Binding("minus", "zoom_x_out", "Zoom out", show=False),
-        Binding("0", "reset_scales", "Whole", show=False),
-        Binding("left", "left", "Left", show=False),
-        Binding("right", "right", "Right", show=False),
-        Binding("up", "pan_up", "Up", show=False),
-        Binding("down", "pan_down", "Down", show=False),
-        Binding("c", "cursor", "Cursor", show=False),
+        Binding("0", "reset_scales", "Reset zoom", show=False),
+        Binding("left", "left", "Pan or move the cursor left", show=False),
+        Binding("right", "right", "Pan or move the cursor right", show=False),
+        Binding("up", "pan_up", "Pan up", show=False),
+        Binding("down", "pan_down", "Pan down", show=False),
+        Binding("c", "toggle_cursor", "Cursor", show=False),
     ]
 
     @dataclass
     class CursorMoved(Message):
-        """The cursor is at `x`; None: it is gone."""
+        """The cursor is at `x`; None: there is none."""
 
         plot: "CurvePlot"
         x: float | None
@@ -84,33 +81,33 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
             return self.plot
 
     def __init__(self, id: str) -> None:
-        self._looks: list[Style] = []
+        self._drawn_styles: list[Style] = []
         super().__init__(id=id, invert_mouse_wheel=True)
         self.curves: Sequence[Curve] = ()
         self.logarithmic = False
         self.cursor: float | None = None
         self.marks: Sequence[tuple[float, str]] = ()
-        """Places on the x axis with the colour of the line that stands there."""
-        self._sight: tuple[float, float] | None = None
-        """What is in sight of the x axis; None: everything."""
+        """Vertical lines: x and colour."""
+        self._zoomed: tuple[float, float] | None = None
+        """The visible range of the x axis; None: all of it."""
 
     def on_mount(self) -> None:  # Textual calls PlotWidget's too
         self.margin_top, self.margin_bottom, self.margin_left = 0, 1, _LEFT_MARGIN
 
     def notify_style_update(self) -> None:
-        """Draw anew only where it would look different: this comes with every change of focus."""
+        """Draw again only if the plot's own styles changed: each change of focus comes here."""
         names = ("plot--axis", "plot--tick")
-        looks = [self.get_component_rich_style(name) for name in names if self.is_mounted]
-        if not looks or looks != self._looks:
-            self._looks = looks
+        styles = [self.get_component_rich_style(name) for name in names if self.is_mounted]
+        if not styles or styles != self._drawn_styles:
+            self._drawn_styles = styles
             super().notify_style_update()
         else:
             Widget.notify_style_update(self)
 
     def show(self, curves: Sequence[Curve], axis: Axis, logarithmic: bool) -> None:
-        """Draw `curves`; what is in sight stays, unless everything was."""
+        """Draw `curves`; the visible range stays, unless it was the whole."""
         self.curves, self.logarithmic = curves, logarithmic
-        self.set_x_formatter(TimeFormatter() if axis == "time" else CountFormatter())
+        self.set_x_formatter(TimeAxis() if axis == "time" else CountAxis())
         self.draw()
 
     def draw(self) -> None:
@@ -118,8 +115,8 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
             return
         self.clear()
         room = (self.size.height - 3) // 2
-        self.set_y_formatter(LogFormatter(room) if self.logarithmic else FigureFormatter(room))
-        low, high = self.in_sight()
+        self.set_y_formatter(LogAxis(room) if self.logarithmic else ValueAxis(room))
+        low, high = self.visible_range()
         for place, variable in self.marks:
             if low <= place <= high:
                 self.add_v_line(place, self._hex(variable, 0.5))
@@ -130,49 +127,49 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
                 y = np.log10(np.where(y > 0, y, np.nan))
             if len(x) and curve.dots:
                 cell = (high - low) / self._width
-                x = np.minimum(x, high - cell / 2)  # one at the very end would be cut off
-                self.scatter(x, y, "•", self._hex(curve.colour, curve.strength))
+                x = np.minimum(x, high - cell / 2)  # a dot at the very end would be cut off
+                self.scatter(x, y, "•", self._hex(curve.colour, curve.opacity))
             elif len(x):
-                self.plot(x, y, self._hex(curve.colour, curve.strength), HiResMode.BRAILLE)
+                self.plot(x, y, self._hex(curve.colour, curve.opacity), HiResMode.BRAILLE)
         if self.cursor is not None and low <= self.cursor <= high:
             self.add_v_line(self.cursor, self._hex("$accent", 1.0))
 
-    def in_sight(self) -> tuple[float, float]:
+    def visible_range(self) -> tuple[float, float]:
         """The part of the x axis that is shown."""
-        return self._sight or self._extent()
+        return self._zoomed or self._whole_range()
 
     def _columns_of(self, curve: Curve) -> int:
         if curve.dots:
-            return max(self._width // 3, 1)  # a line shows between them
+            return max(self._width // 3, 1)  # so that other curves show between them
         return self._width if curve.is_band else 2 * self._width  # a braille cell is two wide
 
     @property
     def _width(self) -> int:
-        """Of the drawing itself, in cells."""
+        """Of the canvas, in cells."""
         return max(self.size.width - _LEFT_MARGIN - 2, 1)
 
-    def _extent(self) -> tuple[float, float]:
+    def _whole_range(self) -> tuple[float, float]:
         ends = [(curve.x[0], curve.x[-1]) for curve in self.curves if len(curve.x)]
         if not ends:
             return 0.0, 1.0
         return float(min(low for low, _ in ends)), float(max(high for _, high in ends))
 
-    def _hex(self, variable: str, strength: float) -> str:
+    def _hex(self, variable: str, opacity: float) -> str:
         variables = self.app.get_css_variables()
         background = Color.parse(variables["background"])
-        return background.blend(Color.parse(variables[variable.lstrip("$")]), strength).hex6
+        return background.blend(Color.parse(variables[variable.lstrip("$")]), opacity).hex6
 
-    # What is in sight
+    # Zoom and pan
 
     @on(PlotWidget.ScaleChanged)
     def _scale_changed(self, event: PlotWidget.ScaleChanged) -> None:
-        low, high = self._extent()
-        whole = event.x_min <= low and event.x_max >= high
-        self._sight = None if whole else (event.x_min, event.x_max)
+        low, high = self._whole_range()
+        is_whole = event.x_min <= low and event.x_max >= high
+        self._zoomed = None if is_whole else (event.x_min, event.x_max)
         self.draw()
 
     def action_reset_scales(self) -> None:
-        self._sight = None
+        self._zoomed = None
         self.set_xlimits(None, None)
         self.set_ylimits(None, None)
         self.draw()
@@ -183,8 +180,8 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
 
     # The cursor
 
-    def action_cursor(self) -> None:
-        low, high = self.in_sight()
+    def action_toggle_cursor(self) -> None:
+        low, high = self.visible_range()
         self._set_cursor((low + high) / 2 if self.cursor is None else None)
 
     def action_left(self) -> None:
@@ -197,12 +194,11 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
         if self.cursor is None:
             self.action_pan_left() if direction < 0 else self.action_pan_right()
             return
-        low, high = self.in_sight()
+        low, high = self.visible_range()
         moved = self.cursor + direction * (high - low) / self._width
         self._set_cursor(min(max(moved, low), high))
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """The mouse reads the values where it points."""
         if event.button or not self.curves or self.cursor is not None:
             return
         offset = event.screen_offset - self.content_region.offset
@@ -223,78 +219,3 @@ class CurvePlot(PlotWidget, inherit_bindings=False):
     def read(self, x: float) -> list[tuple[Curve, float | None]]:
         """Each curve's value nearest to `x`."""
         return [(curve, value_at(curve.x, curve.mean, x)) for curve in self.curves]
-
-
-class FigureFormatter(NumericAxisFormatter):
-    """As many ticks as there is room for, no more places than needed."""
-
-    def __init__(self, room: int = 6) -> None:
-        self.room = max(room, 2)
-
-    def get_ticks(self, min_: float, max_: float, max_ticks: int = 6) -> list[float]:
-        return apart(
-            super().get_ticks(min_, max_, min(max_ticks, self.room)), min_, max_, self.room
-        )
-
-    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        small = ticks and max(abs(tick) for tick in ticks) < 0.01
-        return [f"{tick:.0e}" if small and tick else f"{round(tick, 6):g}" for tick in ticks]
-
-
-class CountFormatter(FigureFormatter):
-    """Steps and tokens: 20k, 1.5M."""
-
-    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        return [_count(tick) for tick in ticks]
-
-
-class TimeFormatter(FigureFormatter):
-    """Seconds since the start, in the unit that fits."""
-
-    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        most = max((abs(tick) for tick in ticks), default=0.0)
-        unit, seconds = ("s", 1) if most < 300 else ("m", 60) if most < 18_000 else ("h", 3_600)
-        return [f"{tick / seconds:.3g}{unit}" for tick in ticks]
-
-
-class LogFormatter(AxisFormatter):
-    """Ticks at 1, 2 and 5 of each power of ten; evenly where the range is short."""
-
-    def __init__(self, room: int = 6) -> None:
-        self.room = max(room, 2)
-
-    def get_ticks(self, min_: float, max_: float, max_ticks: int = 6) -> list[float]:
-        """Logarithms of round figures."""
-        ticks = self._all_ticks(min_, max_, min(max_ticks, self.room))
-        return apart(ticks, min_, max_, self.room)
-
-    def _all_ticks(self, min_: float, max_: float, max_ticks: int) -> list[float]:
-        first, last = math.floor(min_), math.ceil(max_)
-        if last - first > 40:
-            return []
-        steps = [math.log10(m * 10.0**e) for e in range(first, last + 1) for m in (1, 2, 5)]
-        ticks = [tick for tick in steps if min_ <= tick <= max_]
-        if len(ticks) < 3:
-            even = NumericAxisFormatter().get_ticks(10**min_, 10**max_, max_ticks)
-            ticks = [math.log10(tick) for tick in even if tick > 0]
-        return ticks
-
-    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        return [f"{10**tick:.3g}" for tick in ticks]
-
-
-def apart(ticks: Sequence[float], min_: float, max_: float, room: int) -> list[float]:
-    """`ticks` without those so near to another that their labels would overlap."""
-    least = (max_ - min_) / (2 * room)
-    kept: list[float] = []
-    for tick in reversed(ticks):
-        if not kept or kept[-1] - tick >= least:
-            kept.append(tick)
-    return kept[::-1]
-
-
-def _count(value: float) -> str:
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= size:
-            return f"{value / size:.4g}{unit}"
-    return f"{value:g}"

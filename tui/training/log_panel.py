@@ -43,6 +43,9 @@ are shown, ignoring case. Esc returns to the log.
         self.lines.extend(new)
         self._show(new)
 
+    def last_lines(self, count: int = 8) -> tuple[str, ...]:
+        return tuple(self.lines)[-count:]
+
     def clear(self) -> None:
         self.lines.clear()
         self.query_one(RichLog).clear()

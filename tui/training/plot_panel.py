@@ -91,7 +91,7 @@ class PlotPanel(Vertical):
         x = self.history.axis(train, self.axis)
         if self.shows_raw:
             band = (train["loss"], train["least"], train["greatest"])
-            curves.append(Curve("train", "$secondary", x, *band, strength=0.55))
+            curves.append(Curve("train", "$secondary", x, *band, opacity=0.55))
         for i, (path, other) in enumerate(self.overlays.items()):
             colour = _OVERLAY_COLOURS[i % len(_OVERLAY_COLOURS)]
             other_x = other.axis(other.train, self.axis)

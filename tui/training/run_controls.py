@@ -9,7 +9,6 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Button, Static
 
-from tui.shared.run_signs import MUTED
 from tui.shared.text import one_line
 from tui.training.view import StatusLine
 
@@ -26,7 +25,7 @@ _BUTTONS: tuple[tuple[str, str, str, str, str], ...] = (
     ("edit", "edit", "edit", "Config", "Edit the run's config (e)"),
 )
 _SIGNS: Mapping[str, tuple[str, str]] = {
-    "neutral": ("", MUTED),
+    "state": ("", ""),
     "pending": ("… ", "$text-warning"),
     "done": ("✓ ", "$text-success"),
     "failed": ("✗ ", "$text-error"),

@@ -45,6 +45,8 @@ from tui.training.trainer_process import TRAIN_COMMAND, TrainerProcess, output_d
 from tui.training.view import (
     ENDED,
     NO_RUN,
+    RUN_ACTIONS,
+    STATE_ACTIONS,
     Callout,
     RunView,
     StatusLine,
@@ -64,10 +66,6 @@ ENDED_SECONDS = 2.0
 PANELS = ("plot", "samples", "checkpoints", "log", "machine")
 _COMMANDS = Binding.Group("Run", compact=True)
 _PLOT = Binding.Group("Plot", compact=True)
-# The actions that only some states of a run allow; see `possible_actions`.
-_CONDITIONAL = frozenset(
-    {"pause", "resume", "stop", "send", "lr_factor", "chat", "edit", "overlay", "freeze"}
-)
 
 
 class TrainingScreen(WorkbenchScreen):
@@ -279,8 +277,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         if view is not None:
             sent = self.sent.with_answers(view.history.answers)
             self.sent = sent.expire() if view.state in ENDED else sent
-            log = self.query_one(LogPanel).lines
-            self.callout = failure_callout(view, list(log))
+            self.callout = failure_callout(view, self.query_one(LogPanel).last_lines())
         self._update_status()
         if not self.is_frozen:
             self.displayed = view
@@ -306,31 +303,28 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
             self.drawn = self.view
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("pause", "resume"):  # they share a key
-            return action in self.possible
-        return True if action not in _CONDITIONAL or action in self.possible else None
+        if action in self.possible or action not in RUN_ACTIONS | STATE_ACTIONS:
+            return True
+        return False if action in ("pause", "resume") else None  # these two share a key
 
     # Starting and resuming
 
-    def start(self, config: Path, overrides: tuple[str, ...] = ()) -> None:
-        """Start a training of a saved config, and follow its run."""
-        self._start(config, overrides)
-
-    def resume(self, run: Path, overrides: tuple[str, ...] = ()) -> None:
-        """Resume an ended run from its last checkpoint, and follow it."""
-        arguments = ("--resume", str(run), *overrides)
-        self._launch(RunDirectory(run), arguments, self._configs.get(run))
-
     @work(group="start")
-    async def _start(self, config: Path, overrides: tuple[str, ...]) -> None:
+    async def start(self, config: Path, overrides: tuple[str, ...] = ()) -> None:
+        """Start a training of a saved config, and follow its run."""
         try:
             output_dir = await asyncio.to_thread(output_directory, config, overrides)
         except (UserError, OSError) as error:
             self._show_start_error(str(error), config)
         else:
-            self._launch(RunDirectory(output_dir), (str(config), *overrides), config)
+            await self._launch(RunDirectory(output_dir), (str(config), *overrides), config)
 
     @work(group="start")
+    async def resume(self, run: Path, overrides: tuple[str, ...] = ()) -> None:
+        """Resume an ended run from its last checkpoint, and follow it."""
+        arguments = ("--resume", str(run), *overrides)
+        await self._launch(RunDirectory(run), arguments, self._configs.get(run))
+
     async def _launch(
         self, run: RunDirectory, arguments: tuple[str, ...], config: Path | None
     ) -> None:
@@ -381,10 +375,10 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
 
     # Commands to the run
 
-    @work(group="send")
-    async def action_send(self, command: CommandName) -> None:
-        await self._send(command)
+    def action_send(self, command: CommandName) -> None:
+        self._send(command)
 
+    @work(group="send")
     async def _send(self, command: CommandName, factor: float | None = None) -> None:
         assert self.view is not None
         run = RunDirectory(self.view.path)
@@ -397,7 +391,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
             self.sent = self.sent.add(id, command)
 
     def action_pause(self) -> None:
-        self.action_send("pause")
+        self._send("pause")
 
     def action_resume(self) -> None:
         """Let a paused training continue, or start an ended one from its last checkpoint."""
@@ -405,14 +399,14 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         if self.view.can_resume:
             self.post_message(messages.ResumeTraining(self.view.path))
         else:
-            self.action_send("resume")
+            self._send("resume")
 
     @work(exclusive=True, group="dialog")
     async def action_stop(self) -> None:
         text = "It saves a checkpoint at the end of this step, and can be resumed from there."
         answers = [Answer("stop", "Stop and save", "warning")]
         if await self.app.push_screen_wait(Question("Stop the training?", text, answers)) == "stop":
-            await self._send("stop")
+            self._send("stop")
 
     @work(exclusive=True, group="dialog")
     async def action_lr_factor(self) -> None:
@@ -425,7 +419,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         )
         answer = await self.app.push_screen_wait(dialog)
         if answer is not None:
-            await self._send("set_lr_factor", float(answer))
+            self._send("set_lr_factor", float(answer))
 
     # Other screens
 
@@ -437,7 +431,6 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
     @on(CheckpointsPanel.Selected)
     @work(exclusive=True, group="chat")
     async def _checkpoint_selected(self, event: CheckpointsPanel.Selected) -> None:
-        event.stop()
         assert self.view is not None
         path = self.view.path / event.path
         if await asyncio.to_thread(path.exists):

@@ -12,8 +12,6 @@ from tui.shared.history import History
 from tui.training.commands import SentCommands
 
 ENDED: tuple[RunState, ...] = ("finished", "stopped", "failed", "crashed")
-LOG_LINES = 8
-"""Of the log's end, shown with a failure."""
 ShownState: TypeAlias = RunState | Literal["none"]
 
 
@@ -70,11 +68,22 @@ class RunView:
         return max(self.max_steps - self.step, 0) * step_seconds
 
 
+RUN_ACTIONS = frozenset(
+    {
+        *("overlay", "freeze", "show_panel", "filter_log"),
+        *("toggle_log_scale", "toggle_raw", "next_axis", "next_lower_plot"),
+    }
+)
+"""The screen's actions that need a run."""
+STATE_ACTIONS = frozenset({"pause", "resume", "stop", "send", "lr_factor", "chat", "edit"})
+"""Those that depend on the run's state too."""
+
+
 def possible_actions(view: RunView | None, sent: SentCommands) -> frozenset[str]:
-    """The screen's actions that depend on the run's state, as far as they are possible now."""
+    """Those of `RUN_ACTIONS` and `STATE_ACTIONS` that are possible now."""
     if view is None:
         return frozenset()
-    possible = {"overlay", "freeze"}
+    possible: set[str] = set()
     if view.config is not None:
         possible.add("edit")
     if view.checkpoint is not None:
@@ -83,11 +92,11 @@ def possible_actions(view: RunView | None, sent: SentCommands) -> frozenset[str]
         possible |= {"send", "lr_factor"}
         # A pause that was sent can be taken back before it takes effect.
         possible.add("resume" if view.state == "paused" or sent.is_pending("pause") else "pause")
-    if view.is_live and view.state != "stopping":
-        possible |= set() if sent.is_pending("stop") else {"stop"}
+    if view.is_live and view.state != "stopping" and not sent.is_pending("stop"):
+        possible.add("stop")
     if view.can_resume:
         possible.add("resume")
-    return frozenset(possible)
+    return RUN_ACTIONS | possible
 
 
 @dataclass(frozen=True)
@@ -95,7 +104,7 @@ class StatusLine:
     """One line below the buttons."""
 
     text: str = ""
-    kind: Literal["neutral", "pending", "done", "failed", "expired"] = "neutral"
+    kind: Literal["state", "pending", "done", "failed", "expired"] = "state"
 
 
 def status_line(view: RunView | None, sent: SentCommands) -> StatusLine:
@@ -114,7 +123,7 @@ def status_line(view: RunView | None, sent: SentCommands) -> StatusLine:
     if latest is not None and latest.outcome != "done":
         return StatusLine(latest.describe(view.activity), latest.outcome)
     if view.state == "paused" and (latest is None or latest.name in ("pause", "resume")):
-        return StatusLine(f"Paused at step {view.step:,}. Press F7 to resume.", "pending")
+        return StatusLine(f"Paused at step {view.step:,}. Press F7 to resume.")
     if latest is not None:
         return StatusLine(latest.describe(view.activity), "done")
     return StatusLine()
@@ -146,7 +155,7 @@ NO_RUN = Callout(
 _EDIT_CONFIG = ("Edit config", "screen.edit")
 
 
-def failure_callout(view: RunView, log: Sequence[str]) -> Callout | None:
+def failure_callout(view: RunView, log_end: Sequence[str]) -> Callout | None:
     """Why the run failed or crashed; None where it did neither."""
     if view.failure is None:
         return None
@@ -159,7 +168,7 @@ def failure_callout(view: RunView, log: Sequence[str]) -> Callout | None:
     if view.state == "failed":
         title = f"failed at step {view.step:,}: {title}"
     text = f"Suggested: {format_edits(view.failure.edits)}" if view.failure.edits else ""
-    return Callout(title, text, tuple(log[-LOG_LINES:]), tuple(choices))
+    return Callout(title, text, tuple(log_end), tuple(choices))
 
 
 def start_error_callout(message: str, exit_code: int | None, *, has_config: bool) -> Callout:

@@ -216,6 +216,8 @@ async def test_error_before_the_run_began_is_shown(config: Path) -> None:
         screen = front(app)
         await until(pilot, lambda: "none.bin" in text_of(screen, CalloutPanel))
         assert "exit code 2" in text_of(screen, CalloutPanel)
+        buttons = screen.query("CalloutPanel Button")
+        assert all(button.region.bottom <= SMALL[1] for button in buttons)  # without scrolling
         assert screen.check_action("edit", ()) is True
         assert not RunDirectory(config.parent / "models" / "tiny").exists()
 
@@ -410,6 +412,19 @@ async def test_chat_opens_the_newest_checkpoint_beside_a_live_run(workplace: Pat
     assert app.opened == [messages.OpenChat(str(run.last_checkpoint), beside_run=run.path)]
 
 
+async def test_enter_on_a_checkpoint_chats_with_it_while_it_exists(workplace: Path) -> None:
+    run = make_run(workplace / "models" / "r", Shape(steps=600, state="finished"))
+    app = FakeTraining(messages.OpenRun(run.path))
+    async with app.run_test(size=LARGE) as pilot:
+        await settle(pilot)
+        await pilot.press("3", "enter")  # last.ckpt
+        await until(pilot, lambda: bool(app.opened))
+        assert app.opened == [messages.OpenChat(str(run.last_checkpoint), beside_run=None)]
+        await pilot.press("down", "enter")  # best.ckpt was never written
+        await settle(pilot)
+        assert len(app.opened) == 1
+
+
 async def test_plot_zooms_pans_reads_and_changes_its_axes(workplace: Path) -> None:
     run = make_run(workplace / "models" / "r", Shape(steps=1_200))
     app = Workbench(messages.OpenRun(run.path))
@@ -418,17 +433,17 @@ async def test_plot_zooms_pans_reads_and_changes_its_axes(workplace: Path) -> No
         panel = front(app).query_one(PlotPanel)
         plot = panel.query_one("#main", CurvePlot)
         plot.focus()
-        low, high = plot.in_sight()
+        low, high = plot.visible_range()
         await pilot.press("+", "+")
         await settle(pilot)
-        zoomed = plot.in_sight()
+        zoomed = plot.visible_range()
         assert low < zoomed[0] < zoomed[1] < high
         await pilot.press("left")
         await settle(pilot)
-        assert plot.in_sight()[0] < zoomed[0]
+        assert plot.visible_range()[0] < zoomed[0]
         await pilot.press("0")
         await settle(pilot)
-        assert plot.in_sight() == (low, high)
+        assert plot.visible_range() == (low, high)
 
         await pilot.press("c")
         await settle(pilot)
