@@ -1,52 +1,140 @@
 """Reads one run's directory for the dashboard. Without Textual."""
 
+import asyncio
+import threading
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import Failure
-from tui.shared.follower import Follower, Update
+from simplegpt.run.events import Event, Failure, LineReader
+from simplegpt.run.state import Status
+from tui.shared.follower import CHUNK_BYTES, SMALL_BYTES, first_picture, read_all, size_of
+from tui.shared.history import History
+from tui.shared.history_reader import read_in_child
 from tui.training.trainer_process import TrainerProcess
+
+LOG_TAIL_BYTES = 64_000
 
 
 @dataclass(frozen=True)
 class Reading:
     """What one look at the directory found."""
 
-    update: Update
+    events: tuple[Event, ...]
+    """New since the last look."""
+    log: tuple[str, ...]
+    """Lines that are new since the last look."""
+    status: Status | None
+    failure: Failure | None
     config: Path | None
+    """The run's copy, if it exists."""
     checkpoint: Path | None
     """The newest that exists."""
-    failure: Failure | None
+    has_restarted: bool
+    """Whether another run has taken the directory: nothing that was read before holds."""
+    has_more: bool
+    """Whether there is more than is read at once."""
 
 
 class RunReader:
-    """Reads what is new in a run's directory. Its methods block: call them in a thread, one at a
-    time."""
+    """A run's history, kept up to date, and what else its directory holds.
 
-    def __init__(self, run: RunDirectory, offset: int, trainer: TrainerProcess | None) -> None:
-        """`offset`: bytes of the events that were read before. `trainer`: the run's process, where
-        it was started here."""
+    Files are read in threads, never two readings at a time.
+    """
+
+    def __init__(self, run: RunDirectory, trainer: TrainerProcess | None) -> None:
+        """`trainer`: the run's process, where it was started here."""
         self.run = run
-        self._follower = Follower(run, offset)
+        self.history = History()
+        self.is_whole = False
+        """Whether `history` is the whole, not a first picture of a long one."""
         self._trainer = trainer
+        self._events: LineReader | None = None
+        self._log: LogTail | None = None
         self._failure: Failure | None = None
+        self._lock = asyncio.Lock()
 
-    def continue_from(self, offset: int) -> None:
-        """Read events from `offset` on; the log continues where it is."""
-        self._follower.go_to(offset)
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is a history, and no reading is under way."""
+        return self._events is not None and not self._lock.locked()
 
-    def read(self) -> Reading:
-        """Everything new since the last call."""
-        update = self._follower.read()
+    async def load(self) -> AsyncIterator[None]:
+        """Load what the run has written so far; yields whenever `history` is another one.
+
+        Of a long history a first picture comes before the whole. Raises OSError and RuntimeError.
+        """
+        size = await asyncio.to_thread(size_of, self.run.events)
+        is_long = size > SMALL_BYTES
+        if is_long:
+            await self._replace(await asyncio.to_thread(first_picture, self.run), size)
+            yield
+        is_cancelled = threading.Event()
+        try:
+            read = read_in_child if is_long else read_all
+            found = await asyncio.to_thread(read, self.run, is_cancelled.is_set)
+        finally:
+            is_cancelled.set()  # a cancelled task leaves its thread behind
+        if found is not None:
+            await self._replace(*found)
+            self.is_whole = True
+            yield
+
+    async def _replace(self, history: History, offset: int) -> None:
+        """Take a history that was read up to `offset` of the events."""
+        async with self._lock:
+            self.history = history
+            self._events = LineReader(self.run.events, offset)
+
+    async def read(self) -> Reading:
+        """Read what is new, and add its events to the history."""
+        async with self._lock:
+            reading = await asyncio.to_thread(self._read)
+            if not reading.has_restarted:
+                self.history.extend(reading.events)
+            return reading
+
+    def _read(self) -> Reading:
+        assert self._events is not None
+        if self._log is None:
+            self._log = LogTail(self.run.log)
+        events = tuple(self._events.read_events(CHUNK_BYTES))
+        status = self.run.status()
+        return Reading(
+            events,
+            tuple(self._log.read()),
+            status,
+            self._read_failure(status),
+            config=self.run.config if self.run.config.exists() else None,
+            checkpoint=newest_checkpoint(self.run),
+            has_restarted=self._events.restarted,
+            has_more=size_of(self.run.events) - self._events.offset > CHUNK_BYTES // 4,
+        )
+
+    def _read_failure(self, status: Status | None) -> Failure | None:
         exit_code = self._trainer.exit_code() if self._trainer is not None else None
-        if update.status is None or update.status.state not in ("failed", "crashed"):
+        if status is None or status.state not in ("failed", "crashed"):
             self._failure = None
         elif self._failure is None:
             self._failure = self.run.failure(exit_code)
-        config = self.run.config if self.run.config.exists() else None
-        return Reading(update, config, newest_checkpoint(self.run), self._failure)
+        return self._failure
+
+
+class LogTail:
+    """The end of a log, and then what is appended to it, as lines."""
+
+    def __init__(self, path: Path) -> None:
+        start = max(0, size_of(path) - LOG_TAIL_BYTES)
+        self._reader = LineReader(path, start)
+        self._is_first_cut = start > 0
+
+    def read(self) -> list[str]:
+        lines = self._reader.read_lines(CHUNK_BYTES)
+        if self._is_first_cut and lines:
+            self._is_first_cut, lines = False, lines[1:]
+        return [line.decode("utf-8", "replace") for line in lines]
 
 
 def newest_checkpoint(run: RunDirectory) -> Path | None:

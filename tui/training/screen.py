@@ -15,15 +15,12 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widget import Widget
 from textual.widgets import Button, Input, Tab, Tabs
-from textual.worker import get_current_worker
 
 from simplegpt.cli import UserError
 from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import CommandName
-from tui.shared.follower import SMALL_BYTES, first_picture, read_all, size_of
-from tui.shared.history import History
-from tui.shared.history_reader import read_in_child
+from tui.shared.follower import first_picture
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import Mode
@@ -124,13 +121,12 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         """Started here, and has not claimed its run's directory yet."""
         self._train_command = train_command
         self._trainers: dict[Path, TrainerProcess] = {}
-        """Started here, by the run's directory: they are reaped when they end."""
+        """Started here, by the run's directory: only their parent gets their exit codes."""
         self._configs: dict[Path, Path] = {}
         """The config file of each run started here, by the run's directory."""
         self._start_config: Path | None = None
         """The config of a training that did not start."""
         self._reader: RunReader | None = None
-        self._reading = asyncio.Lock()
         self._next_reading = 0.0
         """By the monotonic clock."""
         self._budget = DrawBudget()
@@ -183,11 +179,12 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         run = RunDirectory(path)
         self._open(RunView(run.path))
         self.post_message(messages.WatchRun(run.path))
-        self._read_history(run)
+        self._reader = RunReader(run, self._trainers.get(run.path))
+        self._load(self._reader)
 
     def _open(self, view: RunView | None) -> None:
         """Show another run, or none; nothing of the one before remains."""
-        self.workers.cancel_group(self, "history")
+        self.workers.cancel_group(self, "load")
         self._starting, self._reader, self._start_config = None, None, None
         self.query_one(LogPanel).clear()
         self.query_one(PlotPanel).overlays = {}
@@ -196,80 +193,58 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         self.sent, self.view = SentCommands(), view
         self._draw()
 
-    @work(exclusive=True, group="history")
-    async def _read_history(self, run: RunDirectory) -> None:
-        """Read what the run has written so far; of a long history a first picture before."""
-        worker = get_current_worker()
-        size = await asyncio.to_thread(size_of, run.events)
-        if size <= SMALL_BYTES:
-            found = await asyncio.to_thread(read_all, run, lambda: worker.is_cancelled)
-        else:
-            await self._show_history(run, await asyncio.to_thread(first_picture, run), size)
-            try:
-                found = await asyncio.to_thread(read_in_child, run, lambda: worker.is_cancelled)
-            except (OSError, RuntimeError) as error:
-                self.notify(str(error), title="Cannot read the whole history", severity="error")
-                return
-        if found is not None:
-            await self._show_history(run, *found, is_whole=True)
-
-    async def _show_history(
-        self, run: RunDirectory, history: History, offset: int, *, is_whole: bool = False
-    ) -> None:
-        """Show a history that was read up to `offset` of the events, and follow from there."""
-        async with self._reading:
-            if self._reader is None:
-                self._reader = RunReader(run, offset, self._trainers.get(run.path))
-            else:
-                self._reader.continue_from(offset)
-            assert self.view is not None
-            self.view = replace(self.view, history=history, is_whole=is_whole)
-        self._draw()
-        await self._read_new(self._reader)
+    @work(exclusive=True, group="load")
+    async def _load(self, reader: RunReader) -> None:
+        try:
+            async for _ in reader.load():
+                await self._read(reader)
+        except (OSError, RuntimeError) as error:
+            self.notify(str(error), title="Cannot read the run's history", severity="error")
 
     def _tick(self) -> None:
         # While another screen is in front nothing is read; it is made up for later.
         is_due = time.monotonic() >= self._next_reading or self.sent.is_pending()
-        if self.is_current and is_due and self._reader is not None and not self._reading.locked():
+        if self.is_current and is_due and self._reader is not None and self._reader.is_ready:
             self._follow(self._reader)
 
     @work(group="follow")
     async def _follow(self, reader: RunReader) -> None:
-        await self._read_new(reader)
+        await self._read(reader)
 
-    async def _read_new(self, reader: RunReader) -> None:
+    async def _read(self, reader: RunReader) -> None:
         """Show what the run has written since the last reading."""
         has_more = True
         while has_more:
-            async with self._reading:
-                reading = await asyncio.to_thread(reader.read)
-                if reader is not self._reader or self.view is None:
-                    return  # another run was opened meanwhile
-                if reading.update.restarted:
-                    self.attach(reader.run.path)
-                    return
-                self._take(reading)
-            has_more = reading.update.more
-        seconds = LIVE_SECONDS if self.view is not None and self.view.is_live else ENDED_SECONDS
-        self._next_reading = time.monotonic() + seconds
+            reading = await reader.read()
+            if reader is not self._reader:
+                return  # another run was opened meanwhile
+            if reading.has_restarted:
+                self.attach(reader.run.path)
+                return
+            self._take(reader, reading)
+            has_more = reading.has_more
 
-    def _take(self, reading: Reading) -> None:
-        assert self.view is not None
-        update, before = reading.update, self.view
-        before.history.extend(update.events)
-        self.query_one(LogPanel).write(update.log)
-        self._has_undrawn = self._has_undrawn or bool(update.events)
+    def _take(self, reader: RunReader, reading: Reading) -> None:
+        before = self.view
+        assert before is not None
+        self.query_one(LogPanel).write(reading.log)
         self.view = view = replace(
             before,
-            status=update.status,
+            history=reader.history,
+            is_whole=reader.is_whole,
+            status=reading.status,
             failure=reading.failure,
             config=self._configs.get(before.path, reading.config),
             checkpoint=reading.checkpoint,
         )
-        if self._has_undrawn and (not view.is_live or self._budget.allows_drawing()):
+        self._has_undrawn = self._has_undrawn or bool(reading.events)
+        is_allowed = not view.is_live or self._budget.allows_drawing()
+        if view.history is not before.history or (self._has_undrawn and is_allowed):
             self._draw()
         if before.is_live and view.state == "finished" and not isinstance(self.focused, Input):
             self.query_one("#chat", Button).focus()  # the next step: Enter takes it
+        seconds = LIVE_SECONDS if view.is_live else ENDED_SECONDS
+        self._next_reading = time.monotonic() + seconds
 
     # What follows from a change
 

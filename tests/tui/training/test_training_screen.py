@@ -19,7 +19,6 @@ from simplegpt.run.state import RunState
 from tests.tui.conftest import LARGE, SMALL, settle, until
 from tests.tui.made_runs import NOBODY, SAMPLE, Shape, make_run
 from tui.app import Start, Workbench
-from tui.shared.follower import SMALL_BYTES
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.shell.dialogs import Question, TextDialog
@@ -516,22 +515,3 @@ async def test_run_that_ends_behind_another_screen_is_announced(workplace: Path)
         assert status is not None
         run.write_status(status.model_copy(update={"state": "finished"}))
         await until(pilot, lambda: bool(rung))
-
-
-async def test_long_history_has_a_first_picture_before_it_is_whole(workplace: Path) -> None:
-    run = make_run(workplace / "models" / "r", Shape(steps=6_000, every=1, samples=0))
-    assert run.events.stat().st_size > SMALL_BYTES
-    app = Workbench(messages.OpenRun(run.path))
-    seen: list[tuple[bool, int]] = []
-    async with app.run_test(size=SMALL) as pilot:
-        await until(pilot, lambda: "train" in app.visited)
-        screen = front(app)
-        screen.watch(
-            screen,
-            "view",
-            lambda view: seen.append((view.is_whole, len(view.history.train))) if view else None,
-        )
-        await until(pilot, lambda: screen.view is not None and screen.view.is_whole)
-        assert any(not is_whole and 0 < rows < 6_000 for is_whole, rows in seen)
-        assert len(view_of(screen).history.train) == 6_000
-        assert view_of(screen).step == 6_000
