@@ -1,4 +1,4 @@
-"""Checkpoints are read without lightning, run no code, and wrong ones are one sentence."""
+"""Checkpoints are read without lightning, run no code, and wrong ones give one message."""
 
 import os
 import pathlib
@@ -14,30 +14,20 @@ from simplegpt.checkpoint import find_model, load_model
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from simplegpt.model import GPT
+from tests.simplegpt.models import checkpoint_of, random_gpt, save_checkpoint
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=8, n_embd=8, n_head=2, n_layer=2)
 
 
-def checkpoint_of(gpt: GPT, prefix: str = "gpt.", **changes: Any) -> dict[str, Any]:
-    return {
-        "state_dict": {prefix + name: tensor for name, tensor in gpt.state_dict().items()},
-        "hyper_parameters": {"model": gpt.config.model_dump(), "tokenizer_name": "char"},
-        "global_step": 12,
-        "optimizer_states": [{"state": {}}],
-        "simplegpt": {"version": 1, "val_loss": 1.5},
-    } | changes
-
-
 @pytest.fixture
 def gpt() -> GPT:
-    torch.manual_seed(0)
-    return GPT(SHAPE).eval()
+    return random_gpt(SHAPE)
 
 
 @pytest.fixture
 def run(gpt: GPT, tmp_path: Path) -> Path:
     (tmp_path / "run" / "ckpts").mkdir(parents=True)
-    torch.save(checkpoint_of(gpt), tmp_path / "run" / "ckpts" / "last.ckpt")
+    save_checkpoint(gpt, tmp_path / "run" / "ckpts")
     return tmp_path / "run"
 
 
@@ -52,7 +42,7 @@ def test_a_run_its_folder_and_its_file_are_the_same_model(run: Path, gpt: GPT, p
     assert torch.equal(loaded.gpt(ids), gpt(ids))
 
 
-def test_without_a_last_checkpoint_the_newest_is_taken(run: Path, gpt: GPT) -> None:
+def test_without_a_last_checkpoint_the_newest_is_read(run: Path, gpt: GPT) -> None:
     (run / "ckpts" / "last.ckpt").unlink()
     for time, name in ((100, "b.ckpt"), (200, "a.ckpt")):
         torch.save(checkpoint_of(gpt), run / "ckpts" / name)
@@ -106,7 +96,7 @@ def test_loaded_weights_do_not_depend_on_the_file_any_more(run: Path) -> None:
     loaded = load_model(str(run))
     before = loaded.gpt.wte.weight.sum().item()
     path = run / "ckpts" / "last.ckpt"
-    path.write_bytes(b"\xff" * path.stat().st_size)  # in place, as no writer of ours does
+    path.write_bytes(b"\xff" * path.stat().st_size)  # in place, which no writer here does
     assert loaded.gpt.wte.weight.sum().item() == before
 
 
@@ -129,7 +119,7 @@ def test_a_file_that_would_run_code_is_refused(gpt: GPT, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
-def test_a_file_cut_short_is_one_message(run: Path, share: float) -> None:
+def test_a_truncated_file_is_one_message(run: Path, share: float) -> None:
     path = run / "ckpts" / "last.ckpt"
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])
@@ -162,7 +152,7 @@ def test_weights_of_another_shape_are_one_message(gpt: GPT, tmp_path: Path) -> N
         load_model(str(tmp_path / "x.ckpt"))
 
 
-def test_text_is_no_checkpoint(tmp_path: Path) -> None:
+def test_a_text_file_is_not_a_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("To be, or not to be.\n" * 100)
     with pytest.raises(UserError, match="is not a checkpoint"):
         load_model(str(tmp_path / "notes.txt"))

@@ -1,4 +1,4 @@
-"""Evaluation counts every token once, and its figures are what they are called."""
+"""Evaluation counts every token once, and its figures are right."""
 
 import json
 import math
@@ -12,6 +12,7 @@ from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from simplegpt.evaluate import main
 from simplegpt.model import GPT
+from tests.simplegpt.models import random_gpt, save_checkpoint
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
 TEXT = "Now is the wintér of our discontent\nMade glorious summer by this sun of Yôrk;\n" * 3
@@ -19,21 +20,12 @@ TEXT = "Now is the wintér of our discontent\nMade glorious summer by this sun o
 
 @pytest.fixture
 def gpt() -> GPT:
-    torch.manual_seed(0)
-    gpt = GPT(SHAPE).eval()
-    for parameter in gpt.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return gpt
+    return random_gpt(SHAPE)
 
 
 @pytest.fixture
 def checkpoint(gpt: GPT, tmp_path: Path) -> Path:
-    values = {
-        "state_dict": {f"gpt.{name}": tensor for name, tensor in gpt.state_dict().items()},
-        "hyper_parameters": {"model": SHAPE.model_dump(), "tokenizer_name": "char"},
-    }
-    torch.save(values, tmp_path / "last.ckpt")
-    return tmp_path / "last.ckpt"
+    return save_checkpoint(gpt, tmp_path)
 
 
 def write_tokens(path: Path, ids: list[int]) -> Path:
@@ -111,7 +103,7 @@ def test_a_file_shorter_than_the_context_is_one_window(
         ([1, 2, 3], None, ["--tokns", "x"], "did you mean '--tokens'"),
     ],
 )
-def test_what_does_not_fit_together_is_one_message(
+def test_mismatches_are_one_message(
     checkpoint: Path,
     tmp_path: Path,
     ids: list[int],

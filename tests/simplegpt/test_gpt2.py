@@ -135,11 +135,11 @@ def edit_config(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_folder_without_tokenizer_speaks_gpt2_where_its_size_fits(tiny: Path) -> None:
+def test_a_folder_without_a_tokenizer_has_gpt2s_if_its_size_matches(tiny: Path) -> None:
     assert load_folder(tiny).tokenizer_name == "gpt2"
 
 
-def test_a_folder_of_another_vocabulary_is_a_bare_model(
+def test_a_folder_with_another_vocabulary_has_no_tokenizer(
     folder: Path, tiny: Path, tmp_path: Path
 ) -> None:
     assert load_folder(folder).tokenizer_name is None
@@ -169,7 +169,7 @@ def test_bin_weights_are_read_as_plain_tensors(tiny: Path) -> None:
         ({"n_positions": 5}, r"wpe.weight has shape \[4, 2\], expected \[5, 2\]"),
     ],
 )
-def test_a_folder_that_is_no_gpt2_is_one_message(
+def test_a_folder_that_is_not_a_gpt2_is_one_message(
     tiny: Path, changes: dict[str, object], message: str
 ) -> None:
     edit_config(tiny, **changes)
@@ -210,7 +210,7 @@ def test_export_command_writes_a_new_folder_only(folder: Path, tmp_path: Path) -
         main(["export", str(folder), str(target)])
 
 
-def test_export_that_cannot_be_written_is_one_message_and_leaves_no_half_file(
+def test_export_that_cannot_be_written_is_one_message_and_leaves_no_partial_file(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("")

@@ -1,4 +1,4 @@
-"""The whole way on real text, as a person types it: data, train, resume, inference, evaluate."""
+"""All commands in order on a real text: data, train, resume, inference, evaluate."""
 
 import json
 import os
@@ -64,28 +64,28 @@ def shell(tmp_path: Path) -> Shell:
     return Shell(tmp_path)
 
 
-def test_from_a_text_to_a_model_that_speaks(shell: Shell, tmp_path: Path) -> None:
-    # the one corpus that every machine has: real text, of which a few hundred lines do
+def test_from_a_text_to_generated_text(shell: Shell, tmp_path: Path) -> None:
+    # real text that every machine has
     source = Path(subprocess.__file__).read_bytes().decode("ascii", "ignore")
     (tmp_path / "text.py").write_text(source)
-    told = shell("--text_file", "text.py", "--output_dir", "data", module="data")
-    assert "number of tokens = " in told
+    printed = shell("--text_file", "text.py", "--output_dir", "data", module="data")
+    assert "number of tokens = " in printed
     (tmp_path / "tiny.toml").write_text(CONFIG)
 
     shell("tiny.toml", "--trainer.max_steps", "40", module="train")
-    told = shell("--resume", "models/stdlib", "--trainer.max_steps", "60", module="train")
-    assert "resumed at step 40" in told
+    printed = shell("--resume", "models/stdlib", "--trainer.max_steps", "60", module="train")
+    assert "resumed at step 40" in printed
     run = RunDirectory(tmp_path / "models/stdlib")
     losses = [event.loss for event in run.read_events() if isinstance(event, TrainStep)]
     assert losses[-1] < losses[0] - 1.5
 
     checkpoint = "models/stdlib/ckpts/last.ckpt"
     options = ["--model_name_or_ckpt_path", checkpoint, "--n_tokens_to_generate", "40"]
-    told = shell("def ", *options, "--batch_size", "2", "--top-k", "20", module="inference")
-    assert "==== Result 1 ====" in told
-    assert "==== Result 2 ====" in told
+    printed = shell("def ", *options, "--batch_size", "2", "--top-k", "20", module="inference")
+    assert "==== Result 1 ====" in printed
+    assert "==== Result 2 ====" in printed
     again = shell("def ", *options, "--batch_size", "2", "--top_k", "20", module="inference")
-    assert again == told
+    assert again == printed
 
     figures = json.loads(
         shell(checkpoint, "--tokens", "data/val-char.bin", "--json", module="evaluate")

@@ -27,23 +27,16 @@ from simplegpt.inference.protocol import (
     Tokens,
 )
 from simplegpt.model import GPT
+from tests.simplegpt.models import random_gpt, save_checkpoint
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=32, n_head=4, n_layer=2)
 WILD = SamplingConfig(temperature=1.0)
-PATIENCE = 60  # seconds until a process that says nothing is taken for dead
-
-
-def random_gpt(config: ModelConfig = SHAPE) -> GPT:
-    torch.manual_seed(0)
-    gpt = GPT(config).eval()
-    for parameter in gpt.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
-    return gpt
+PATIENCE = 60  # seconds until a silent process is considered dead
 
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine(random_gpt(), load_tokenizer("char"))
+    return Engine(random_gpt(SHAPE), load_tokenizer("char"))
 
 
 def results_of(engine: Engine, **request: Any) -> tuple[list[list[int]], list[str], Done]:
@@ -89,7 +82,7 @@ def test_greedy_text_is_that_without_a_cache_past_the_context_too(
     assert done.results[0].n_prompt == n_prompt
 
 
-def test_a_context_of_one_token_goes_on() -> None:
+def test_a_context_of_one_token_works() -> None:
     gpt = random_gpt(SHAPE.model_copy(update={"n_ctx": 1}))
     generation = Generation(gpt, [[1]], 5, 1, SamplingConfig(temperature=0), 256)
     ids = [tokens[0].id for tokens in generation]
@@ -143,7 +136,7 @@ def test_penalties_keep_a_text_from_repeating_itself(engine: Engine) -> None:
     assert ord("a") not in ids[0]
 
 
-def test_continued_tokens_count_as_generated_when_asked(engine: Engine) -> None:
+def test_continued_tokens_count_as_generated_if_requested(engine: Engine) -> None:
     sampling = SamplingConfig(temperature=0, presence_penalty=1000)
     common = {"n_tokens_to_generate": 10, "sampling": sampling}
     whole, _, _ = results_of(engine, prompt_ids=[[97]], **common | {"n_tokens_to_generate": 14})
@@ -188,7 +181,7 @@ def test_the_end_of_a_document_ends_a_result() -> None:
     assert (ids[0], done.reason) == ([], "end_of_text")
 
 
-def test_cancel_acts_at_the_next_token_and_keeps_what_is_there(engine: Engine) -> None:
+def test_cancel_acts_at_the_next_token_and_keeps_what_was_generated(engine: Engine) -> None:
     steps = iter([False, False, True])
     request = GenerateRequest(id="1", prompts=["a"], n_tokens_to_generate=1000)
     *messages, done = engine.generate(request, lambda: next(steps, True))
@@ -238,7 +231,7 @@ def test_a_prompt_beyond_a_small_vocabulary_is_named() -> None:
 
 
 def test_a_model_without_tokenizer_takes_ids_only() -> None:
-    engine = Engine(random_gpt(), None)
+    engine = Engine(random_gpt(SHAPE), None)
     ids, texts, _ = results_of(engine, prompt_ids=[[1, 2]], n_tokens_to_generate=5)
     assert (len(ids[0]), texts) == (5, [""])
     with pytest.raises(UserError, match="it can only continue token IDs"):
@@ -246,7 +239,7 @@ def test_a_model_without_tokenizer_takes_ids_only() -> None:
 
 
 def test_broken_weights_are_one_message() -> None:
-    gpt = random_gpt()
+    gpt = random_gpt(SHAPE)
     with torch.no_grad():
         gpt.ln_f.bias.fill_(torch.nan)
     engine = Engine(gpt, load_tokenizer("char"))
@@ -260,7 +253,7 @@ def test_an_empty_prompt_begins_a_document(engine: Engine) -> None:
     assert Engine(gpt, load_tokenizer("gpt2")).encode("") == [50_256]
 
 
-def test_errors_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+def test_errors_are_explained_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     for error in (
         MemoryError(),
         torch.OutOfMemoryError("CUDA out of memory. Tried to allocate …"),
@@ -273,7 +266,7 @@ def test_errors_are_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> No
     assert "RuntimeError: odd" in capsys.readouterr().err  # the whole of it, for the log
 
 
-def test_devices_that_are_not_there_are_one_message() -> None:
+def test_unavailable_devices_are_one_message() -> None:
     assert choose_device("cpu") == "cpu"
     assert choose_device("auto", "int8") == "cpu"
     with pytest.raises(UserError, match="int8 runs on the CPU only"):
@@ -288,24 +281,16 @@ def test_devices_that_are_not_there_are_one_message() -> None:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("engine") / "last.ckpt"
-    gpt = random_gpt()
-    values = {
-        "state_dict": {f"gpt.{name}": tensor for name, tensor in gpt.state_dict().items()},
-        "hyper_parameters": {"model": gpt.config.model_dump(), "tokenizer_name": "char"},
-        "global_step": 3,
-    }
-    torch.save(values, path)
-    return path
+    return save_checkpoint(random_gpt(SHAPE), tmp_path_factory.mktemp("engine"))
 
 
-def test_load_engine_tells_what_it_loaded(checkpoint: Path, engine: Engine) -> None:
+def test_load_engine_describes_the_model(checkpoint: Path, engine: Engine) -> None:
     shares: list[float] = []
     request = LoadRequest(id="7", model=str(checkpoint), device="cpu")
     own, loaded = load_engine(request, lambda share, message: shares.append(share))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert (loaded.id, loaded.config, loaded.step) == ("7", SHAPE, 3)
+    assert (loaded.id, loaded.config, loaded.step) == ("7", SHAPE, 12)
     assert loaded.n_parameters == engine.gpt.n_parameters
     assert loaded.memory_bytes >= 4 * loaded.n_parameters
     sampling = SamplingConfig(temperature=0)
@@ -314,7 +299,7 @@ def test_load_engine_tells_what_it_loaded(checkpoint: Path, engine: Engine) -> N
 
 
 class Process:
-    """The engine's process and what it says."""
+    """The engine's process and its answers."""
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(

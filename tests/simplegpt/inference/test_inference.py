@@ -13,27 +13,18 @@ import torch
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig, SamplingConfig
 from simplegpt.inference.__main__ import build_parser, main
-from simplegpt.model import GPT
+from tests.simplegpt.models import random_gpt, save_checkpoint
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    gpt = GPT(SHAPE)
-    for parameter in gpt.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)
+    gpt = random_gpt(SHAPE)
     with torch.no_grad():
         gpt.wte.weight[: ord("a")] = 0  # letters, mostly
         gpt.wte.weight[ord("z") + 1 :] = 0
-    path = tmp_path_factory.mktemp("run") / "last.ckpt"
-    values = {
-        "state_dict": {f"gpt.{name}": tensor for name, tensor in gpt.state_dict().items()},
-        "hyper_parameters": {"model": SHAPE.model_dump(), "tokenizer_name": "char"},
-    }
-    torch.save(values, path)
-    return path
+    return save_checkpoint(gpt, tmp_path_factory.mktemp("run"))
 
 
 def blocks_of(shown: str) -> list[str]:
@@ -134,17 +125,17 @@ def test_stop_may_be_given_several_times(
         (["\udcff"], "is not UTF-8"),
     ],
 )
-def test_mistakes_are_told_before_a_model_is_loaded(argv: list[str], message: str) -> None:
+def test_invalid_options_are_reported_before_loading(argv: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
         main([*argv, "--model_name_or_ckpt_path", "there/is/none.ckpt"])
 
 
-def test_an_empty_model_name_is_told() -> None:
+def test_an_empty_model_name_is_refused() -> None:
     with pytest.raises(UserError, match="model_name_or_ckpt_path: expected a checkpoint"):
         main(["a", "--model_name_or_ckpt_path", ""])
 
 
-def test_help_tells_every_sampling_setting_with_its_description(
+def test_help_lists_every_sampling_setting_with_its_description(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as left:
@@ -171,7 +162,7 @@ def test_a_wrong_model_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_ctrl_c_keeps_what_is_there(checkpoint: Path) -> None:
+def test_ctrl_c_keeps_what_was_generated(checkpoint: Path) -> None:
     options = ["a", "--n_tokens_to_generate", "1000000", "--batch_size", "2"]
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
     with subprocess.Popen(

@@ -1,4 +1,4 @@
-"""The engine's protocol: what is written is what is read, and strangers' fields are skipped."""
+"""The engine's protocol: messages survive a round trip, unknown fields are ignored."""
 
 import json
 import subprocess
@@ -74,7 +74,7 @@ def test_answer_survives_its_line(answer: protocol.Answer) -> None:
     assert protocol.parse_answer(line) == answer
 
 
-def test_unknown_fields_are_skipped() -> None:
+def test_unknown_fields_are_ignored() -> None:
     values = json.loads(ANSWERS[0].line()) | {"colour": "blue"}
     assert protocol.parse_answer(json.dumps(values)) == ANSWERS[0]
 
@@ -92,12 +92,12 @@ def test_unknown_fields_are_skipped() -> None:
         '{"type": "generate", "id": "1", "prompts": ["a"], "sampling": {"temperature": -1}}',
     ],
 )
-def test_what_is_no_request_raises_value_error(line: str) -> None:
+def test_invalid_requests_raise_value_error(line: str) -> None:
     with pytest.raises(ValueError, match="validation error"):
         protocol.parse_request(line)
 
 
-def test_id_is_read_even_from_a_wrong_request() -> None:
+def test_id_is_read_from_an_invalid_request() -> None:
     assert protocol.read_id('{"type": "dance", "id": "1"}') == "1"
     assert [protocol.read_id(line) for line in ("", "[]", '{"id": 3}', "x")] == [""] * 4
 

@@ -1,4 +1,4 @@
-"""Sampling does what its settings say, as transformers' processors do it."""
+"""Sampling follows its settings and agrees with transformers."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_top_k_is_transformers(k: int) -> None:
 @pytest.mark.parametrize("n_vocab", [200, 3 * HEAD])
 @pytest.mark.parametrize("p", [0.01, 0.3, 0.9, 0.999])
 def test_top_p_is_transformers(p: float, n_vocab: int) -> None:
-    for scale in (1, 0.01):  # the nucleus within the likeliest few, and beyond them
+    for scale in (1, 0.01):  # the nucleus within HEAD tokens, and beyond
         logits = random_logits(n_vocab=n_vocab) * scale
         assert torch.equal(keep_top_p(logits, p), theirs.TopPLogitsWarper(p)(NO_IDS, logits))
 
@@ -113,7 +113,7 @@ def test_draws_follow_the_probabilities() -> None:
     min_p=st.floats(0, 1),
 )
 @settings(max_examples=200, deadline=None)
-def test_what_the_settings_rule_out_is_never_taken(
+def test_excluded_tokens_are_never_sampled(
     seed: int, draw: float, temperature: float, top_k: int, top_p: float, min_p: float
 ) -> None:
     logits = torch.randn(2, 50, generator=torch.Generator().manual_seed(seed)) * 10
@@ -128,7 +128,7 @@ def test_what_the_settings_rule_out_is_never_taken(
 
 
 @pytest.mark.parametrize("temperature", [0, 1e-30, 1e-3])
-def test_no_or_next_to_no_temperature_takes_the_likeliest(temperature: float) -> None:
+def test_a_temperature_near_0_takes_the_most_probable_token(temperature: float) -> None:
     logits = random_logits()
     ids = choose(logits, SamplingConfig(temperature=temperature), torch.tensor([0.0, 0.5, 0.99]))
     assert torch.equal(ids, logits.argmax(-1))
@@ -136,7 +136,7 @@ def test_no_or_next_to_no_temperature_takes_the_likeliest(temperature: float) ->
 
 @pytest.mark.parametrize("temperature", [0, 1])
 @pytest.mark.parametrize("broken", [math.nan, math.inf])
-def test_logits_that_are_no_numbers_give_minus_one(temperature: float, broken: float) -> None:
+def test_nan_and_infinite_logits_give_minus_one(temperature: float, broken: float) -> None:
     logits = random_logits(2)
     logits[1, 7] = broken
     ids = choose(logits, SamplingConfig(temperature=temperature), torch.tensor([0.5, 0.5]))

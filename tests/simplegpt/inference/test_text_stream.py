@@ -1,4 +1,4 @@
-"""Text as its tokens come: whole characters, no stop strings, and no beginnings of them."""
+"""A text stream yields whole characters, no stop strings and no starts of them."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_no_character_is_ever_cut() -> None:
         ("né€", ["€"], "né", True),
     ],
 )
-def test_no_beginning_of_a_stop_string_is_ever_shown(
+def test_no_start_of_a_stop_string_is_ever_shown(
     text: str, stop: list[str], expected: str, stopped: bool
 ) -> None:
     shown, has_stopped = stream(text.encode(), stop)
