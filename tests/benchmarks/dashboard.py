@@ -37,7 +37,7 @@ from simplegpt.run.events import TrainStep
 from tests.tui.conftest import settle
 from tests.tui.made_runs import Shape, make_run
 from tui.app import Workbench
-from tui.chat.prompt_area import PromptArea
+from tui.chat.prompt import PromptArea
 from tui.config.screen import ConfigScreen
 from tui.config.toml_editor import TomlEditor
 from tui.runs.run_table import RunTable

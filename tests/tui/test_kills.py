@@ -147,7 +147,7 @@ def test_engine_killed_in_an_answer_is_started_again_for_the_next(terminal: Term
     terminal.wait_for(r"step 3 · .* parameters")
     terminal.type("/tokens 1000000")
     terminal.press("Enter")
-    terminal.wait_for("n_tokens_to_generate is 1000000")
+    terminal.wait_for("max tokens set to 1000000")
     terminal.type("Once")
     terminal.press("Enter")
     terminal.wait_for(r"[1-9][\d,]* of 1,000,000 tokens")
@@ -156,11 +156,11 @@ def test_engine_killed_in_an_answer_is_started_again_for_the_next(terminal: Term
     kill(engine)
 
     terminal.wait_for("The engine was killed")
-    terminal.wait_for(r"[1-9][\d,]* tokens · the engine ended")
+    terminal.wait_for(r"[1-9][\d,]* tokens · interrupted")
     terminal.wait_for(r"step 3 · .* parameters")  # loaded again
     terminal.type("/tokens 12")
     terminal.press("Enter")
-    terminal.wait_for("n_tokens_to_generate is 12 ")
+    terminal.wait_for("max tokens set to 12")
     terminal.type("Twice")
     terminal.press("Enter")
     terminal.wait_for(r"12 tokens · .*token limit")

@@ -1,75 +1,73 @@
-"""What else could have come at a token, and going on from there."""
+"""Alternatives to a token: the model's top candidates, before and after the sampling settings."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
+from textual.content import Content
 from textual.widgets import DataTable, Static
 
 from simplegpt.config.schema import SamplingConfig
 from simplegpt.inference.protocol import Alternative
-from tui.chat.words import percent, settings_in_words
+from tui.chat.conversations import Turn
+from tui.chat.labels import format_probability
+from tui.chat.sampling import changed_settings
 from tui.shared.text import show_token
+from tui.shell.dialogs import Dialog
 
 BAR_CELLS = 12
 CONTEXT_CHARACTERS = 48
 
 
-@dataclass(frozen=True)
-class Asked:
-    """The place in the text that is looked at."""
+class AlternativesDialog(Dialog[Alternative]):
+    """A table of tokens; returns the one to continue from."""
 
-    before: str
-    token_id: int
-    token: str
-    sampling: SamplingConfig
-
-
-class AlternativesWindow(ModalScreen[Alternative | None]):
-    """A table of tokens with their probabilities before and after the sampling settings.
-
-    Returns the one that Enter was pressed on, or None.
+    DEFAULT_CSS: ClassVar[str] = """
+    AlternativesDialog {
+        #dialog { width: 66; padding: 0 1; }
+        #position { height: 1; margin-bottom: 1; }
+        DataTable {
+            height: auto;
+            max-height: 20;
+            background: transparent;
+            overflow-x: hidden;
+            scrollbar-size-vertical: 1;
+        }
+        #settings { color: $text-muted; margin-top: 1; }
+    }
     """
 
-    HELP = """\
-## Look inside
-
-**model** is the probability under the model itself, **sampled** with the settings of now: – where
-they rule the token out. **Enter** goes on from the token under the cursor; the old answer stays
-beside the new one (`[` and `]` in the text).
-"""
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q", "dismiss", "Close")]
-
-    def __init__(self, asked: Asked, alternatives: Sequence[Alternative]) -> None:
-        super().__init__()
-        self.asked = asked
+    def __init__(
+        self,
+        text_before: str,
+        turn: Turn,
+        index: int,
+        sampling: SamplingConfig,
+        alternatives: Sequence[Alternative],
+    ) -> None:
+        """`index`: of the token of `turn`, which follows `text_before`."""
+        super().__init__("Alternatives", hint="Enter to continue from this token · Esc to cancel")
+        self.text_before = text_before
+        self.turn = turn
+        self.index = index
+        self.sampling = sampling
         self.alternatives = alternatives
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="alternatives") as window:
-            window.border_title = "What could have come"
-            window.border_subtitle = "Enter goes on from here · Esc closes"
-            yield Static(self._place(), id="place")
-            yield DataTable(cursor_type="row", id="table")
-            yield Static(self._settings(), id="settings", markup=False)
+    def compose_body(self) -> ComposeResult:
+        yield Static(self._position(), id="position")
+        yield DataTable(cursor_type="row")
+        settings = " · ".join(changed_settings(self.sampling)) or "default settings"
+        yield Static(f"sampled: with {settings}", id="settings", markup=False)
 
-    def _place(self) -> Text:
-        before = show_token(self.asked.before[-CONTEXT_CHARACTERS:]).replace("·", " ")
-        lead = "…" if len(self.asked.before) > CONTEXT_CHARACTERS else ""
-        return Text.assemble(
-            (lead + before, "dim"), (show_token(self.asked.token), "bold reverse"), no_wrap=True
-        )
-
-    def _settings(self) -> str:
-        changed = settings_in_words(self.asked.sampling)
-        return "sampled with: " + (" · ".join(changed) or "the default settings")
+    def _position(self) -> Content:
+        """The end of the text before the token, and the token."""
+        before = show_token(self.text_before[-CONTEXT_CHARACTERS:])
+        ellipsis = "…" if len(self.text_before) > CONTEXT_CHARACTERS else ""
+        token = show_token(self.turn.pieces[self.index])
+        return Content.assemble((ellipsis + before, "dim"), (token, "bold reverse"))
 
     def on_mount(self) -> None:
         table = self.query_one(DataTable)
@@ -79,15 +77,15 @@ beside the new one (`[` and `]` in the text).
         table.add_column("", width=BAR_CELLS)
         table.add_column(Text("sampled", justify="right"), width=7)
         table.add_column("", width=BAR_CELLS)
-        for alternative in self.alternatives:
-            taken = alternative.id == self.asked.token_id
+        for each in self.alternatives:
+            is_taken = each.id == self.turn.ids[self.index]
             table.add_row(
-                Text("●" if taken else " "),
-                Text(show_token(alternative.text), style="bold" if taken else ""),
-                Text(percent(alternative.probability), justify="right"),
-                Text(bar(alternative.probability)),
-                Text(percent(alternative.probability_after), justify="right"),
-                Text(bar(alternative.probability_after)),
+                Text("●" if is_taken else " "),
+                Text(show_token(each.text), style="bold" if is_taken else ""),
+                Text(format_probability(each.probability), justify="right"),
+                Text(bar(each.probability)),
+                Text(format_probability(each.probability_after), justify="right"),
+                Text(bar(each.probability_after)),
             )
         table.focus()
 
@@ -97,7 +95,7 @@ beside the new one (`[` and `]` in the text).
 
 
 def bar(share: float) -> str:
-    """A bar of eighths."""
+    """A bar with a resolution of an eighth of a cell."""
     eighths = math.ceil(share * BAR_CELLS * 8)
     full, rest = divmod(min(eighths, BAR_CELLS * 8), 8)
     return "█" * full + (" ▏▎▍▌▋▊▉"[rest] if rest else "")

@@ -1,10 +1,12 @@
-"""Conversations: a tree of turns each, kept as one JSONL file each below the data folder.
+"""Conversations: a tree of turns each, in one JSONL file each below the data folder.
 
-A conversation with a base model is one text that grows. It is kept as a tree, because nothing
-that was generated is thrown away: another answer, an edited prompt or another token's choice is
-a sibling of what it replaces, and `leaf` says which of the paths one is reading.
+A conversation with a base model is one text that grows. It is stored as a tree, because nothing
+that was generated is thrown away: another answer, an edited prompt or the choice of another token
+is a sibling of what it replaces, and `leaf` is the end of the path that is shown.
 """
 
+import re
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -16,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from simplegpt.config.schema import SamplingConfig
 from simplegpt.files import write_atomically
 from simplegpt.inference.protocol import Reason
+from tui.chat.sampling import changed_settings
 
 Role = Literal["you", "prefill", "model"]
 TITLE_LENGTH = 60
@@ -28,14 +31,14 @@ class Line(BaseModel):
 
 
 class Turn(Line):
-    """A piece of the text: what a person wrote, or one answer."""
+    """A part of the text: what the user wrote, or one answer."""
 
     type: Literal["turn"] = "turn"
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
     parent: str | None = None
     """The turn before it; None at the beginning."""
     role: Role
-    """you: the prompt; prefill: written by the person as the answer's beginning; model."""
+    """you: the prompt; prefill: the beginning of an answer, written by the user; model."""
     text: str
     created: float = Field(default_factory=time.time)
     """Seconds since 1970."""
@@ -48,7 +51,7 @@ class Turn(Line):
     """The settings that, with the text before, repeat the answer."""
     n_tokens_to_generate: int = 0
     prompt_ids: list[int] = []
-    """The tokens before it, where they are known (an answer that goes on from given tokens)."""
+    """The tokens before it, where they are known (an answer that continues given tokens)."""
     ids: list[int] = []
     pieces: list[str] = []
     """Text of each token: joined, they are `text`."""
@@ -57,7 +60,7 @@ class Turn(Line):
     n_given: int = 0
     """How many of its first tokens were given: kept from another answer, or chosen by hand."""
     reason: Reason | None = None
-    """How it ended; None where the engine died."""
+    """Why it ended; None where the engine crashed."""
     time_to_first_token: float | None = None
     tokens_per_second: float | None = None
     context_used: int = 0
@@ -66,19 +69,19 @@ class Turn(Line):
 
 
 class Header(Line):
-    """What a conversation's file says of the whole."""
+    """The line of a conversation's file that is about the whole."""
 
     type: Literal["conversation"] = "conversation"
     version: int = 1
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
     title: str = ""
-    """Given by the person; empty: the first words of the text."""
+    """Given by the user; empty: the first words of the text."""
     created: float = Field(default_factory=time.time)
     updated: float = Field(default_factory=time.time)
     leaf: str | None = None
     """The last turn of the path that is shown."""
     model: str = ""
-    """The model last talked to."""
+    """The model of the last answer."""
 
 
 _LINE: TypeAdapter[Header | Turn] = TypeAdapter(
@@ -104,7 +107,7 @@ class Conversation:
     @property
     def title(self) -> str:
         """The title given, or the text's first words."""
-        words = " ".join("".join(turn.text for turn in self.path()).split())
+        words = " ".join(self.text.split())
         if len(words) > TITLE_LENGTH:
             words = words[:TITLE_LENGTH].rpartition(" ")[0] or words[:TITLE_LENGTH]
         return self.header.title or words or "Empty conversation"
@@ -116,28 +119,27 @@ class Conversation:
 
     def path(self, to: str | None = None) -> list[Turn]:
         """The turns from the beginning to `to` (the leaf, where it is None)."""
-        found: list[Turn] = []
-        at = self.header.leaf if to is None else to
-        while at is not None and at in self.turns:
-            turn = self.turns[at]
-            found.append(turn)
-            at = turn.parent
-        return found[::-1]
+        path: list[Turn] = []
+        turn_id = self.leaf if to is None else to
+        while turn_id is not None and turn_id in self.turns:
+            path.append(self.turns[turn_id])
+            turn_id = path[-1].parent
+        return path[::-1]
 
     def add(self, turn: Turn) -> Turn:
-        """Add (or replace) a turn and go to it."""
+        """Add (or replace) a turn and show the path to it."""
         self.turns[turn.id] = turn
-        self.go_to(turn.id)
+        self.show_to(turn.id)
         if turn.model:
             self.change(model=turn.model)
         return turn
 
-    def go_to(self, turn_id: str | None) -> None:
-        """Make a turn the last one shown; None shows nothing."""
+    def show_to(self, turn_id: str | None) -> None:
+        """End the path that is shown at a turn; None shows nothing."""
         self.change(leaf=turn_id)
 
     def change(self, **fields: object) -> None:
-        """Change the header."""
+        """Change fields of the header."""
         self.header = self.header.model_copy(update={**fields, "updated": time.time()})
 
     def children(self, turn_id: str | None) -> list[Turn]:
@@ -151,20 +153,24 @@ class Conversation:
     def show_sibling(self, turn: Turn, offset: int) -> bool:
         """Show the path through a turn's neighbour; False where there is none on that side."""
         siblings = self.siblings(turn)
-        place = [sibling.id for sibling in siblings].index(turn.id) + offset
-        if not 0 <= place < len(siblings):
+        index = [sibling.id for sibling in siblings].index(turn.id) + offset
+        if not 0 <= index < len(siblings):
             return False
-        at = siblings[place]
-        while children := self.children(at.id):
-            at = children[-1]
-        self.go_to(at.id)
+        last = siblings[index]
+        while children := self.children(last.id):
+            last = children[-1]
+        self.show_to(last.id)
         return True
 
-    def copy_of_path(self) -> "Conversation":
+    def snapshot(self) -> "Conversation":
+        """The conversation as it is now: turns are frozen, so they are shared."""
+        return Conversation(self.header, self.turns.values())
+
+    def fork(self) -> "Conversation":
         """A new conversation whose text is the one shown."""
-        copy = Conversation(Header(model=self.header.model), self.path())
-        copy.go_to(self.leaf)
-        return copy
+        fork = Conversation(Header(model=self.header.model), self.path())
+        fork.show_to(self.leaf)
+        return fork
 
     def lines(self) -> list[str]:
         """The conversation as lines of JSON."""
@@ -196,7 +202,7 @@ def parse(lines: Iterable[bytes | str]) -> Conversation | None:
     return Conversation(header, turns.values())
 
 
-class Found(BaseModel):
+class Summary(BaseModel):
     """A conversation in a list."""
 
     model_config = ConfigDict(frozen=True)
@@ -211,33 +217,41 @@ class Found(BaseModel):
 
 
 class ConversationStore:
-    """The folder of conversations. Its methods read and write files: call them in a worker."""
+    """The folder of conversations. Its methods block on the disk: call them in a thread."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._lock = threading.Lock()
+        self._saved: dict[str, float] = {}
+        """When each conversation saved here was last changed."""
 
     def path(self, conversation_id: str) -> Path:
         return self.folder / f"{conversation_id}.jsonl"
 
     def save(self, conversation: Conversation) -> None:
-        """Replace a conversation's file. Raises OSError where it cannot be written."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.path(conversation.id), to_jsonl(conversation))
+        """Replace a conversation's file, unless a later state was saved. Raises OSError."""
+        header = conversation.header
+        with self._lock:
+            if header.updated < self._saved.get(header.id, 0):
+                return
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_atomically(self.path(header.id), to_jsonl(conversation))
+            self._saved[header.id] = header.updated
 
     def load(self, conversation_id: str) -> Conversation | None:
-        """The conversation, or None where it is not there or cannot be read."""
+        """The conversation, or None where it does not exist or cannot be read."""
         try:
             return parse(self.path(conversation_id).read_bytes().splitlines())
         except OSError:
             return None
 
     def delete(self, conversation_id: str) -> Conversation | None:
-        """Remove a conversation; returns it, so that saving it takes the removal back."""
+        """Delete a conversation; return it, so that it can be restored by saving it."""
         conversation = self.load(conversation_id)
         self.path(conversation_id).unlink(missing_ok=True)
         return conversation
 
-    def search(self, query: str = "") -> list[Found]:
+    def search(self, query: str = "") -> list[Summary]:
         """Conversations in which every word of `query` occurs, the latest first."""
         words = query.casefold().split()
         found = []
@@ -245,24 +259,22 @@ class ConversationStore:
             text = "".join(turn.text for turn in conversation.turns.values())
             haystack = f"{conversation.title}\n{conversation.header.model}\n{text}".casefold()
             if all(word in haystack for word in words):
-                found.append(_found(conversation, text, words))
+                found.append(_summary(conversation, text, words))
         return sorted(found, key=lambda item: item.updated, reverse=True)
 
     def _all(self) -> Iterator[Conversation]:
-        if not self.folder.is_dir():
-            return
         for path in self.folder.glob("*.jsonl"):
             conversation = self.load(path.stem)
             if conversation is not None:
                 yield conversation
 
 
-def _found(conversation: Conversation, text: str, words: list[str]) -> Found:
-    place = text.casefold().find(words[0]) if words else -1
-    around = text[max(0, place - 40) : place + 130] if place >= 0 else conversation.text[-160:]
-    whole = around == conversation.text or place in range(41)
+def _summary(conversation: Conversation, text: str, words: list[str]) -> Summary:
+    index = text.casefold().find(words[0]) if words else -1
+    around = text[max(0, index - 40) : index + 130] if index >= 0 else conversation.text[-160:]
+    whole = around == conversation.text or index in range(41)
     excerpt = around if whole else "… " + around.partition(" ")[2]
-    return Found(
+    return Summary(
         id=conversation.id,
         title=conversation.title,
         model=conversation.header.model,
@@ -272,38 +284,25 @@ def _found(conversation: Conversation, text: str, words: list[str]) -> Found:
     )
 
 
+def to_jsonl(conversation: Conversation) -> str:
+    """The whole tree, as it is stored: a header, then a turn a line."""
+    return "\n".join(conversation.lines()) + "\n"
+
+
 def to_markdown(conversation: Conversation) -> str:
-    """The path that is shown, with a heading for each turn and its text to the letter."""
+    """The path that is shown: a heading for each turn, and its text unchanged."""
     parts = [f"# {conversation.title}"]
     for turn in conversation.path():
-        heading = {"you": "You", "prefill": "The answer's given beginning"}.get(turn.role)
-        parts.append(f"## {heading or _model_heading(turn)}")
-        longest = max((len(run) for run in _backtick_runs(turn.text)), default=0)
+        parts.append(f"## {_heading(turn)}")
+        longest = max((len(run) for run in re.findall("`+", turn.text)), default=0)
         fence = "`" * max(3, longest + 1)
         parts.append(f"{fence}text\n{turn.text}\n{fence}")
     return "\n\n".join(parts) + "\n"
 
 
-def to_jsonl(conversation: Conversation) -> str:
-    """The whole tree, as it is kept: a header, then a turn a line."""
-    return "\n".join(conversation.lines()) + "\n"
-
-
-def _model_heading(turn: Turn) -> str:
-    """The model and all that repeats the answer."""
+def _heading(turn: Turn) -> str:
+    """Who wrote a turn; of an answer, the model and the settings that repeat it."""
+    if turn.role != "model":
+        return "You" if turn.role == "you" else "Prefill"
     sampling = turn.sampling or SamplingConfig()
-    changed = sampling.model_dump(exclude_defaults=True, exclude={"seed"})
-    settings = ", ".join(f"{name} {value}" for name, value in changed.items())
-    return f"{turn.model} (seed {sampling.seed}{', ' + settings if settings else ''})"
-
-
-def _backtick_runs(text: str) -> Iterator[str]:
-    run = ""
-    for character in text:
-        if character == "`":
-            run += character
-        elif run:
-            yield run
-            run = ""
-    if run:
-        yield run
+    return f"{turn.model} ({', '.join([f'seed {sampling.seed}', *changed_settings(sampling)])})"

@@ -1,8 +1,8 @@
 """The engine as a child process: requests in, streams of answers out.
 
-`EngineProcess` starts ``python -m simplegpt.inference.engine`` when it is first asked something,
-and again after it ended. If it dies, every open request raises `EngineExitError`: the cause in a
-sentence.
+`EngineProcess` starts ``python -m simplegpt.inference.engine`` at the first request, and again
+after it has exited. A request that cannot be served raises `EngineError`; one that was open when
+the process exited raises `EngineExitError`.
 """
 
 import asyncio
@@ -10,22 +10,25 @@ import contextlib
 import itertools
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import ValidationError
 
 from simplegpt.inference.protocol import (
     Alternatives,
+    AlternativesRequest,
     Answer,
     CancelRequest,
     Done,
     Failed,
     GenerateRequest,
     Loaded,
+    Loading,
+    LoadRequest,
     Request,
     Tokens,
-    Unloaded,
     parse_answer,
 )
 from tui.shared.child_process import child_environment, lower_priority
@@ -33,16 +36,29 @@ from tui.shared.child_process import child_environment, lower_priority
 ENGINE_COMMAND = (sys.executable, "-m", "simplegpt.inference.engine")
 # asyncio's default of 64 KiB a line is less than the ids of one long prompt.
 LONGEST_LINE = 64 * 2**20
-# Tokens are handed on this many seconds after the first: several a screen refresh would be
-# work that nobody sees.
+# Tokens are passed on together this many seconds after the first of them: an update of the screen
+# for each would be work that nobody sees.
 COLLECT_SECONDS = 0.04
-# A process whose input was closed is given this long before it is killed.
-LEAVE_SECONDS = 2.0
-LAST_ANSWERS = (Alternatives, Done, Failed, Loaded, Unloaded)
+# A process whose input was closed is given this long to exit before it is killed.
+CLOSE_SECONDS = 2.0
+
+_numbers = itertools.count(1)
 
 
-class EngineExitError(Exception):
-    """The process ended while it was needed; the message is a sentence for the person."""
+def new_id() -> str:
+    """An id for a request, not used before."""
+    return f"r{next(_numbers)}"
+
+
+class EngineError(Exception):
+    """A request failed; the message is a sentence for the user. The engine serves the next one."""
+
+
+class EngineExitError(EngineError):
+    """The process exited, or could not be started."""
+
+
+_Answers: TypeAlias = "asyncio.Queue[Answer | EngineError]"
 
 
 class EngineProcess:
@@ -52,24 +68,21 @@ class EngineProcess:
         self,
         log: Path,
         *,
-        command: Sequence[str] | None = None,
+        command: Sequence[str] = ENGINE_COMMAND,
         niceness: int = 0,
-        on_exit: Callable[[str], None] | None = None,
+        on_crash: Callable[[str], None] = lambda cause: None,
     ) -> None:
-        """`log` takes what the engine prints; `niceness` lowers its priority (0 to 19).
-
-        `on_exit` is called with the cause where it died while nothing was asked of it.
-        """
+        """`log` receives what the engine prints; `niceness` (0 to 19) lowers the priority of the
+        next process started; `on_crash` is called with the cause of an unexpected exit."""
         self.log = log
-        self.command = tuple(command or ENGINE_COMMAND)
+        self.command = tuple(command)
         self.niceness = niceness
-        self.on_exit = on_exit
-        self.ending = False
-        """It was asked to end, so that its end is no failure."""
+        self.on_crash = on_crash
+        self.is_closing = False
+        """The process was asked to end, so its exit is not a crash."""
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
-        self._open: dict[str, asyncio.Queue[Answer | EngineExitError]] = {}
-        self._ids = itertools.count(1)
+        self._open: dict[str, _Answers] = {}
         self._starting = asyncio.Lock()
 
     @property
@@ -80,18 +93,85 @@ class EngineProcess:
     def pid(self) -> int | None:
         return self._process.pid if self._process is not None and self.is_running else None
 
-    def new_id(self) -> str:
-        """An id for a request, not used before."""
-        return f"r{next(self._ids)}"
+    # Requests
 
-    async def start(self) -> None:
-        """Start the process unless it runs. Raises `EngineExitError` where it cannot be started."""
+    async def load(self, request: LoadRequest) -> AsyncGenerator[Loading | Loaded, None]:
+        """Load a model in place of the current one; yield the progress, and last the model.
+
+        Raises `EngineError`.
+        """
+        async with self._send(request) as answers:
+            loaded = False
+            while not loaded:
+                answer = _checked(await answers.get())
+                assert isinstance(answer, (Loading, Loaded))
+                loaded = isinstance(answer, Loaded)
+                yield answer
+
+    async def generate(self, request: GenerateRequest) -> AsyncGenerator[Tokens | Done, None]:
+        """Yield the tokens of a request's single result, several at a time, and last its end.
+
+        Closed early, it cancels the request. Raises `EngineError`.
+        """
+        async with self._send(request) as answers:
+            ended = False
+            try:
+                while not ended:
+                    batch = [await answers.get()]
+                    if isinstance(batch[0], Tokens):
+                        await asyncio.sleep(COLLECT_SECONDS)
+                        while not answers.empty():
+                            batch.append(answers.get_nowait())
+                    ended = not isinstance(batch[-1], Tokens)
+                    tokens = [answer for answer in batch if isinstance(answer, Tokens)]
+                    if tokens:
+                        yield merge(tokens)
+                    if ended:
+                        last = _checked(batch[-1])
+                        assert isinstance(last, Done)
+                        yield last
+            finally:
+                if not ended:
+                    self.cancel(request.id)
+
+    async def alternatives(self, request: AlternativesRequest) -> Alternatives:
+        """Return the likeliest next tokens. Raises `EngineError`."""
+        async with self._send(request) as answers:
+            answer = _checked(await answers.get())
+            assert isinstance(answer, Alternatives)
+            return answer
+
+    def cancel(self, request_id: str) -> None:
+        """End a `generate` at its next token."""
+        if self._process is not None and self.is_running and self._process.stdin is not None:
+            line = CancelRequest(id=new_id(), target=request_id).line()
+            with contextlib.suppress(OSError):  # it is exiting anyway
+                self._process.stdin.write(line.encode())
+
+    @contextlib.asynccontextmanager
+    async def _send(self, request: Request) -> AsyncIterator[_Answers]:
+        await self._start()
+        answers: _Answers = asyncio.Queue()
+        self._open[request.id] = answers
+        try:
+            assert self._process is not None
+            assert self._process.stdin is not None
+            self._process.stdin.write(request.line().encode())
+            with contextlib.suppress(ConnectionError):  # reported by the reader, with the cause
+                await self._process.stdin.drain()
+            yield answers
+        finally:
+            del self._open[request.id]
+
+    # The process
+
+    async def _start(self) -> None:
         async with self._starting:
-            if self.is_running and not self.ending:
+            if self.is_running and not self.is_closing:
                 return
             if self._reader is not None:
-                await self._reader  # so that the last process's end reaches only its own requests
-            self.ending = False
+                await self._reader  # the last process's exit must end only its own requests
+            self.is_closing = False
             try:
                 self._process = await self._spawn()
             except OSError as error:
@@ -113,153 +193,79 @@ class EngineProcess:
                 env=child_environment(),
             )
 
-    async def answers(self, request: Request) -> AsyncIterator[Answer]:
-        """Send a request and yield its answers up to the last one.
-
-        Left early, it cancels a `generate`. Raises `EngineExitError`.
-        """
-        await self.start()
-        queue: asyncio.Queue[Answer | EngineExitError] = asyncio.Queue()
-        self._open[request.id] = queue
-        ended = False
-        try:
-            await self._send(request)
-            while not ended:
-                answer = await queue.get()
-                ended = isinstance(answer, (EngineExitError, *LAST_ANSWERS))
-                if isinstance(answer, EngineExitError):
-                    raise answer
-                yield answer
-        finally:
-            del self._open[request.id]
-            if not ended and isinstance(request, GenerateRequest):
-                self.cancel(request.id)
-
-    async def collected(self, request: GenerateRequest) -> AsyncIterator[Answer]:
-        """As `answers`, with the tokens of each `COLLECT_SECONDS` merged into one message.
-
-        For requests with a single result.
-        """
-        loop = asyncio.get_running_loop()
-        stream = self.answers(request)
-        gathered: list[Tokens] = []
-        due = 0.0
-        upcoming: asyncio.Task[Answer] | None = None
-        try:
-            while True:
-                upcoming = upcoming or asyncio.ensure_future(anext(stream))
-                timeout = max(0.0, due - loop.time()) if gathered else None
-                arrived, _ = await asyncio.wait([upcoming], timeout=timeout)
-                if arrived:
-                    ended, upcoming = upcoming, None
-                    if ended.exception() is not None and gathered:
-                        yield merged(gathered)  # what came before the engine's end
-                    answer = ended.result()
-                    if isinstance(answer, Tokens):
-                        due = due if gathered else loop.time() + COLLECT_SECONDS
-                        gathered.append(answer)
-                        continue
-                    if gathered:
-                        yield merged(gathered)
-                    yield answer
-                    return
-                yield merged(gathered)
-                gathered = []
-        except StopAsyncIteration:
-            return
-        finally:
-            if upcoming is not None:
-                upcoming.cancel()
-                with contextlib.suppress(
-                    asyncio.CancelledError, StopAsyncIteration, EngineExitError
-                ):
-                    await upcoming
-            await stream.aclose()  # type: ignore[attr-defined]
-
-    def cancel(self, request_id: str) -> None:
-        """Let a `generate` end at its next token."""
-        if self._process is not None and self.is_running and self._process.stdin is not None:
-            line = CancelRequest(id=self.new_id(), target=request_id).line()
-            with contextlib.suppress(OSError):  # it is ending anyway
-                self._process.stdin.write(line.encode())
-
     async def close(self) -> None:
         """End the process: by closing its input, and by force where that is not enough."""
-        self.ending = True
+        self.is_closing = True
         process = self._process
         if process is None or process.returncode is not None:
             return
         if process.stdin is not None:
             process.stdin.close()
         try:
-            await asyncio.wait_for(process.wait(), LEAVE_SECONDS)
+            await asyncio.wait_for(process.wait(), CLOSE_SECONDS)
         except TimeoutError:
             self.kill()
             await process.wait()
 
     def kill(self) -> None:
-        """End the process at once: what a load or a long prompt is cancelled by."""
-        self.ending = True
+        """End the process at once: the only way to cancel a load or a long prompt."""
+        self.is_closing = True
         if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
 
-    async def _send(self, request: Request) -> None:
-        assert self._process is not None
-        assert self._process.stdin is not None
-        self._process.stdin.write(request.line().encode())
-        with contextlib.suppress(
-            ConnectionError
-        ):  # its death is told by the reader, with the cause
-            await self._process.stdin.drain()
-
     async def _read(self, process: asyncio.subprocess.Process) -> None:
-        """Hand each line to the request it answers, until the process ends."""
+        """Pass each answer to its request, until the process exits."""
         assert process.stdout is not None
         try:
             while line := await process.stdout.readline():
                 try:
                     answer = parse_answer(line)
-                except ValidationError:  # of a newer engine, or printed by a library: not ours
+                except ValidationError:  # of a newer engine, or printed by a library
                     continue
-                if answer.id in self._open:
-                    self._open[answer.id].put_nowait(answer)
-        except ValueError:  # a line beyond the limit: the stream is lost
+                if (answers := self._open.get(answer.id)) is not None:
+                    answers.put_nowait(
+                        EngineError(answer.error) if isinstance(answer, Failed) else answer
+                    )
+        except ValueError:  # a line beyond the limit: the rest of the stream cannot be read
             process.kill()
         code = await process.wait()
-        cause = "The engine was ended." if self.ending else self.cause_of_death(code)
-        if not self._open and not self.ending and self.on_exit is not None:
-            self.on_exit(cause)
-        for queue in self._open.values():
-            queue.put_nowait(EngineExitError(cause))
+        cause = "The engine was closed." if self.is_closing else self._describe_exit(code)
+        for answers in self._open.values():
+            answers.put_nowait(EngineExitError(cause))
+        if not self.is_closing:
+            self.on_crash(cause)
 
-    def cause_of_death(self, code: int) -> str:
-        """Why the process ended, in a sentence: its signal, or the last line of its log."""
+    def _describe_exit(self, code: int) -> str:
+        """The cause of an exit: its signal, or the last line of the log."""
         if code == -signal.SIGKILL:
-            return "The engine was killed, perhaps because the memory ran out."
+            return "The engine was killed, possibly because the machine ran out of memory."
         if code < 0:
-            return f"The engine was ended by {signal.Signals(-code).name}."
+            return f"The engine was killed by {signal.Signals(-code).name}."
         last = last_line(self.log)
-        return f"The engine ended with code {code}{': ' + last if last else ''}."
+        return f"The engine exited with code {code}{': ' + last if last else ''}."
 
 
-def merged(messages: Sequence[Tokens]) -> Tokens:
+def _checked(answer: Answer | EngineError) -> Answer:
+    if isinstance(answer, EngineError):
+        raise answer
+    return answer
+
+
+def merge(messages: Sequence[Tokens]) -> Tokens:
     """Several messages of one result as one."""
-    first = messages[0]
-    if len(messages) == 1:
-        return first
-    known = all(message.logprobs is not None for message in messages)
+    logprobs = [message.logprobs for message in messages if message.logprobs is not None]
     return Tokens(
-        id=first.id,
-        result=first.result,
+        id=messages[0].id,
+        result=messages[0].result,
         ids=[token for message in messages for token in message.ids],
         pieces=[piece for message in messages for piece in message.pieces],
-        logprobs=[p for message in messages for p in message.logprobs or ()] if known else None,
+        logprobs=[p for each in logprobs for p in each] if len(logprobs) == len(messages) else None,
     )
 
 
 def last_line(log: Path) -> str:
-    """The last line of a log that says something, cut to a readable length."""
+    """The last line of a log that is not empty, cut to a readable length."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4096))

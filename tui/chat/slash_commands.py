@@ -1,14 +1,19 @@
-"""Commands for those who type: ``/temp 0.7``. Their table, and how a line is read."""
+"""Typed commands, such as ``/temp 0.7``: their table, and how a line is read."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from simplegpt.cli import UserError, nearest
-from tui.chat.sampling_form import FIELDS
+from tui.chat.sampling import (
+    FIELDS,
+    GenerationSettings,
+    format_settings,
+    label,
+    parse_settings,
+)
 
 
 @dataclass(frozen=True)
-class SlashCommand:
+class Command:
     """One command."""
 
     name: str
@@ -16,58 +21,66 @@ class SlashCommand:
     """The screen's action that it runs."""
     help: str
     argument: str = ""
-    """What has to follow, or may (in brackets)."""
+    """A value that has to follow, or may follow (in brackets)."""
     aliases: tuple[str, ...] = ()
+    setting: str = ""
+    """Of the action ``set``: the setting."""
 
     @property
     def usage(self) -> str:
         return f"/{self.name} {self.argument}".rstrip()
 
 
+def _setting(name: str, setting: str, *aliases: str, argument: str = "NUMBER") -> Command:
+    return Command(name, "set", f"set {label(setting)}", argument, aliases, setting)
+
+
 COMMANDS = (
-    SlashCommand("help", "commands", "these commands", aliases=("?",)),
-    SlashCommand("retry", "again", "another answer, from the next seed", aliases=("again",)),
-    SlashCommand("continue", "go_on", "let the model go on", aliases=("go",)),
-    SlashCommand("stop", "stop", "stop and keep what is there"),
-    SlashCommand("repeat", "repeat", "the same answer from the same seed, compared"),
-    SlashCommand("undo", "undo", "take the last exchange back into the prompt"),
-    SlashCommand("edit", "edit", "edit your last text and send it again"),
-    SlashCommand("prefill", "prefill", "begin the next answer with a text", "[TEXT]"),
-    SlashCommand("model", "model", "choose a model, or load NAME", "[NAME]"),
-    SlashCommand("new", "new", "begin a new conversation", aliases=("clear",)),
-    SlashCommand("open", "conversations", "find an earlier conversation", "[WORDS]"),
-    SlashCommand("title", "title", "name this conversation", "TEXT"),
-    SlashCommand("save", "save", "export: Markdown, or JSONL by the suffix", "[PATH]"),
-    SlashCommand("copy", "copy", "copy the last answer, or all", "[all]"),
-    SlashCommand("preset", "preset", "take a preset of sampling settings", "NAME"),
-    SlashCommand("markdown", "markdown", "show as Markdown, or raw", aliases=("raw",)),
-    SlashCommand("probs", "probabilities", "colour tokens by probability"),
-    SlashCommand("compare", "compare", "two models or settings side by side", "[NAME]"),
-    SlashCommand("time", "time_machine", "this prompt through a run's checkpoints", "[RUN]"),
-    SlashCommand("refresh", "refresh", "load the run's newest checkpoint"),
-    SlashCommand("seed", "set", "set the seed", "NUMBER"),
-    SlashCommand("tokens", "set", "the most tokens of an answer", "NUMBER"),
-    SlashCommand("temp", "set", "set the temperature", "NUMBER", aliases=("temperature",)),
+    Command("help", "list_commands", "list the commands", aliases=("?",)),
+    Command("retry", "regenerate", "regenerate from the next seed", aliases=("regenerate",)),
+    Command("continue", "continue", "continue the text", aliases=("go",)),
+    Command("stop", "stop", "stop and keep what was generated"),
+    Command("repeat", "repeat", "repeat the answer from the same seed and compare"),
+    Command("undo", "undo", "take the last exchange back into the prompt"),
+    Command("edit", "edit", "edit your last text and resend it"),
+    Command("prefill", "prefill", "begin the next answer with a text", "[TEXT]"),
+    Command("model", "model", "choose a model, or load NAME", "[NAME]"),
+    Command("new", "new", "start a new conversation", aliases=("clear",)),
+    Command("open", "conversations", "find an earlier conversation", "[WORDS]"),
+    Command("rename", "rename", "rename this conversation", "NAME", aliases=("title",)),
+    Command("save", "export", "export as Markdown, or as JSONL by the suffix", "[PATH]"),
+    Command("copy", "copy", "copy the answer, or all of the text", "[all]"),
+    Command("preset", "preset", "apply a preset of sampling settings", "NAME"),
+    Command("markdown", "markdown", "show as Markdown, or as plain text", aliases=("raw",)),
+    Command("probs", "probabilities", "colour tokens by probability"),
+    Command("compare", "compare", "compare two models or settings", "[NAME]"),
+    Command(
+        "checkpoints",
+        "compare_checkpoints",
+        "run this prompt through the checkpoints of a run",
+        "[RUN]",
+        aliases=("time",),
+    ),
+    Command("refresh", "load_newest", "load the live run's newest checkpoint"),
+    _setting("seed", "seed"),
+    _setting("tokens", "n_tokens_to_generate", "max_tokens", "n_tokens_to_generate"),
+    _setting("temp", "temperature", "temperature"),
+    _setting("stop_text", "stop", argument="TEXT|TEXT"),
     *(
-        SlashCommand(name, "set", f"set {name}", "VALUE")
+        _setting(name, name)
         for name in FIELDS
-        if name not in ("temperature", "seed", "n_tokens_to_generate")
+        if name not in ("seed", "n_tokens_to_generate", "temperature", "stop")
     ),
 )
-SETTINGS = {"temp": "temperature", "tokens": "n_tokens_to_generate"}
+NAMES = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
 
 
 @dataclass(frozen=True)
-class Parsed:
-    """A command as typed."""
+class Call:
+    """A command as typed: the action to run and its arguments."""
 
-    command: SlashCommand
-    argument: str
-
-    @property
-    def setting(self) -> str:
-        """Of ``set``: the setting's name."""
-        return SETTINGS.get(self.command.name, self.command.name)
+    command: Command
+    arguments: tuple[str, ...]
 
 
 def is_command(text: str) -> bool:
@@ -75,50 +88,54 @@ def is_command(text: str) -> bool:
     return text.startswith("/") and not text.startswith("//") and "\n" not in text.strip()
 
 
-def prompt_of(text: str) -> str:
+def unescape(text: str) -> str:
     """The prompt that was meant: ``//`` at its beginning stands for a slash."""
     return text[1:] if text.startswith("//") else text
 
 
-def parse(text: str) -> Parsed:
-    """The command in a line. Raises UserError, with the nearest name on a slip."""
-    name, _, argument = text.strip().removeprefix("/").partition(" ")
-    names = dict(_names())
-    key = name.lower().replace("-", "_")
-    command = names.get(key)
-    if command is None:
-        matching = {c.name: c for n, c in names.items() if key and n.startswith(key)}
-        if len(matching) == 1:
-            command = next(iter(matching.values()))
-    if command is None:
-        hint = nearest(key, names) or "; /help lists them"
-        raise UserError(f"there is no command /{name}{hint.replace(chr(39), chr(39) + '/', 1)}")
+def parse(text: str) -> Call:
+    """The command in a line. Raises UserError, with the nearest name for an unknown one."""
+    typed, _, argument = text.strip().removeprefix("/").partition(" ")
     argument = argument.strip()
+    matching = _matching(typed)
+    if len(matching) != 1:
+        hint = nearest(_key(typed), NAMES).replace("'", "'/", 1) or "; /help lists the commands"
+        raise UserError(f"unknown command /{typed}{hint}")
+    command = matching[0]
     if command.argument and not command.argument.startswith("[") and not argument:
         raise UserError(f"/{command.name} needs a value: {command.usage}")
     if argument and not command.argument:
-        raise UserError(f"/{command.name} takes no value, but got '{argument}'")
-    return Parsed(command, argument)
+        raise UserError(f"/{command.name} takes no value, got '{argument}'")
+    if not command.setting:
+        return Call(command, (argument,) if argument else ())
+    defaults = format_settings(GenerationSettings())
+    _, errors = parse_settings({**defaults, command.setting: argument})
+    if errors:
+        raise UserError(f"{label(command.setting)} {errors[command.setting]}, got {argument}")
+    return Call(command, (command.setting, argument))
 
 
 def hint(text: str) -> str:
-    """What could be meant by a command that is being typed, in a line."""
-    name = text.removeprefix("/").split(" ")[0].lower().replace("-", "_")
-    found = {c.name: c for n, c in _names() if n.startswith(name)}
+    """Commands that a line which is being typed may become."""
+    found = _matching(text.removeprefix("/").split(" ")[0])
     if len(found) == 1:
-        command = next(iter(found.values()))
-        return f"{command.usage}: {command.help}"
-    return "  ".join(f"/{c.name}" for c in list(found.values())[:8])
+        return f"{found[0].usage}: {found[0].help}"
+    return "  ".join(f"/{command.name}" for command in found[:8])
 
 
 def table() -> str:
     """All commands, as Markdown."""
     rows = [f"| `{command.usage.replace('|', ' ')}` | {command.help} |" for command in COMMANDS]
-    return "\n".join(["| command | what it does |", "| --- | --- |", *rows])
+    return "\n".join(["| Command | |", "| --- | --- |", *rows])
 
 
-def _names() -> Iterator[tuple[str, SlashCommand]]:
-    for command in COMMANDS:
-        yield command.name, command
-        for alias in command.aliases:
-            yield alias, command
+def _key(typed: str) -> str:
+    return typed.lower().replace("-", "_")
+
+
+def _matching(typed: str) -> list[Command]:
+    """The command of this name; without one, those whose names begin so."""
+    key = _key(typed)
+    if key in NAMES:
+        return [NAMES[key]]
+    return list(dict.fromkeys(c for name, c in NAMES.items() if name.startswith(key)))

@@ -12,17 +12,40 @@ from textual import events
 from textual.binding import Binding, BindingType
 from textual.geometry import Size
 from textual.message import Message
-from textual.reactive import var
+from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from tui.chat.conversations import Turn
-from tui.chat.pieces import Piece, pieces_of
+from tui.chat.conversations import Role, Turn
 from tui.shared.text_flow import NEWLINE, TextFlow
 
 GUTTER = "▎ "
 SHADES = 24
+
+
+class Piece(NamedTuple):
+    """A token of an answer, or the whole of what the user wrote: the cursor moves by pieces."""
+
+    turn: str
+    """Id of the turn that it belongs to."""
+    role: Role
+    token: int | None
+    """Its index among the turn's tokens; None where the turn has none."""
+    text: str
+    logprob: float | None = None
+    is_given: bool = False
+
+
+def pieces_of(turn: Turn) -> list[Piece]:
+    """A turn as pieces: its tokens where it has any, otherwise its text."""
+    if not turn.pieces:
+        return [Piece(turn.id, turn.role, None, turn.text)] if turn.text else []
+    known = len(turn.logprobs) == len(turn.pieces)
+    return [
+        Piece(turn.id, turn.role, i, text, turn.logprobs[i] if known else None, i < turn.n_given)
+        for i, text in enumerate(turn.pieces)
+    ]
 
 
 class Look(NamedTuple):
@@ -31,39 +54,23 @@ class Look(NamedTuple):
     name: str
     """Of its component class."""
     shade: int | None
-    """Its probability's colour, where these are shown."""
+    """The colour of its probability, where these are shown."""
     cursor: bool
-
-
-@dataclass
-class CursorMoved(Message):
-    """The cursor stands on another piece."""
-
-    piece: Piece | None
-    transcript: "Transcript" = field(repr=False)
-
-
-@dataclass
-class PieceChosen(Message):
-    """Enter or a second click on a piece: look inside it."""
-
-    piece: Piece
-    transcript: "Transcript" = field(repr=False)
 
 
 class Transcript(ScrollView, can_focus=True):
     """The turns of the path that is shown, drawn as one text.
 
-    The bar at the left tells who wrote what stands beside it. Only the lines in sight are drawn,
-    and streaming wraps only the last one, so its cost does not grow with the text.
+    The bar at the left shows who wrote the line. Only visible lines are drawn, and streaming wraps
+    only the last one, so its cost does not grow with the text.
     """
 
     HELP = """\
 ## The text
 
-What you wrote and what the model added are told apart by colour. **←** and **→** go from token to
-token, **↑** and **↓** from line to line, **Enter** shows what else could have come at a token, and
-lets you go on from there. A click does the same; drag to select text.
+Your text and the model's have different colours. **←** and **→** move by tokens, **↑** and **↓** by
+lines. **Enter**, or a double click, shows the alternatives to a token and continues from the one
+you choose. Drag to select text.
 """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "transcript--you",
@@ -78,22 +85,36 @@ lets you go on from there. A click does the same; drag to select text.
         "transcript--likely",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "move(-1)", "Token before", show=False),
-        Binding("right", "move(1)", "Token after", show=False),
+        Binding("left", "move(-1)", "Previous token", show=False),
+        Binding("right", "move(1)", "Next token", show=False),
         Binding("up", "move_line(-1)", "Line above", show=False),
         Binding("down", "move_line(1)", "Line below", show=False),
         Binding("pageup", "move_page(-1)", "Page up", show=False),
         Binding("pagedown", "move_page(1)", "Page down", show=False),
         Binding("home", "move_to(0)", "Beginning", show=False),
         Binding("end", "move_to(-1)", "End", show=False),
-        Binding("enter", "choose", "Look inside", show=False),
+        Binding("enter", "select", "Alternatives", show=False),
     ]
     ALLOW_SELECT = True
 
-    cursor: var[int | None] = var(None)
+    cursor: reactive[int | None] = reactive(None)
     """Index of the piece that the cursor is on."""
-    probabilities: var[bool] = var(False)
+    probabilities: reactive[bool] = reactive(False)
     """Whether tokens are coloured by their probability."""
+
+    class CursorMoved(Message):
+        """The cursor is on another piece."""
+
+    @dataclass
+    class TokenSelected(Message):
+        """Enter or a double click on a piece."""
+
+        piece: Piece
+        transcript: "Transcript" = field(repr=False)
+
+        @property
+        def control(self) -> "Transcript":
+            return self.transcript
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id)
@@ -104,7 +125,12 @@ lets you go on from there. A click does the same; drag to select text.
         self._shades: list[Style] = []
         self._looks: dict[Look, Style] = {}
 
-    # What is shown
+    # The text
+
+    @property
+    def text(self) -> str:
+        """The text that is shown."""
+        return "".join(piece.text for piece in self.pieces)
 
     def show(self, turns: Sequence[Turn]) -> None:
         """Show these turns in place of what was shown."""
@@ -182,7 +208,7 @@ lets you go on from there. A click does the same; drag to select text.
     def _look(self, index: int) -> Look:
         piece = self.pieces[index]
         shade = shade_of(piece.logprob) if self.probabilities else None
-        name = "given" if piece.given else piece.role
+        name = "given" if piece.is_given else piece.role
         return Look(name, shade, index == self.cursor and self.has_focus)
 
     def _look_style(self, look: Look) -> Style:
@@ -248,11 +274,7 @@ lets you go on from there. A click does the same; drag to select text.
         return self.pieces[cursor] if cursor is not None and cursor < len(self.pieces) else None
 
     def watch_cursor(self) -> None:
-        self.refresh()
-        self.post_message(CursorMoved(self.piece, self))
-
-    def watch_probabilities(self) -> None:
-        self.refresh()
+        self.post_message(self.CursorMoved())
 
     def on_focus(self) -> None:
         if self.cursor is None and self.pieces:
@@ -263,17 +285,17 @@ lets you go on from there. A click does the same; drag to select text.
         self.refresh()
 
     def action_move(self, step: int) -> None:
-        """To the next piece that can be seen (a token may be half a character)."""
-        at = (len(self.pieces) if self.cursor is None else self.cursor) + step
-        while 0 <= at < len(self.pieces) and not self.pieces[at].text:
-            at += step
-        if 0 <= at < len(self.pieces):
-            self._go_to(at)
+        """Move to the next visible piece (a token may be half a character, without text)."""
+        index = (len(self.pieces) if self.cursor is None else self.cursor) + step
+        while 0 <= index < len(self.pieces) and not self.pieces[index].text:
+            index += step
+        if 0 <= index < len(self.pieces):
+            self._move_to(index)
 
     def action_move_to(self, place: int) -> None:
-        seen = [index for index, piece in enumerate(self.pieces) if piece.text]
-        if seen:
-            self._go_to(seen[place])
+        visible = [index for index, piece in enumerate(self.pieces) if piece.text]
+        if visible:
+            self._move_to(visible[place])
 
     def action_move_line(self, step: int) -> None:
         if self.cursor is None:
@@ -285,7 +307,7 @@ lets you go on from there. A click does the same; drag to select text.
         if target is not None and target == self.cursor:  # one piece over several lines
             self.scroll_relative(y=step, animate=False)
         elif target is not None:
-            self._go_to(target)
+            self._move_to(target)
 
     def action_move_page(self, step: int) -> None:
         height = max(1, self.size.height - 1)
@@ -294,13 +316,13 @@ lets you go on from there. A click does the same; drag to select text.
         if target is None:
             self.action_move_to(0 if step < 0 else -1)
         else:
-            self._go_to(target)
+            self._move_to(target)
 
-    def action_choose(self) -> None:
+    def action_select(self) -> None:
         if self.piece is not None:
-            self.post_message(PieceChosen(self.piece, self))
+            self.post_message(self.TokenSelected(self.piece, self))
 
-    def _go_to(self, index: int) -> None:
+    def _move_to(self, index: int) -> None:
         self.cursor = index
         line, top = self.flow.line_of(index), self.scroll_offset.y
         if not top <= line < top + self.size.height:
@@ -314,14 +336,14 @@ lets you go on from there. A click does the same; drag to select text.
         index = self.flow.piece_at(line, max(0, offset.x - len(GUTTER)))
         if index is None:
             return
-        again = index == self.cursor and event.chain > 1
+        is_double = index == self.cursor and event.chain > 1
         self.cursor = index
-        if again:
-            self.action_choose()
+        if is_double:
+            self.action_select()
 
 
 def shade_of(logprob: float | None) -> int | None:
-    """Which of `SHADES` a probability has: by its square root, so that 1%, 10% and 50% differ."""
+    """The shade of a probability: by its square root, so that 1%, 10% and 50% differ."""
     if logprob is None or math.isnan(logprob):
         return None
     return round(math.sqrt(math.exp(min(0.0, logprob))) * (SHADES - 1))

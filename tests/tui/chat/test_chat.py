@@ -1,24 +1,15 @@
-"""One talks to a model: text grows, branches, is stopped, kept, and survives the engine's end."""
+"""A conversation with a model: it grows, forks, is stopped and stored, and survives crashes."""
 
 import os
 import signal
 
-import pytest
 from textual.widgets import Input
 
-from tests.tui.chatting import FAKE, chatting, notices, say, shown, until
-from tests.tui.conftest import settle
+from tests.tui.chatting import ANSWER, NEXT, chatting, dialog, notices, say, say_only, shown
+from tests.tui.conftest import settle, until
 from tui.chat.conversations import ConversationStore
+from tui.chat.model_list import ModelList
 from tui.shell.settings import data_folder
-
-
-@pytest.fixture(autouse=True)
-def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.chat.engine.ENGINE_COMMAND", FAKE)
-
-
-ANSWER = " five six seven eight nine ten"  # of the seed 1234
-NEXT = " six seven eight nine ten one"  # of the next seed
 
 
 async def test_answer_follows_the_prompt_as_one_text() -> None:
@@ -28,10 +19,10 @@ async def test_answer_follows_the_prompt_as_one_text() -> None:
         assert screen.prompt.text == ""
         await pilot.press("ctrl+g")
         await settle(pilot)
-        assert shown(screen) == "Count: four" + ANSWER + ANSWER, "it goes on where it ended"
+        assert shown(screen) == "Count: four" + ANSWER + ANSWER, "it continues where it ended"
 
 
-async def test_going_on_uses_the_answer_s_own_tokens() -> None:
+async def test_continue_uses_the_answer_s_own_tokens() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "ab")
         await pilot.press("ctrl+g")
@@ -40,7 +31,7 @@ async def test_going_on_uses_the_answer_s_own_tokens() -> None:
         assert turn.prompt_ids == [ord("a"), ord("b"), *range(1000, 1006)]
 
 
-async def test_again_answers_from_the_next_seed_and_keeps_both() -> None:
+async def test_regenerate_uses_the_next_seed_and_keeps_both() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "x")
         await pilot.press("ctrl+r")
@@ -54,7 +45,7 @@ async def test_again_answers_from_the_next_seed_and_keeps_both() -> None:
         assert shown(screen) == "x" + NEXT
 
 
-async def test_repeat_says_that_the_same_seed_gave_the_same() -> None:
+async def test_repeat_gives_the_same_answer() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "x")
         await say(pilot, screen, "/repeat")
@@ -62,32 +53,29 @@ async def test_repeat_says_that_the_same_seed_gave_the_same() -> None:
         assert len(screen.left.conversation.turns) == 3
 
 
-async def test_stop_keeps_what_is_there() -> None:
+async def test_stop_keeps_what_was_generated() -> None:
     async with chatting("slow") as (pilot, screen):
-        screen.prompt.put("x")
-        await pilot.press("enter")
+        await say_only(pilot, screen, "x")
         await until(pilot, lambda: shown(screen) == "x five six")
         await pilot.press("escape")
         await settle(pilot)
-        assert screen.left.state == "ready"
+        assert screen.session.model.state == "ready"
         assert screen.left.conversation.text == "x five six"
         assert screen.left.conversation.path()[-1].reason == "cancelled"
 
 
-async def test_prompt_waits_while_an_answer_comes() -> None:
+async def test_prompt_stays_while_an_answer_is_generated() -> None:
     async with chatting("slow") as (pilot, screen):
-        screen.prompt.put("x")
-        await pilot.press("enter")
+        await say_only(pilot, screen, "x")
         await until(pilot, lambda: shown(screen) == "x five six")
-        screen.prompt.put("next")
-        await pilot.press("enter")
+        await say_only(pilot, screen, "next")
         assert screen.prompt.text == "next"
         assert shown(screen) == "x five six"
         await pilot.press("escape")
         await settle(pilot)
 
 
-async def test_edited_text_is_sent_in_the_old_one_s_place() -> None:
+async def test_edited_text_replaces_the_old_one() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "one")
         await say(pilot, screen, "two")
@@ -99,7 +87,7 @@ async def test_edited_text_is_sent_in_the_old_one_s_place() -> None:
         assert len(screen.left.conversation.children(None)) == 2, "the old text is a branch"
 
 
-async def test_branch_ends_the_text_at_the_cursor_s_turn() -> None:
+async def test_fork_ends_the_text_at_the_cursor_s_turn() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "one")
         await say(pilot, screen, "two")
@@ -120,7 +108,7 @@ async def test_undo_puts_the_prompt_back() -> None:
         assert screen.prompt.text == "two"
 
 
-async def test_prefilled_answer_begins_with_the_given_words() -> None:
+async def test_answer_continues_the_prefill() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "/prefill Well,")
         await say(pilot, screen, "Q: why? A: ")
@@ -130,84 +118,81 @@ async def test_prefilled_answer_begins_with_the_given_words() -> None:
         assert not screen.prefill.display
 
 
-async def test_empty_prompt_lets_the_model_begin() -> None:
+async def test_empty_prompt_lets_the_model_start() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "")
         assert shown(screen) == ANSWER
 
 
-async def test_without_a_model_the_prompt_stays_and_the_chooser_opens() -> None:
+async def test_without_a_model_the_prompt_stays_and_the_model_list_opens() -> None:
     async with chatting(None) as (pilot, screen):
-        screen.prompt.put("hello")
-        await pilot.press("enter")
-        await pilot.pause()
-        assert type(pilot.app.screen).__name__ == "ModelChooser"
+        await say_only(pilot, screen, "hello")
+        await dialog(pilot, ModelList)
         await pilot.press("escape")
         assert screen.prompt.text == "hello"
 
 
-async def test_failed_load_is_a_sentence_and_another_model_can_be_loaded() -> None:
+async def test_failed_load_shows_the_error_and_another_model_can_be_loaded() -> None:
     async with chatting("missing") as (pilot, screen):
-        assert screen.left.state == "failed"
-        assert "did you mean 'gpt2'" in screen.left.error
+        assert screen.session.model.state == "failed"
+        assert "did you mean 'gpt2'" in screen.session.model.error
         await say(pilot, screen, "/model tiny")
-        assert screen.left.can_generate
-        assert screen.left.error == ""
+        assert screen.session.can_generate
+        assert screen.session.model.error == ""
 
 
-async def test_engine_that_dies_while_loading_is_told_with_its_last_words() -> None:
+async def test_crash_while_loading_shows_the_last_line_of_the_log() -> None:
     async with chatting("crash") as (_, screen):
-        assert screen.left.state == "failed"
-        assert screen.left.error == "The engine ended with code 3: cannot allocate 90 GB."
+        assert screen.session.model.state == "failed"
+        assert screen.session.model.error == "The engine exited with code 3: cannot allocate 90 GB."
 
 
-async def test_killed_engine_is_told_and_started_again() -> None:
+async def test_killed_engine_is_restarted() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "x")
-        pid = screen.left.engine.pid
+        pid = screen.session.model.engine.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
-        await until(pilot, lambda: screen.left.state == "loading")
+        await until(pilot, lambda: screen.session.model.state == "loading")
         await settle(pilot)
-        assert screen.left.state == "ready"
-        assert "killed" in screen.left.error
-        assert screen.left.engine.pid != pid
+        assert screen.session.model.state == "ready"
+        assert "killed" in screen.session.model.error
+        assert screen.session.model.engine.pid != pid
         await say(pilot, screen, "y")
         assert shown(screen) == "x" + ANSWER + "y" + ANSWER
 
 
-async def test_engine_that_dies_in_an_answer_loses_nothing_that_came() -> None:
+async def test_crash_in_an_answer_keeps_what_was_generated() -> None:
     async with chatting("mortal") as (pilot, screen):
         await say(pilot, screen, "x")
         assert shown(screen) == "x five six seven"
         assert screen.left.conversation.path()[-1].reason is None
-        assert screen.left.state == "ready", "it was started again"
+        assert screen.session.model.state == "ready", "it was started again"
 
 
-async def test_load_that_hangs_can_be_given_up() -> None:
+async def test_hanging_load_can_be_cancelled() -> None:
     async with chatting(None) as (pilot, screen):
         screen.open_model("forever")
-        await until(pilot, lambda: screen.left.engine.pid is not None)
+        await until(pilot, lambda: screen.session.model.engine.pid is not None)
         await pilot.press("escape")
         await settle(pilot)
-        assert screen.left.state == "failed"
-        assert screen.left.error == "Loading was stopped."
+        assert screen.session.model.state == "failed"
+        assert screen.session.model.error == "Loading was cancelled."
         await say(pilot, screen, "/model tiny")
-        assert screen.left.can_generate
+        assert screen.session.can_generate
 
 
 async def test_second_stop_does_not_wait_for_the_engine() -> None:
     async with chatting("slow") as (pilot, screen):
-        screen.prompt.put("x")
-        await pilot.press("enter")
+        await say_only(pilot, screen, "x")
         await until(pilot, lambda: shown(screen) == "x five six")
-        screen.left.stop()
-        screen.left.stop()
-        await until(pilot, lambda: screen.left.state == "ready")
+        screen.action_stop()
+        screen.action_stop()
+        await until(pilot, lambda: screen.session.model.state == "ready")
         assert screen.left.conversation.text == "x five six"
 
 
-async def test_typed_settings_act_on_the_next_answer() -> None:
+async def test_typed_settings_take_effect_with_the_next_answer() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "/temp 0.7")
         await say(pilot, screen, "/seed 0")
@@ -219,22 +204,22 @@ async def test_typed_settings_act_on_the_next_answer() -> None:
         assert turn.text == " one two three four five six"
 
 
-async def test_slip_in_a_command_names_the_nearest_and_keeps_the_line() -> None:
+async def test_unknown_command_names_the_nearest_and_keeps_the_line() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "/rety")
         assert "did you mean '/retry'" in notices(pilot)
         assert screen.prompt.text == "/rety"
         await say(pilot, screen, "/top_p 7")
-        assert "'top_p' must be at most 1, not 7" in notices(pilot)
+        assert "Top_p must be less than or equal to 1, got 7" in notices(pilot)
 
 
-async def test_slash_is_sent_by_two() -> None:
+async def test_two_slashes_send_one() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "//etc")
         assert shown(screen) == "/etc" + ANSWER
 
 
-async def test_several_lines_and_the_history_at_the_edges() -> None:
+async def test_arrow_keys_recall_earlier_prompts_at_the_edges() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "first")
         await pilot.press("a", "ctrl+n", "b", "up")
@@ -245,7 +230,7 @@ async def test_several_lines_and_the_history_at_the_edges() -> None:
         assert screen.prompt.text == "a\nb", "the draft comes back"
 
 
-async def test_conversation_and_prompts_are_there_in_the_next_workbench() -> None:
+async def test_next_workbench_has_the_conversation_and_the_prompts() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "remember me")
     store = ConversationStore(data_folder() / "conversations")
@@ -260,16 +245,15 @@ async def test_conversation_and_prompts_are_there_in_the_next_workbench() -> Non
         assert shown(screen) == "remember me" + ANSWER
 
 
-async def test_answer_under_way_is_kept_when_the_workbench_quits() -> None:
+async def test_answer_under_way_is_saved_when_the_workbench_quits() -> None:
     async with chatting("slow") as (pilot, screen):
-        screen.prompt.put("x")
-        await pilot.press("enter")
+        await say_only(pilot, screen, "x")
         await until(pilot, lambda: shown(screen) == "x five six")
     store = ConversationStore(data_folder() / "conversations")
     assert [found.excerpt for found in store.search()] == ["x five six"]
 
 
-async def test_text_of_a_model_cannot_command_the_terminal() -> None:
+async def test_control_characters_do_not_reach_the_terminal() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "[red]no markup[/] \x1b[31m\x07")
         rows = [

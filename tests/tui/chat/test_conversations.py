@@ -43,7 +43,7 @@ def test_another_answer_is_a_sibling_and_both_can_be_shown(conversation: Convers
     assert not conversation.show_sibling(conversation.path()[1], -1)
 
 
-def test_saved_conversation_comes_back_equal(conversation: Conversation, tmp_path: Path) -> None:
+def test_saved_conversation_is_loaded_equal(conversation: Conversation, tmp_path: Path) -> None:
     store = ConversationStore(tmp_path / "conversations")
     conversation.add(
         Turn(
@@ -81,7 +81,7 @@ def test_turns_in_a_circle_do_not_hang_the_reader() -> None:
     assert loaded.text == "ab"
 
 
-def test_file_without_a_header_is_no_conversation(tmp_path: Path) -> None:
+def test_file_without_a_header_is_skipped(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_text("hello\n")
     store = ConversationStore(tmp_path)
     assert store.load("x") is None
@@ -101,7 +101,7 @@ def test_search_finds_every_word_in_any_branch(conversation: Conversation, tmp_p
     assert "stage" in store.search("world")[0].excerpt
 
 
-def test_deleted_conversation_can_be_put_back(conversation: Conversation, tmp_path: Path) -> None:
+def test_deleted_conversation_can_be_restored(conversation: Conversation, tmp_path: Path) -> None:
     store = ConversationStore(tmp_path)
     store.save(conversation)
     removed = store.delete(conversation.id)
@@ -111,7 +111,20 @@ def test_deleted_conversation_can_be_put_back(conversation: Conversation, tmp_pa
     assert store.search()[0].title == conversation.title
 
 
-def test_markdown_keeps_the_text_to_the_letter_and_says_how_to_repeat_it(
+def test_later_state_is_not_overwritten_by_an_earlier_one(
+    conversation: Conversation, tmp_path: Path
+) -> None:
+    store = ConversationStore(tmp_path)
+    earlier = conversation.snapshot()
+    conversation.add(Turn(role="you", text=" More", parent=conversation.leaf))
+    store.save(conversation)
+    store.save(earlier)
+    loaded = store.load(conversation.id)
+    assert loaded is not None
+    assert loaded.text == conversation.text
+
+
+def test_markdown_has_the_exact_text_and_the_settings_that_repeat_it(
     conversation: Conversation,
 ) -> None:
     conversation.add(Turn(role="you", text="```python\n# x\n````", parent=conversation.leaf))

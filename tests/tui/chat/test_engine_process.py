@@ -1,9 +1,8 @@
-"""The engine's process is spoken to, cancelled, survived and ended, with a real child process."""
+"""The engine's process: requests, cancelling, crashes and closing, with a real child process."""
 
 import asyncio
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,20 +12,16 @@ import pytest_asyncio
 
 from simplegpt.config.schema import SamplingConfig
 from simplegpt.inference.protocol import (
-    Alternatives,
     AlternativesRequest,
-    Answer,
     Done,
-    Failed,
     GenerateRequest,
     Loaded,
     Loading,
     LoadRequest,
     Tokens,
 )
-from tui.chat.engine import EngineExitError, EngineProcess, merged
-
-FAKE = (sys.executable, str(Path(__file__).parents[1] / "fake_engine.py"))
+from tests.tui.chatting import FAKE
+from tui.chat.engine import EngineError, EngineExitError, EngineProcess, merge, new_id
 
 
 @pytest_asyncio.fixture
@@ -36,13 +31,13 @@ async def engine(tmp_path: Path) -> AsyncIterator[EngineProcess]:
     await process.close()
 
 
-async def load(engine: EngineProcess, model: str) -> list[Answer]:
-    return [answer async for answer in engine.answers(LoadRequest(id=engine.new_id(), model=model))]
+async def load(engine: EngineProcess, model: str) -> list[Loading | Loaded]:
+    return [answer async for answer in engine.load(LoadRequest(id=new_id(), model=model))]
 
 
-def request(engine: EngineProcess, n: int = 3, prompt: str = "Hi") -> GenerateRequest:
+def request(n: int = 3, prompt: str = "Hi") -> GenerateRequest:
     return GenerateRequest(
-        id=engine.new_id(),
+        id=new_id(),
         prompts=[prompt],
         n_tokens_to_generate=n,
         sampling=SamplingConfig(seed=0),
@@ -58,47 +53,44 @@ async def test_load_reports_progress_and_then_the_model(engine: EngineProcess) -
 
 
 async def test_failed_load_leaves_the_process_usable(engine: EngineProcess) -> None:
-    answers = await load(engine, "missing")
-    assert isinstance(answers[-1], Failed)
+    with pytest.raises(EngineError, match="did you mean 'gpt2'"):
+        await load(engine, "missing")
     assert isinstance((await load(engine, "tiny"))[-1], Loaded)
 
 
 async def test_tokens_are_collected_without_loss(engine: EngineProcess) -> None:
     await load(engine, "tiny")
-    answers = [answer async for answer in engine.collected(request(engine, n=200))]
+    answers = [answer async for answer in engine.generate(request(n=200))]
     tokens = [answer for answer in answers if isinstance(answer, Tokens)]
     assert isinstance(answers[-1], Done)
     assert sum(len(message.ids) for message in tokens) == 200
     assert "".join(message.text for message in tokens).startswith(" one two three")
     assert len(tokens) < 100, "one message for several tokens"
-    assert merged(tokens).ids == [1000 + i for i in range(200)]
+    assert merge(tokens).ids == [1000 + i for i in range(200)]
 
 
 async def test_line_beyond_asyncio_s_default_limit_arrives(engine: EngineProcess) -> None:
     await load(engine, "tiny")
     prompt = "x" * 300_000
-    ask = AlternativesRequest(id=engine.new_id(), prompt=prompt)
-    answers = [answer async for answer in engine.answers(ask)]
-    assert isinstance(answers[0], Alternatives)
-    assert len(answers[0].prompt_ids) == 300_000
+    ask = AlternativesRequest(id=new_id(), prompt=prompt)
+    assert len((await engine.alternatives(ask)).prompt_ids) == 300_000
 
 
-async def test_leaving_a_stream_early_cancels_it(engine: EngineProcess) -> None:
+async def test_closing_a_stream_cancels_its_request(engine: EngineProcess) -> None:
     await load(engine, "slow")
-    stream = engine.answers(request(engine, n=50))
+    stream = engine.generate(request(n=50))
     first = await anext(stream)
     assert isinstance(first, Tokens)
-    await stream.aclose()  # type: ignore[attr-defined]
-    ask = AlternativesRequest(id=engine.new_id(), prompt="x")
-    answers = [answer async for answer in engine.answers(ask)]
-    assert isinstance(answers[-1], Alternatives), "the engine is free again"
+    await stream.aclose()
+    found = await engine.alternatives(AlternativesRequest(id=new_id(), prompt="x"))
+    assert found.alternatives, "the engine is free again"
 
 
-async def test_cancel_keeps_what_has_come(engine: EngineProcess) -> None:
+async def test_cancel_keeps_what_was_generated(engine: EngineProcess) -> None:
     await load(engine, "slow")
-    ask = request(engine, n=50)
-    answers: list[Answer] = []
-    async for answer in engine.collected(ask):
+    ask = request(n=50)
+    answers: list[Tokens | Done] = []
+    async for answer in engine.generate(ask):
         answers.append(answer)
         engine.cancel(ask.id)
     assert isinstance(answers[-1], Done)
@@ -106,7 +98,7 @@ async def test_cancel_keeps_what_has_come(engine: EngineProcess) -> None:
     assert sum(len(a.ids) for a in answers if isinstance(a, Tokens)) == 2
 
 
-async def test_death_is_told_in_a_sentence_and_the_next_request_starts_anew(
+async def test_crash_is_a_sentence_and_the_next_request_starts_a_process(
     engine: EngineProcess,
 ) -> None:
     with pytest.raises(EngineExitError, match=r"code 3: cannot allocate 90 GB\.$"):
@@ -115,25 +107,34 @@ async def test_death_is_told_in_a_sentence_and_the_next_request_starts_anew(
     assert isinstance((await load(engine, "tiny"))[-1], Loaded)
 
 
-async def test_death_in_an_answer_keeps_its_first_tokens(engine: EngineProcess) -> None:
+async def test_crash_in_an_answer_keeps_its_first_tokens(engine: EngineProcess) -> None:
     await load(engine, "mortal")
-    seen: list[int] = []
+    generated: list[int] = []
 
     async def read() -> None:
-        async for answer in engine.answers(request(engine, n=10)):
+        async for answer in engine.generate(request(n=10)):
             assert isinstance(answer, Tokens)
-            seen.extend(answer.ids)
+            generated.extend(answer.ids)
 
     with pytest.raises(EngineExitError):
         await read()
-    assert seen == [1000, 1001, 1002]
+    assert generated == [1000, 1001, 1002]
+
+
+async def test_crash_while_idle_is_reported(tmp_path: Path) -> None:
+    crashed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    engine = EngineProcess(tmp_path / "log", command=FAKE, on_crash=crashed.set_result)
+    await load(engine, "tiny")
+    assert engine.pid is not None
+    os.kill(engine.pid, signal.SIGKILL)
+    assert "killed" in await asyncio.wait_for(crashed, 20)
 
 
 async def test_killed_engine_says_so(engine: EngineProcess) -> None:
     await load(engine, "slow")
     pid = engine.pid
     assert pid is not None
-    stream = engine.answers(request(engine, n=50))
+    stream = engine.generate(request(n=50))
     await anext(stream)
     os.kill(pid, signal.SIGKILL)
     with pytest.raises(EngineExitError, match="killed"):
@@ -146,26 +147,20 @@ async def test_engine_that_cannot_be_started_says_why(tmp_path: Path) -> None:
         await load(engine, "tiny")
 
 
-async def started(engine: EngineProcess) -> None:
-    """Let the loop work until the process is there."""
-    while engine.pid is None:
-        await asyncio.sleep(0)
-
-
-async def test_close_ends_the_process_and_kill_ends_one_that_hangs(engine: EngineProcess) -> None:
+async def test_close_ends_the_process_and_kill_one_that_hangs(engine: EngineProcess) -> None:
     await load(engine, "tiny")
     pid = engine.pid
     assert pid is not None
     await engine.close()
     assert not psutil.pid_exists(pid)
-    loading = asyncio.create_task(load(engine, "forever"))
-    await asyncio.wait_for(started(engine), 20)
+    stream = engine.load(LoadRequest(id=new_id(), model="forever"))
+    await anext(stream)
     engine.kill()
-    with pytest.raises(EngineExitError, match=r"^The engine was ended\.$"):
-        await loading
+    with pytest.raises(EngineExitError, match="closed"):
+        await anext(stream)
 
 
-async def test_beside_a_run_it_has_a_low_priority(tmp_path: Path) -> None:
+async def test_process_has_the_given_priority(tmp_path: Path) -> None:
     engine = EngineProcess(tmp_path / "log", command=FAKE, niceness=10)
     await load(engine, "tiny")
     assert psutil.Process(engine.pid).nice() >= 10

@@ -1,42 +1,49 @@
-"""Typed commands are read leniently, and a slip names the nearest."""
+"""Typed commands: names may be shortened, and an unknown one names the nearest."""
 
 import pytest
 
 from simplegpt.cli import UserError
-from simplegpt.config.schema import SamplingConfig
+from tui.chat.sampling import FIELDS
 from tui.chat.screen import ChatScreen
-from tui.chat.slash_commands import COMMANDS, hint, is_command, parse, prompt_of, table
+from tui.chat.slash_commands import COMMANDS, NAMES, hint, is_command, parse, table, unescape
 
 
 def test_every_command_has_an_action_of_the_screen() -> None:
     for command in COMMANDS:
-        if command.action != "set":
-            assert hasattr(ChatScreen, f"action_{command.action}"), command.name
+        assert hasattr(ChatScreen, f"action_{command.action}"), command.name
 
 
-def test_every_setting_of_the_core_can_be_typed() -> None:
-    for name in SamplingConfig.model_fields:
-        assert parse(f"/{name} 1").setting == name
-    assert parse("/temp 0.7").setting == "temperature"
-    assert parse("/tokens 9").setting == "n_tokens_to_generate"
+def test_no_name_is_taken_twice() -> None:
+    assert len(NAMES) == sum(1 + len(command.aliases) for command in COMMANDS)
+
+
+def test_every_setting_can_be_typed() -> None:
+    settings = {command.setting: command for command in COMMANDS if command.setting}
+    assert set(settings) == set(FIELDS)
+    for name, command in settings.items():
+        assert parse(f"/{command.name} 1").arguments == (name, "1")
+    assert parse("/temp 0.7").arguments == ("temperature", "0.7")
+    assert parse("/tokens 9").arguments == ("n_tokens_to_generate", "9")
 
 
 def test_names_may_be_shortened_where_one_is_meant() -> None:
     assert parse("/ret").command.name == "retry"
-    assert parse("/top-p 0.9").setting == "top_p"
-    assert parse("/save my talk.md").argument == "my talk.md"
+    assert parse("/top-p 0.9").arguments == ("top_p", "0.9")
+    assert parse("/save my talk.md").arguments == ("my talk.md",)
+    assert parse("/stop").command.action == "stop"
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("/rety", "there is no command /rety; did you mean '/retry'?"),
-        ("/xyzzy", "there is no command /xyzzy; /help lists them"),
+        ("/rety", "unknown command /rety; did you mean '/retry'?"),
+        ("/xyzzy", "unknown command /xyzzy; /help lists the commands"),
         ("/temp", "/temp needs a value: /temp NUMBER"),
-        ("/undo 3", "/undo takes no value, but got '3'"),
+        ("/undo 3", "/undo takes no value, got '3'"),
+        ("/top_p 7", "top_p must be less than or equal to 1, got 7"),
     ],
 )
-def test_slips_are_one_sentence(line: str, message: str) -> None:
+def test_errors_name_what_is_wrong(line: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
         parse(line)
     assert str(caught.value) == message
@@ -46,12 +53,12 @@ def test_only_one_line_with_one_slash_is_a_command() -> None:
     assert is_command("/help")
     assert not is_command("//help")
     assert not is_command("/ a\nlonger text")
-    assert prompt_of("//help") == "/help"
-    assert prompt_of("text") == "text"
+    assert unescape("//help") == "/help"
+    assert unescape("text") == "text"
 
 
 def test_hint_follows_what_is_typed() -> None:
-    assert hint("/comp") == "/compare [NAME]: two models or settings side by side"
+    assert hint("/comp") == "/compare [NAME]: compare two models or settings"
     assert "/temp" in hint("/te")
     assert "/retry" in hint("/re")
     assert "/repeat" in hint("/re")

@@ -1,30 +1,29 @@
-"""What is known of the model that is loaded."""
+"""Shape, place and source of the model that is loaded."""
 
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widgets import Static
 
 from simplegpt.inference.protocol import Loaded
 from simplegpt.progress import format_bytes, format_count
-from tui.chat.words import MUTED
+from tui.chat.labels import MUTED
 from tui.shared.text import one_line
 
 
-class ModelFacts(Static):
-    """Shape, place and source of a model, a line each."""
+class ModelInfo(Static):
+    """One fact a line; hidden while there is no model."""
 
     HELP = """\
 ## The model
 
-**context** is how many tokens it can look at. When it is full, its older half is dropped, the newer
-half is read again, and the text goes on.
+**context** is how many tokens it can attend to. When it is full, its older half is dropped, the
+newer half is read again, and the text goes on.
 """
     BORDER_TITLE = "Model"
 
-    def on_mount(self) -> None:
-        self.show(None)
+    loaded: reactive[Loaded | None] = reactive(None)
 
-    def show(self, loaded: Loaded | None) -> None:
-        """Show a model; None: there is none."""
+    def watch_loaded(self, loaded: Loaded | None) -> None:
         self.set_class(loaded is None, "-unknown")
         if loaded is None:
             return

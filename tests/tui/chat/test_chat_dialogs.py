@@ -1,30 +1,25 @@
-"""One looks into an answer, compares, goes back in time, and keeps presets and exports."""
+"""Probabilities, alternatives, comparisons, presets, exports, and the dialogs of the chat."""
 
 import os
 from pathlib import Path
 
 import pytest
-from textual.widgets import DataTable, Input, OptionList, Select, Static
+from textual.widgets import DataTable, Input, Select, Static
 
 from simplegpt.config.schema import SamplingConfig
 from simplegpt.run.checkpoints import CheckpointInfo, sidecar
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.state import Status
-from tests.tui.chatting import FAKE, chatting, notices, say, shown, until
-from tests.tui.conftest import SMALL, settle
-from tui.chat.alternatives import AlternativesWindow
+from tests.tui.chatting import ANSWER, chatting, dialog, notices, say, say_only, shown
+from tests.tui.conftest import SMALL, settle, until
+from tui.chat.alternatives import AlternativesDialog
+from tui.chat.checkpoint_comparison import CheckpointAnswer, CheckpointComparison
+from tui.chat.conversation_list import ConversationList
 from tui.chat.conversations import parse
-from tui.chat.models import ModelChooser
-from tui.chat.sampling_form import GenerationSettings
-from tui.chat.time_machine import Era, TimeMachine
+from tui.chat.model_list import ModelList
+from tui.chat.sampling import changed_settings
 from tui.shell import settings
-
-ANSWER = " five six seven eight nine ten"  # of the seed 1234
-
-
-@pytest.fixture(autouse=True)
-def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.chat.engine.ENGINE_COMMAND", FAKE)
+from tui.shell.dialogs import Question, TextDialog
 
 
 def save_checkpoint(run: Path, step: int, name: str = "last.ckpt") -> Path:
@@ -71,19 +66,17 @@ async def test_probabilities_colour_tokens_by_how_likely_they_were() -> None:
         assert five == eight
 
 
-async def test_enter_on_an_alternative_goes_on_from_there_and_keeps_the_old_answer() -> None:
+async def test_enter_on_an_alternative_continues_from_it_and_keeps_the_old_answer() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "x")
         screen.left.transcript.focus()
         await pilot.press("home", "right", "right", "enter")
-        await settle_window(pilot)
-        assert isinstance(pilot.app.screen, AlternativesWindow)
-        table = pilot.app.screen.query_one(DataTable)
+        table = (await dialog(pilot, AlternativesDialog)).query_one(DataTable)
         row = [str(cell) for cell in table.get_row_at(0)]
         assert (row[1], row[2], row[4]) == ("·alpha", "50.0%", "80.0%")
         assert [str(cell) for cell in table.get_row_at(2)][1:5:3] == ["↵", "–"]
         await pilot.press("down", "enter")
-        await until(pilot, lambda: screen.left.state == "ready" and "beta five" in shown(screen))
+        await until(pilot, lambda: screen.can_generate and "beta five" in shown(screen))
         assert shown(screen) == "x five beta" + ANSWER
         turn = screen.left.conversation.path()[-1]
         assert turn.prompt_ids == [ord("x")]
@@ -91,15 +84,6 @@ async def test_enter_on_an_alternative_goes_on_from_there_and_keeps_the_old_answ
         assert turn.n_given == 2
         await pilot.press("left_square_bracket")
         assert shown(screen) == "x" + ANSWER
-
-
-async def settle_window(pilot: object) -> None:
-    """Wait for a window to open over the chat: its opener waits for its answer."""
-    from textual.pilot import Pilot
-
-    assert isinstance(pilot, Pilot)
-    await until(pilot, lambda: pilot.app.screen.is_modal and pilot.app.screen.is_mounted)
-    await pilot.pause()
 
 
 async def test_markdown_view_shows_the_whole_text_and_streams() -> None:
@@ -110,7 +94,7 @@ async def test_markdown_view_shows_the_whole_text_and_streams() -> None:
         await say(pilot, screen, " **more**")
         assert "more" in "".join(str(w.render()) for w in screen.left.query("MarkdownParagraph"))
         await say(pilot, screen, "/raw")
-        assert not screen.left.is_rendered
+        assert not screen.markdown
 
 
 async def test_copy_reaches_the_clipboard() -> None:
@@ -122,7 +106,7 @@ async def test_copy_reaches_the_clipboard() -> None:
         assert pilot.app.clipboard == "x" + ANSWER
 
 
-async def test_export_asks_before_it_replaces(workplace: Path) -> None:
+async def test_export_asks_before_replacing(workplace: Path) -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "x")
         await say(pilot, screen, "/save talk.jsonl")
@@ -130,28 +114,27 @@ async def test_export_asks_before_it_replaces(workplace: Path) -> None:
         assert exported is not None
         assert exported.text == "x" + ANSWER
         (workplace / "talk.md").write_text("mine")
-        screen.prompt.put("/save talk.md")
-        await pilot.press("enter")
-        await settle_window(pilot)
+        await say_only(pilot, screen, "/save talk.md")
+        await dialog(pilot, Question)
         await pilot.press("enter")  # Cancel has the focus
         await settle(pilot)
         assert (workplace / "talk.md").read_text() == "mine"
 
 
-async def test_invalid_setting_says_so_under_its_field_and_does_not_act() -> None:
+async def test_invalid_setting_is_shown_below_its_field_and_has_no_effect() -> None:
     async with chatting() as (pilot, screen):
         field = screen.form.query_one("#set-top_p", Input)
         field.value = "1.5"
         await pilot.pause()
         problem = screen.form.query_one("#error-top_p", Static)
         assert problem.display
-        assert str(problem.content) == "must be at most 1"
+        assert str(problem.content) == "must be less than or equal to 1"
         assert field.value == "1.5"
-        assert screen.left.settings.sampling.top_p == 1
+        assert screen.left.session.settings.sampling.top_p == 1
         field.value = "0.9"
         await pilot.pause()
         assert not problem.display
-        assert screen.left.settings.sampling.top_p == 0.9
+        assert screen.left.session.settings.sampling.top_p == 0.9
         assert screen.form.query_one("#row-top_p").has_class("-changed")
 
 
@@ -167,41 +150,40 @@ async def test_stop_texts_can_hold_newlines_and_bars() -> None:
     async with chatting() as (pilot, screen):
         screen.form.query_one("#set-stop", Input).value = r"\n\n|a\|b"
         await pilot.pause()
-        assert screen.left.settings.sampling.stop == ["\n\n", "a|b"]
+        assert screen.left.session.settings.sampling.stop == ["\n\n", "a|b"]
 
 
-async def test_preset_is_saved_taken_and_removed() -> None:
+async def test_preset_is_saved_applied_and_deleted() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "/temp 0.7")
         await pilot.click("#save-preset")
-        await settle_window(pilot)
+        await dialog(pilot, TextDialog)
         await pilot.press(*"mine", "enter")
         await settle(pilot)
         kept = settings.Settings.load().sampling_presets
         assert kept["mine"].temperature == 0.7
         await say(pilot, screen, "/preset greedy")
-        assert screen.left.settings.sampling.temperature == 0
+        assert screen.left.session.settings.sampling.temperature == 0
         await say(pilot, screen, "/preset mine")
-        assert screen.left.settings.sampling.temperature == 0.7
+        assert screen.left.session.settings.sampling.temperature == 0.7
         assert screen.form.query_one("#preset", Select).value == "mine"
         await pilot.click("#delete-preset")
         await settle(pilot)
         assert not settings.Settings.load().sampling_presets
         await say(pilot, screen, "/preset minee")
-        assert "There is no preset minee" in notices(pilot)
+        assert "Unknown preset minee" in notices(pilot)
 
 
 async def test_compared_settings_answer_from_the_same_seed() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "x")
-        screen.prompt.put("/compare")
-        await pilot.press("enter")
-        await settle_window(pilot)
+        await say_only(pilot, screen, "/compare")
+        await dialog(pilot, Question)
         await pilot.press("enter")  # the settings
         await settle(pilot)
         right = screen.right
         assert right is not None
-        assert right.engine is screen.left.engine
+        assert right.session.model.engine is screen.left.session.model.engine
         assert screen.active is right
         await say(pilot, screen, "/tokens 2")
         await say(pilot, screen, "/seed 7")
@@ -217,34 +199,33 @@ async def test_compared_models_have_an_engine_each() -> None:
         await say(pilot, screen, "/compare other")
         right = screen.right
         assert right is not None
-        assert right.loaded is not None
-        assert (right.loaded.model, right.engine.pid != screen.left.engine.pid) == ("other", True)
+        assert right.session.model.loaded is not None
+        assert (
+            right.session.model.loaded.model,
+            right.session.model.engine.pid != screen.left.session.model.engine.pid,
+        ) == ("other", True)
         await say(pilot, screen, "x")
         assert right.conversation.text == shown(screen) == "x" + ANSWER
-        pid = right.engine.pid
+        pid = right.session.model.engine.pid
         assert pid is not None
         await say(pilot, screen, "/compare")
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
 
 
-async def test_time_machine_asks_every_checkpoint_the_oldest_first(workplace: Path) -> None:
+async def test_checkpoints_are_compared_the_oldest_first(workplace: Path) -> None:
     run = live_run(workplace / "models" / "run")
     for step, name in ((100, "step-000100.ckpt"), (200, "step-000200.ckpt"), (300, "last.ckpt")):
         save_checkpoint(run, step, name)
     async with chatting() as (pilot, screen):
-        await say_without_waiting(pilot, screen, "x", "/time models/run")
-        await until(pilot, lambda: isinstance(pilot.app.screen, TimeMachine))
-        window = pilot.app.screen
-        assert isinstance(window, TimeMachine)
+        await say(pilot, screen, "x")
+        await say_only(pilot, screen, "/checkpoints models/run")
+        window = await dialog(pilot, CheckpointComparison)
         await until(pilot, lambda: len(window.query(".-ended")) == 3)
-        eras = list(window.query(Era))
-        assert [str(era.border_title) for era in eras] == [
-            "step 100 · val loss 1.900",
-            "step 200 · val loss 1.800",
-            "step 300 · val loss 1.700",
-        ]
-        assert [era.text for era in eras] == [ANSWER] * 3
+        answers = list(window.query(CheckpointAnswer))
+        assert [answer.checkpoint.info.step for answer in answers] == [100, 200, 300]
+        assert "val loss 1.9000" in str(answers[0].border_title)
+        assert [answer.text for answer in answers] == [ANSWER] * 3
         pid = window.engine.pid
         assert pid is not None
         await pilot.press("escape")
@@ -252,87 +233,72 @@ async def test_time_machine_asks_every_checkpoint_the_oldest_first(workplace: Pa
         assert not window.engine.is_running
 
 
-async def say_without_waiting(pilot: object, screen: object, text: str, command: str) -> None:
-    """Send a prompt, then a command that opens a window."""
-    from textual.pilot import Pilot
-
-    from tui.chat.screen import ChatScreen
-
-    assert isinstance(pilot, Pilot)
-    assert isinstance(screen, ChatScreen)
-    await say(pilot, screen, text)
-    screen.prompt.put(command)
-    await pilot.press("enter")
-
-
-async def test_chooser_lists_runs_with_their_checkpoints_and_pretrained_names(
+async def test_model_list_has_runs_with_their_checkpoints_and_pretrained_names(
     workplace: Path,
 ) -> None:
     run = live_run(workplace / "models" / "run")
     save_checkpoint(run, 300)
     async with chatting(None) as (pilot, screen):
         await pilot.press("f7")
-        await settle_window(pilot)
-        window = pilot.app.screen
-        assert isinstance(window, ModelChooser)
-        await until(pilot, lambda: window.entries)
-        names = [entry.name for entry in window.entries]
+        window = await dialog(pilot, ModelList)
+        await until(pilot, lambda: bool(window.entries))
+        names = [entry.label.strip() for entry in window.entries]
         assert names[:2] == ["models/run", "last.ckpt"]
         assert "gpt2-xl" in names
         await pilot.press(*"last", "enter")
-        await until(pilot, lambda: screen.left.can_generate)
-        assert screen.left.loaded is not None
-        assert screen.left.loaded.model == str(run / "ckpts" / "last.ckpt")
-        assert "Beside the live run" in screen.left.note, "it goes on, and is not slowed down"
+        await until(pilot, lambda: screen.can_generate)
+        assert screen.loaded is not None
+        assert screen.loaded.model == str(run / "ckpts" / "last.ckpt")
+        assert screen.live_run is not None, "it is training, and is not slowed down"
+        assert screen.live_run.path == run
 
 
-async def test_chooser_takes_a_path_as_it_is_typed(workplace: Path) -> None:
+async def test_model_list_takes_a_typed_path(workplace: Path) -> None:
     (workplace / "my model").mkdir()
     async with chatting(None) as (pilot, screen):
         await pilot.press("f7")
-        await settle_window(pilot)
-        window = pilot.app.screen
+        window = await dialog(pilot, ModelList)
         window.query_one("#filter", Input).value = "my model"
+        window.query_one("#precision", Select).value = "bfloat16"
         await pilot.press("enter")
-        await settle(pilot)
-        assert screen.left.loaded is not None
-        assert screen.left.loaded.model == "my model"
+        await until(pilot, lambda: screen.can_generate)
+        assert screen.loaded is not None
+        assert screen.loaded.model == "my model"
+        assert screen.loaded.precision == "bfloat16"
 
 
-async def test_beside_a_live_run_the_engine_takes_little_and_follows(workplace: Path) -> None:
+async def test_beside_a_live_run_the_chat_follows_its_checkpoints(workplace: Path) -> None:
     run = live_run(workplace / "models" / "run")
     save_checkpoint(run, 300)
     async with chatting(None) as (pilot, screen):
         screen.open_model(str(run), beside_run=run)
-        await until(pilot, lambda: screen.left.can_generate)
-        assert "Beside the live run “run”" in screen.left.note
+        await until(pilot, lambda: screen.can_generate)
+        assert "“run”" in screen.left.note
         assert "step 300" in screen.left.note
         await say(pilot, screen, "x")
         save_checkpoint(run, 400)
         screen.look_for_checkpoint()
-        await until(pilot, lambda: screen.has_newer)
-        assert "a newer checkpoint, step 400" in screen.left.note
+        await until(pilot, lambda: screen.live_run is not None and screen.live_run.has_newer)
+        assert "new checkpoint: step 400" in screen.left.note
         await say(pilot, screen, "/refresh")
-        await until(pilot, lambda: screen.left.can_generate and not screen.has_newer)
-        assert "newest checkpoint, step 400" in screen.left.note
+        await until(pilot, lambda: screen.can_generate and "new" not in screen.left.note)
+        assert "step 400" in screen.left.note
         assert shown(screen) == "x" + ANSWER, "the text stays"
 
 
-async def test_beside_a_run_without_a_checkpoint_it_is_loaded_when_there_is_one(
-    workplace: Path,
-) -> None:
+async def test_first_checkpoint_of_a_live_run_is_loaded_when_it_is_saved(workplace: Path) -> None:
     run = live_run(workplace / "run")
     async with chatting(None) as (pilot, screen):
         screen.open_model(str(run), beside_run=run)
         await until(pilot, lambda: "no checkpoint yet" in screen.left.note)
         save_checkpoint(run, 100)
         screen.look_for_checkpoint()
-        await until(pilot, lambda: screen.left.can_generate)
-        assert screen.left.loaded is not None
-        assert screen.left.loaded.model.endswith("last.ckpt")
+        await until(pilot, lambda: screen.can_generate)
+        assert screen.loaded is not None
+        assert screen.loaded.model.endswith("last.ckpt")
 
 
-async def test_settings_lie_over_the_text_where_there_is_no_room() -> None:
+async def test_settings_cover_the_text_where_there_is_no_room() -> None:
     async with chatting(size=SMALL) as (pilot, screen):
         assert not screen.side.display
         await pilot.press("ctrl+t")
@@ -345,20 +311,18 @@ async def test_settings_lie_over_the_text_where_there_is_no_room() -> None:
         assert screen.prompt.has_focus
 
 
-async def test_conversation_is_removed_and_brought_back() -> None:
+async def test_conversation_is_deleted_and_restored() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "keep me")
         await pilot.press("f8")
-        await settle_window(pilot)
-        listing = pilot.app.screen.query_one(OptionList)
-        await until(pilot, lambda: listing.option_count == 1 and listing.get_option_at_index(0).id)
+        window = await dialog(pilot, ConversationList)
+        await until(pilot, lambda: len(window.shown) == 1)
         await pilot.press("delete")
-        await until(pilot, lambda: listing.get_option_at_index(0).id is None)
+        await until(pilot, lambda: not window.shown)
         await pilot.press("ctrl+y")
-        await until(pilot, lambda: listing.get_option_at_index(0).id is not None)
+        await until(pilot, lambda: len(window.shown) == 1)
         await pilot.press("escape")
 
 
-def test_settings_name_what_differs() -> None:
-    changed = GenerationSettings(sampling=SamplingConfig(temperature=0.9, seed=3)).changed()
-    assert changed == {"temperature": 0.9}
+def test_changed_settings_leave_out_defaults_and_the_seed() -> None:
+    assert changed_settings(SamplingConfig(temperature=0.9, seed=3)) == ["temperature 0.9"]

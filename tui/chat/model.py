@@ -1,0 +1,78 @@
+"""A model in an engine process: loaded, replaced, and loaded again after a crash."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from simplegpt.inference.protocol import Loaded, Loading, LoadRequest
+from tui.chat.engine import EngineError, EngineProcess, new_id
+
+State = Literal["none", "loading", "ready", "failed", "crashed"]
+
+
+class ChatModel:
+    """One engine and its model. Two sessions share it where only their settings differ."""
+
+    def __init__(
+        self, name: str, engine: EngineProcess, on_change: Callable[["ChatModel"], None]
+    ) -> None:
+        """`name` tells models apart; `on_change` is called after each change of what follows."""
+        self.name = name
+        self.engine = engine
+        self.on_change = on_change
+        self.state: State = "none"
+        self.request: LoadRequest | None = None
+        """The last load, to be repeated after a crash."""
+        self.progress: Loading | None = None
+        self.loaded: Loaded | None = None
+        self.error = ""
+        """Why the model failed to load, or had to be loaded again."""
+        engine.on_crash = self._engine_crashed
+
+    async def load(self, request: LoadRequest, *, niceness: int = 0, reason: str = "") -> None:
+        """Load a model in place of this one, in a process of the given priority.
+
+        `reason` is shown as `error`: why the model is loaded again.
+        """
+        if self.state == "loading":
+            self.engine.kill()  # a load cannot be cancelled otherwise
+        self.request, self.loaded, self.error = request, None, reason
+        self.progress = Loading(id=request.id, progress=0, message="starting the engine")
+        self._set_state("loading")
+        try:
+            if niceness != self.engine.niceness:
+                await self.engine.close()
+                self.engine.niceness = niceness
+            async for answer in self.engine.load(request):
+                if isinstance(answer, Loaded):
+                    self.loaded = answer
+                    self._set_state("ready")
+                else:
+                    self.progress = answer
+                    self.on_change(self)
+        except EngineError as error:
+            self.error = "Loading was cancelled." if self.engine.is_closing else str(error)
+            self._set_state("failed")
+
+    async def reload(self, reason: str) -> None:
+        """Load the same model again, in a new process where this one has ended."""
+        assert self.request is not None
+        request = self.request.model_copy(update={"id": new_id()})
+        await self.load(request, niceness=self.engine.niceness, reason=reason)
+
+    def cancel_load(self) -> None:
+        """Give up a load; it fails."""
+        if self.state == "loading":
+            self.engine.kill()
+
+    def clear_error(self) -> None:
+        """Forget why the model was loaded again."""
+        self.error = ""
+
+    def _engine_crashed(self, cause: str) -> None:
+        if self.state == "ready":  # a failed load reports the cause itself
+            self.loaded, self.error = None, cause
+            self._set_state("crashed")
+
+    def _set_state(self, state: State) -> None:
+        self.state = state
+        self.on_change(self)
