@@ -1,11 +1,11 @@
-"""How fast text is generated, beside transformers in the same run.
+"""Speed of generation, next to transformers in the same run.
 
-    python tests/benchmarks/generate.py [--quick]
+    python -m tests.benchmarks.generate [--quick]
 
-A GPT-2 124M of random weights continues a prompt, greedily: tokens a second at batch 1 and 8 and
-while reading a prompt of 512 tokens, in each precision that this machine has, and the memory that
-each token reads. The figures of one run can be compared; those of two machines, or of two
-moments of a shared one, cannot. Each is the best of several rounds, in turns.
+A GPT-2 124M with random weights continues a prompt greedily: tokens/s at batch size 1 and 8 and for
+a prompt of 512 tokens, in each precision that this machine supports, and the rate at which weights
+are read. Compare figures within one run only, not between machines or runs. Each is the best of
+several rounds, in which all candidates take turns.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def main() -> None:
     figures = {name: [0.0, 0.0, 0.0] for name in candidates}
     for generate, _ in candidates.values():
         generate(list(range(N_PROMPT)), 8, 3)  # warm
-    for _ in range(rounds):  # in turns, so that a noisy minute is everybody's
+    for _ in range(rounds):  # in turns, so that other load on the machine affects all alike
         for name, (generate, _) in candidates.items():
             now = measure(generate, n_tokens)
             figures[name] = [max(pair) for pair in zip(figures[name], now, strict=True)]
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def measure(generate: Generate, n_tokens: int) -> list[float]:
-    """Tokens a second: of one result, of eight, and in reading a long prompt."""
+    """Return tokens/s for one result, for eight, and for reading a long prompt."""
     prompt, long_prompt = list(range(N_PROMPT)), list(range(1000, 1000 + N_LONG_PROMPT))
     rates = []
     for n_results in (1, 8):
@@ -70,14 +70,14 @@ def measure(generate: Generate, n_tokens: int) -> list[float]:
 
 
 def seconds(run: Callable[[], None]) -> float:
-    """How long `run` takes."""
+    """Return the duration of `run`."""
     began = time.perf_counter()
     run()
     return time.perf_counter() - began
 
 
 def our_generate(gpt: GPT, precision: str, device: str) -> tuple[Generate, int]:
-    """This project's engine, and the bytes of its weights that a token reads."""
+    """Return this project's engine, and the bytes of weights that it reads for a token."""
     copy = GPT.from_state_dict(gpt.config, {k: v.clone() for k, v in gpt.state_dict().items()})
     copy.to(device=device, dtype=DTYPES[precision])
     n_bytes = memory_bytes(copy)
@@ -103,7 +103,7 @@ def our_generate(gpt: GPT, precision: str, device: str) -> tuple[Generate, int]:
 
 
 def transformers_generate(gpt: GPT, precision: str, device: str) -> tuple[Generate, int]:
-    """transformers' generate with the same weights."""
+    """Return transformers' generate with the same weights, and their bytes."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
     model = GPT2LMHeadModel(GPT2Config(bos_token_id=None, eos_token_id=None)).eval()
