@@ -1,17 +1,23 @@
-"""A user's mistake: one message, exit code 2, no traceback."""
+"""What every command has in common: its options, its errors and its exit codes."""
 
+import argparse
 import difflib
+import functools
+import json
 import os
+import re
+import shutil
 import sys
-from collections.abc import Callable, Iterable
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
 
 # Exit codes, the same for every command.
 DONE, FAILED, USER_MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 class UserError(Exception):
-    """A mistake of the user's, told in the user's words: what, where, what is allowed."""
+    """An error that the user can fix; its message says what, where and what is allowed."""
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
@@ -23,8 +29,8 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run a command's `main` and leave the process with its exit code.
 
-    A `UserError` is printed to stderr and becomes exit code 2, a Ctrl-C 130. A reader that went
-    went away (``| head``) is not a failure of ours, nor is a standard stream that is closed.
+    A `UserError` is printed to stderr and becomes exit code 2, a Ctrl-C 130. A reader of the output
+    that is gone (``| head``) and a standard stream that is closed are not failures.
     """
     _open_standard_streams()
     try:
@@ -44,10 +50,143 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 def _open_standard_streams() -> None:
     """Give a standard stream that is closed (``>&-``) the null device.
 
-    Else the next file that is opened gets its number, and what is printed lands in that file.
+    Otherwise the next file that is opened gets its number, and what is printed lands in that file.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         name = ("stdin", "stdout", "stderr")[descriptor]
         stream = open(descriptor, "w" if descriptor else "r", encoding="utf-8")  # noqa: SIM115, PTH123
         setattr(sys, name, stream)
     os.close(descriptor)
+
+
+class CommandParser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose errors are `UserError`s with the nearest option.
+
+    Options are declared with underscores and understood with dashes too. They cannot be
+    abbreviated: a typo must not become another option.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        called = Path(sys.argv[0])  # python -m gives the module's file
+        if called.suffix == ".py":
+            package = called.parent if called.stem == "__main__" else called.with_suffix("")
+            kwargs.setdefault("prog", f"python -m simplegpt.{package.name}")
+        width = min(shutil.get_terminal_size().columns, 100) - 2
+        formatter = functools.partial(argparse.HelpFormatter, max_help_position=8, width=width)
+        super().__init__(allow_abbrev=False, formatter_class=formatter, **kwargs)
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        words = list(sys.argv[1:] if args is None else args)
+        parsed, unknown = self.parse_known_args(_normalized(words), namespace)
+        if unknown:
+            self.error(self._describe_unknown(unknown))
+        return parsed
+
+    def error(self, message: str) -> NoReturn:
+        message = message.removeprefix("argument ")
+        raise UserError(f"{message}\n  {self.prog} --help lists the options")
+
+    def _describe_unknown(self, words: Sequence[str]) -> str:
+        options = [word.partition("=")[0] for word in words if word.startswith("-")]
+        if not options:
+            return f"unexpected argument: {' '.join(words)}"
+        known = [name for name in self._option_string_actions if name.startswith("--")]
+        lines = []
+        for option in options:
+            near = nearest(option, known)
+            if not near:  # --n_embd for --model.n_embd
+                same = [name for name in known if name.rpartition(".")[2] == option.lstrip("-")]
+                near = f"; did you mean '{same[0]}'?" if same else ""
+            lines.append(f"unknown option {option}{near}")
+        return "\n  ".join(lines)
+
+
+_NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf$)[\d._eE+-]*")
+
+
+def _normalized(words: Sequence[str]) -> list[str]:
+    """Options with underscores, and negative numbers joined to them: -1e-3 would be an option."""
+    result: list[str] = []
+    for index, word in enumerate(words):
+        if word == "--":
+            return [*result, *words[index:]]
+        name, equals, value = word.partition("=")
+        if name.startswith("--"):
+            result.append(name.replace("-", "_").replace("__", "--", 1) + equals + value)
+        elif _NEGATIVE_NUMBER.fullmatch(word) and result and result[-1].startswith("--"):
+            result[-1] += f"={word}"
+        else:
+            result.append(word)
+    return result
+
+
+class DescribedSetting(Protocol):
+    """What an option needs of a setting of the schema."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def default(self) -> Any: ...
+    @property
+    def description(self) -> str: ...
+    @property
+    def allowed(self) -> str: ...
+    @property
+    def choices(self) -> tuple[Any, ...]: ...
+
+
+def add_options(
+    parser: argparse.ArgumentParser,
+    title: str,
+    description: str | None,
+    settings: Iterable[DescribedSetting],
+    dest: str,
+) -> None:
+    """Add ``--key`` for each setting, in a group of the help.
+
+    What is given gathers in `dest`, a list of (key, text) in the order of the command line.
+    """
+    parser.set_defaults(**{dest: []})
+    group = parser.add_argument_group(title, description)
+    for setting in settings:
+        allowed = setting.allowed[:1].upper() + setting.allowed[1:]
+        default = json.dumps(setting.default, ensure_ascii=False)
+        text = f"{setting.description} {allowed}; default {default}."
+        group.add_argument(
+            f"--{setting.key}",
+            action=_Gather,
+            dest=dest,
+            metavar=_metavar(setting),
+            help=text.replace("%", "%%"),
+        )
+
+
+def add_hidden_options(parser: argparse.ArgumentParser, keys: Iterable[str], dest: str) -> None:
+    """Gather ``--key`` in `dest` too, without a line in the help: what is read later refuses it."""
+    for key in keys:
+        parser.add_argument(f"--{key}", action=_Gather, dest=dest, help=argparse.SUPPRESS)
+
+
+def _metavar(setting: DescribedSetting) -> str:
+    if setting.choices:
+        return "|".join(json.dumps(choice).strip('"') for choice in setting.choices)
+    names = {"integer": "N", "number": "X", "path": "PATH", "list": "LIST"}
+    return names.get(setting.kind, "TEXT")
+
+
+class _Gather(argparse.Action):
+    """Append (key, text), so that the order between options is kept."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        gathered = [*getattr(namespace, self.dest), (self.option_strings[0][2:], values)]
+        setattr(namespace, self.dest, gathered)

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from simplegpt.cli import UserError, run_command
-from simplegpt.config.options import CommandParser
+from simplegpt.cli import CommandParser, UserError, run_command
 from simplegpt.data.tokenizer import Tokenizer, is_same_vocabulary
 from simplegpt.data.tokens import Tokens, open_tokens
 from simplegpt.data.windows import ValidationWindows

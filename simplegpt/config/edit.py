@@ -1,17 +1,23 @@
 """Edits of a config file's text that leave every other byte as it was.
 
-tomlkit would put a new key behind the comments that introduce the next table, so the places are
-found here: beside the key that precedes it in the schema.
+tomllib reads values but not where they stand, and tomlkit writes another literal than the one that
+was typed and puts a new key behind the comments that introduce the next table. So the text is
+split into its statements here, and a new key goes beside the one that precedes it in the schema.
 """
 
 import re
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from simplegpt.config.settings import settings, tables
-from simplegpt.config.text import Statement, literal, parse_literal, statements
+import tomli_w
 
-Path = tuple[str, ...]
+from simplegpt.config.schema import Setting, settings, tables
+
+Keys = tuple[str, ...]
+"""The parts of a dotted key."""
 
 
 def edit(text: str, changes: Mapping[str, str | None]) -> str:
@@ -23,107 +29,325 @@ def edit(text: str, changes: Mapping[str, str | None]) -> str:
     """
     tomllib.loads(text)
     for key, value in changes.items():
-        path = tuple(key.split("."))
+        keys = tuple(key.split("."))
         if value is None:
-            text = _removed(text, path)
+            text = _removed(text, keys)
         else:
-            wanted = parse_literal(value)
-            text = _set(text, path, value.strip())
-            found = _value_at(text, path)
-            if literal(found) != literal(wanted) and (found is None or wanted != {}):
-                raise ValueError(f"{key} cannot be set to {value} in this file")
+            text = _set(text, keys, value.strip())
+            _check(text, keys, parse_literal(value))
     tomllib.loads(text)
     return text
 
 
-def _set(text: str, path: Path, value: str) -> str:
+def literals(text: str) -> dict[str, str]:
+    """The values that a TOML text sets, by dotted key, as they are spelled.
+
+    An optional table that has a header is ``{}``.
+    """
     found = statements(text)
-    if path[0] in tables() and len(path) == 1:
-        if value == "{}" and any(one.is_header and one.keys == path for one in found):
-            return text
-        text = _removed(text, path)
-        return _with_table(text, path, []) if value == "{}" else _with_key(text, path, value)
+    headers = {one.keys[0] for one in found if not one.value and len(one.keys) == 1}
+    values = {".".join(one.keys): text[slice(*one.value)] for one in found if one.value}
+    return values | {
+        name: "{}" for name, table in tables().items() if table.optional and name in headers
+    }
+
+
+def literal_changes(before: str, after: str) -> dict[str, str | None]:
+    """The changes with which `edit` gives `before` the values of `after`."""
+    old, new = literals(before), literals(after)
+    return {key: new.get(key) for key in new | old if new.get(key) != old.get(key)}
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The keys in which two configs differ, in the schema's order, with both values.
+
+    The configs are values by dotted key, as `load.inspect` and `load.flatten` give them. Tables
+    that are switched off in both do not count.
+    """
+    off = {name for name, table in tables().items() if table.optional}
+    off = {name for name in off if not before.get(name) and not after.get(name)}
+    keys = dict.fromkeys([*tables(), *settings(), *before, *after])
+    return {
+        key: (before.get(key), after.get(key))
+        for key in keys
+        if before.get(key) != after.get(key) and key.rpartition(".")[0] not in off
+    }
+
+
+# Literals
+
+
+def literal(value: Any) -> str:
+    """`value` as TOML writes it; None, which TOML does not have, as ``false``."""
+    if value is None:
+        return "false"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {literal(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(literal(item) for item in value) + "]"
+    if isinstance(value, Path):
+        value = str(value)
+    return tomli_w.dumps({"x": value}).removeprefix("x = ").rstrip("\n")
+
+
+def parse_literal(text: str) -> Any:
+    """The value of a TOML literal. Raises `ValueError` where `text` is not one."""
+    parsed = tomllib.loads(f"x = {text.strip()}")
+    (start, end), _ = _value_span(text, 0)
+    if set(parsed) != {"x"} or text[start:end] != text.strip():
+        raise ValueError("more than one value")
+    return parsed["x"]
+
+
+def typed_value(setting: Setting | None, text: str) -> Any:
+    """The value for `setting` of a `text` typed on a command line or in a form.
+
+    A text needs no quotes (``123`` is a text there), a list no brackets, and a number may be
+    written as ``.5``. What does not fit stays text, for the validation to refuse.
+    """
+    plain = text.strip()
+    if setting is not None and setting.kind in ("text", "path"):
+        if plain == "false" and setting.optional:
+            return False
+        value = _try_literal(plain)
+        return value if isinstance(value, str) else text
+    value = _try_literal(plain)
+    if setting is not None and setting.item_kind == "text":
+        return _typed_texts(plain, text, value)
+    if value is None and setting is not None and setting.kind == "number":
+        value = _try_float(plain)
+    is_item = setting is not None and setting.kind == "list" and not isinstance(value, list | bool)
+    if is_item or (value is None and setting is not None and setting.item_kind):
+        value = _try_literal(f"[{plain}]")
+    return text if value is None else value
+
+
+def _typed_texts(plain: str, text: str, value: Any) -> Any:
+    """A list of texts: a TOML list, texts in quotes without its brackets, or one text as it is."""
+    if isinstance(value, list):
+        return value
+    if plain[:1] in ("'", '"'):
+        return _try_literal(f"[{plain}]") or [text]
+    is_broken_list = plain[:2] in ("['", '["')
+    return text if is_broken_list else [text]
+
+
+def _try_literal(text: str) -> Any:
+    try:
+        return parse_literal(text)
+    except ValueError:
+        return None
+
+
+def _try_float(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def literal_for(setting: Setting | None, text: str) -> str:
+    """The TOML literal to write for `text` as typed: digits such as ``5_000`` stay as they are."""
+    value, typed = typed_value(setting, text), _try_literal(text)
+    is_same = typed == value and type(typed) is type(value)
+    return text.strip() if is_same else literal(value)
+
+
+# Statements
+
+_KEY = r"(?:[A-Za-z0-9_-]+|\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*')"
+_DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
+_BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)+")
+_HEADER = re.compile(rf"\[\[?[ \t]*({_DOTTED})[ \t]*\]\]?")
+_ASSIGNMENT = re.compile(rf"({_DOTTED})[ \t]*=")
+_VALUE_PART = re.compile(
+    r'"""(?:\\.|[^\\])*?"""+'  # strings first, so that brackets and # inside them do not count
+    r"|'''.*?'''+"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'[^'\n]*'"
+    r"|#[^\n]*|[\[{]|[\]}]|\n|[^\"'#\[\]{}\n]+",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One ``[table]`` header or one ``key = value`` of a text; offsets are into that text."""
+
+    keys: Keys
+    """The whole path, the header's part included."""
+    table: Keys
+    """The header that it stands under."""
+    line: int
+    start: int
+    """Where its first line begins."""
+    value: tuple[int, int] | None
+    """Start and end of the value, without a comment behind it; None for a header."""
+    end: int
+    """Where the line after it begins."""
+
+
+def statements(text: str) -> list[Statement]:
+    """Headers and assignments of a TOML text that tomllib has accepted, in its order.
+
+    Keys inside an inline table or an array are not entered: they stand where their parent does.
+    """
+    found: list[Statement] = []
+    table: Keys = ()
+    at = 0
+    while at < len(text):
+        if match := _BLANK.match(text, at):
+            at = match.end()
+            continue
+        header, assignment = _HEADER.match(text, at), _ASSIGNMENT.match(text, at)
+        value: tuple[int, int] | None = None
+        if header:
+            table = keys = _split_key(header[1])
+            end = header.end()
+        elif assignment:
+            keys = table + _split_key(assignment[1])
+            value, end = _value_span(text, assignment.end())
+        else:  # not TOML; the parser says so in its own words
+            break
+        newline = text.find("\n", end)
+        after = len(text) if newline < 0 else newline + 1
+        start = text.rfind("\n", 0, at) + 1
+        found.append(Statement(keys, table, text.count("\n", 0, at) + 1, start, value, after))
+        at = end
+    return found
+
+
+def _split_key(dotted: str) -> Keys:
+    """The parts of a key as TOML spells it: ``a."b.c"`` is ("a", "b.c")."""
+    parts = []
+    value: Any = tomllib.loads(f"{dotted} = 0")
+    while isinstance(value, dict):
+        ((part, value),) = value.items()
+        parts.append(part)
+    return tuple(parts)
+
+
+def _value_span(text: str, start: int) -> tuple[tuple[int, int], int]:
+    """Start and end of the value after an ``=``, and the end of its line's content."""
+    depth, at, last = 0, start, start
+    while at < len(text) and (match := _VALUE_PART.match(text, at)):
+        part = match[0]
+        if part == "\n" and depth == 0:
+            break
+        depth += (part in "[{") - (part in "]}")
+        at = match.end()
+        if part.strip() and not part.startswith("#"):
+            last = match.start() + len(part.rstrip())
+    first = start + len(text[start:last]) - len(text[start:last].lstrip())
+    return (first, last), at
+
+
+# Setting and removing
+
+
+def _set(text: str, keys: Keys, value: str) -> str:
+    found = statements(text)
+    if len(keys) == 1 and keys[0] in tables():
+        if value != "{}":
+            return _with_key(_removed(text, keys), keys, value)
+        has_header = any(one.keys == keys and not one.value for one in found)
+        return text if has_header else _with_table(_removed(text, keys), keys, [])
     for one in found:
-        if one.keys == path and one.value:
-            return text[: one.value[0]] + value + text[one.value[1] :]
-        if len(path) > 1 and one.keys == path[:1] and one.value:
-            inline = parse_literal(text[slice(*one.value)])
-            if isinstance(inline, dict):
-                inline[path[1]] = parse_literal(value)
-                return text[: one.value[0]] + literal(inline) + text[one.value[1] :]
-            return _with_key(_removed(text, path[:1]), path, value)  # it was switched off
-    return _with_key(text, path, value)
+        if one.value and one.keys == keys:
+            return _with_value(text, one, value)
+        if one.value and one.keys == keys[:-1]:
+            table = parse_literal(text[slice(*one.value)])
+            if isinstance(table, dict):
+                return _with_value(text, one, literal({**table, keys[-1]: parse_literal(value)}))
+            text = _removed(text, one.keys)  # it was switched off
+    return _with_key(text, keys, value)
 
 
-def _with_key(text: str, path: Path, value: str) -> str:
+def _check(text: str, keys: Keys, wanted: Any) -> None:
+    """Raise `ValueError` where the value at `keys` did not become `wanted`."""
+    found: Any = tomllib.loads(text)
+    for name in keys:
+        found = found.get(name) if isinstance(found, dict) else None
+    is_on = wanted == {} and found is not None
+    if not is_on and literal(found) != literal(wanted):
+        raise ValueError(f"{'.'.join(keys)} cannot be set to {literal(wanted)} in this file")
+
+
+def _with_value(text: str, statement: Statement, value: str) -> str:
+    assert statement.value is not None
+    start, end = statement.value
+    return text[:start] + value + text[end:]
+
+
+def _with_key(text: str, keys: Keys, value: str) -> str:
     """`text` with a key that it does not have yet."""
     found = statements(text)
-    table, name = path[:-1], path[-1]
-    line = f"{_spelled(name)} = {value}"
-    siblings = [one for one in found if one.value and one.table == table and one.keys[:-1] == table]
-    dotted = [one for one in found if one.value and not one.table and one.keys[:1] == table]
-    headers = [one for one in found if one.is_header and one.keys == table]
-    if table and not headers and not dotted:
-        return _with_table(text, table, [line])
+    table = keys[:-1]
+    line = f"{_spelled(keys[-1:])} = {value}"
+    headers = [one for one in found if one.keys == table and not one.value]
+    siblings = [one for one in found if one.value and one.table == table == one.keys[:-1]]
+    dotted = [one for one in found if one.value and not one.table and one.keys[:-1] == table]
     if table and not headers:
-        return _inserted(text, dotted[-1].end, f"{'.'.join(path)} = {value}")
-    before = _preceding(siblings, path)
+        if not dotted:
+            return _with_table(text, table, [line])
+        return _inserted(text, dotted[-1].end, f"{_spelled(keys)} = {value}")
+    before = _preceding(siblings, keys)
     if before is not None:
         indent = re.match(r"[ \t]*", text[before.start :])
         return _inserted(text, before.end, (indent[0] if indent else "") + line)
     if headers:
         return _inserted(text, headers[0].end, line)
     if siblings:
-        return _inserted(text, _with_comments_above(text, siblings[0].start), line)
-    first = min((one.start for one in found), default=None)
-    if first is None:
-        return _inserted(text, len(text), line)
-    return _inserted(text, _with_comments_above(text, first), line, blank_after=True)
+        return _inserted(text, _start_of_comments(text, siblings[0].start), line)
+    if found:
+        return _inserted(text, _start_of_comments(text, found[0].start), line, blank_after=True)
+    return _inserted(text, len(text), line)
 
 
-def _with_table(text: str, table: Path, lines: list[str]) -> str:
+def _with_table(text: str, table: Keys, lines: list[str]) -> str:
     """`text` with a new table, before the first one that follows it in the schema."""
-    later = list(tables())[list(tables()).index(table[0]) + 1 :] if table[0] in tables() else []
-    header = f"[{'.'.join(map(_spelled, table))}]"
+    names = list(tables())
+    later = names[names.index(table[0]) + 1 :] if table[0] in names else []
+    block = "\n".join([f"[{_spelled(table)}]", *lines])
     for one in statements(text):
-        if one.is_header and one.keys[0] in later:
-            at = _with_comments_above(text, one.start)
-            return _inserted(text, at, "\n".join([header, *lines]), blank_after=True)
-    gap = "" if not text.strip() or text.endswith("\n\n") else "\n"
+        if not one.value and one.keys[0] in later:
+            return _inserted(text, _start_of_comments(text, one.start), block, blank_after=True)
     body = text if not text or text.endswith("\n") else f"{text}\n"
-    return _inserted(body + gap, len(body + gap), "\n".join([header, *lines]))
+    if body.strip() and not body.endswith("\n\n"):
+        body += "\n"
+    return _inserted(body, len(body), block)
 
 
-def _removed(text: str, path: Path) -> str:
+def _removed(text: str, keys: Keys) -> str:
     found = statements(text)
     for index, one in reversed(list(enumerate(found))):
-        if one.is_header and one.keys[: len(path)] == path:
-            rest = [other.start for other in found[index + 1 :] if other.is_header]
-            end = _with_comments_above(text, rest[0]) if rest else len(text)
+        if not one.value and one.keys[: len(keys)] == keys:
+            headers = [other.start for other in found[index + 1 :] if not other.value]
+            end = _start_of_comments(text, headers[0]) if headers else len(text)
             text = _joined(text[: one.start], text[end:])
-        elif one.value and (one.keys == path or (one.keys[:1] == path and not one.table)):
+        elif one.value and (one.keys == keys or (one.keys[:1] == keys and not one.table)):
             text = text[: one.start] + text[one.end :]
-        elif one.value and one.keys == path[: len(one.keys)]:
-            inline = parse_literal(text[slice(*one.value)])
-            if isinstance(inline, dict) and path[-1] in inline:
-                del inline[path[-1]]
-                text = text[: one.value[0]] + literal(inline) + text[one.value[1] :]
-    text = _without_bare_header(text, path[:-1])
+        elif one.value and one.keys == keys[:-1]:
+            table = parse_literal(text[slice(*one.value)])
+            if isinstance(table, dict) and table.pop(keys[-1], None) is not None:
+                text = _with_value(text, one, literal(table))
+    text = _without_empty_table(text, keys[:-1])
     return text if text.strip() else ""
 
 
-def _without_bare_header(text: str, table: Path) -> str:
+def _without_empty_table(text: str, table: Keys) -> str:
     """Without a header that no longer heads anything; of an optional table it says "on"."""
     if not table or table[0] not in tables() or tables()[table[0]].optional:
         return text
     found = statements(text)
     for index, one in enumerate(found):
-        if not one.is_header or one.keys != table:
+        if one.value or one.keys != table:
             continue
-        end = found[index + 1].start if index + 1 < len(found) else len(text)
-        is_bare = not text[one.end : end].strip() and "#" not in text[one.start : one.end]
-        has_keys = index + 1 < len(found) and not found[index + 1].is_header
-        if is_bare and not has_keys and _with_comments_above(text, one.start) == one.start:
+        following = found[index + 1] if index + 1 < len(found) else None
+        end = following.start if following else len(text)
+        has_comment = bool(text[one.end : end].strip()) or "#" in text[one.start : one.end]
+        is_introduced = _start_of_comments(text, one.start) != one.start
+        if not has_comment and not is_introduced and (following is None or not following.value):
             return _joined(text[: one.start], text[end:])
     return text
 
@@ -136,16 +360,16 @@ def _joined(head: str, tail: str) -> str:
     return head.rstrip() + (newline if head.strip() else "")
 
 
-def _preceding(siblings: list[Statement], path: Path) -> Statement | None:
-    """Of the keys already there, the last that comes before `path` in the schema."""
+def _preceding(siblings: list[Statement], keys: Keys) -> Statement | None:
+    """Of the keys already there, the last that comes before `keys` in the schema."""
     order = {tuple(key.split(".")): index for index, key in enumerate(settings())}
-    if path not in order:
+    if keys not in order:
         return siblings[-1] if siblings else None
-    earlier = [one for one in siblings if order.get(one.keys, len(order)) < order[path]]
+    earlier = [one for one in siblings if order.get(one.keys, len(order)) < order[keys]]
     return max(earlier, key=lambda one: order[one.keys], default=None)
 
 
-def _with_comments_above(text: str, start: int) -> int:
+def _start_of_comments(text: str, start: int) -> int:
     """Where the comment lines directly above the line at `start` begin."""
     while start > 0:
         above = text.rfind("\n", 0, start - 1) + 1
@@ -164,14 +388,6 @@ def _inserted(text: str, at: int, lines: str, *, blank_after: bool = False) -> s
     return head + added + tail
 
 
-def _value_at(text: str, path: Path) -> object:
-    value: object = tomllib.loads(text)
-    for name in path:
-        if not isinstance(value, dict) or name not in value:
-            return None
-        value = value[name]
-    return value
-
-
-def _spelled(name: str) -> str:
-    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else literal(name)
+def _spelled(keys: Keys) -> str:
+    """A dotted key as TOML spells it."""
+    return ".".join(key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else literal(key) for key in keys)

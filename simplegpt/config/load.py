@@ -1,57 +1,109 @@
-"""Config files: read with their includes and overrides, judged, resolved, edited, saved.
+"""Config files: read with their includes and overrides, checked, resolved.
 
-`load` is for a command: it gives a `Config` or raises a `ConfigError` that lists every mistake.
-`inspect` is for a form: it never raises, and is quick enough for every key stroke.
+`load` is for a command: it returns a `Config` or raises a `ConfigError` that lists every problem.
+`inspect` is for a form: it never raises, and is quick enough for every keystroke.
 """
 
+import argparse
+import datetime
+import difflib
+import json
+import os
+import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
 import tomli_w
+from pydantic import ValidationError
 
-from simplegpt.cli import UserError
-from simplegpt.config.check import invalid_keys, reading_order, validated
-from simplegpt.config.edit import edit
-from simplegpt.config.layers import DEFAULT, MISSING, Layers, Origin, Overrides, Problem
-from simplegpt.config.schema import Config
-from simplegpt.config.settings import toml_value
+from simplegpt.cli import UserError, add_hidden_options, add_options, nearest
+from simplegpt.config.edit import Keys, literal, statements, typed_value
+from simplegpt.config.schema import (
+    OWNED_TRAINER_KEYS,
+    Config,
+    Section,
+    Setting,
+    broken_rules,
+    flat,
+    settings,
+    settings_of,
+    tables,
+)
 
-__all__ = [
-    "DEFAULT",
-    "ConfigError",
-    "Inspection",
-    "Origin",
-    "Overrides",
-    "Problem",
-    "config_folder",
-    "edit",
-    "inspect",
-    "load",
-    "resolved",
-]
+S = TypeVar("S", bound=Section)
+Overrides = Mapping[str, Any] | Iterable[tuple[str, Any]]
+"""Dotted keys and their values; a text is taken as `edit.typed_value` does."""
+RANKS = ("override", "file", "include", "default")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a value comes from."""
+
+    kind: Literal["default", "include", "file", "override"]
+    path: Path | None = None
+    line: int | None = None
+
+    def __str__(self) -> str:
+        if self.path is None:
+            return "command line" if self.kind == "override" else self.kind
+        return f"{self.path}:{self.line}" if self.line else str(self.path)
+
+
+DEFAULT, OVERRIDE = Origin("default"), Origin("override")
+NOT_SHOWN = object()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An invalid value, an unknown key, or values that do not fit together."""
+
+    keys: tuple[str, ...]
+    """Dotted; several for values that do not fit together, none for a file as a whole."""
+    message: str
+    """What is allowed, with the nearest right name where one is near. Names its keys itself where
+    there are several."""
+    origins: tuple[Origin, ...] = (DEFAULT,)
+    """Where the values come from, the one that the user is most likely to edit first."""
+    value: Any = field(default=NOT_SHOWN, compare=False)
+    hint: str = ""
+    """How to fix it on a command line."""
+
+    @property
+    def origin(self) -> Origin:
+        return self.origins[0]
+
+    def __str__(self) -> str:
+        hint = f" ({self.hint})" if self.hint else ""
+        if len(self.keys) > 1:
+            return f"{self.message}{hint}  {', '.join(map(str, self.origins))}"
+        value = literal(self.value) if self.value is not NOT_SHOWN else ""
+        shown = f" = {value if len(value) <= 60 else f'{value[:57]}...'}" if value else ""
+        subject = "".join(f"{key}{shown}: " for key in self.keys)
+        return f"{self.origin}: {subject}{self.message}{hint}"
 
 
 class ConfigError(UserError):
-    """Every mistake of a config, one a line."""
+    """Every problem of a config, one per line."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(problems)
+        self.problems = tuple(sorted(problems, key=_reading_order))
         lines = [str(problem) for problem in self.problems]
-        head = f"{len(lines)} mistakes in the config:\n  " if len(lines) > 1 else ""
+        head = f"{len(lines)} invalid values in the config:\n  " if len(lines) > 1 else ""
         super().__init__(head + "\n  ".join(lines))
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that is known of a config file, right or wrong."""
+    """All that is known of a config, valid or not."""
 
     values: Mapping[str, Any]
-    """Every setting's value as TOML holds it, by dotted key; defaults included."""
+    """Every setting's value as TOML holds it, by dotted key, defaults included; for an optional
+    table's name, whether it is on; and what has an unknown key."""
     origins: Mapping[str, Origin]
     """Where each value comes from; also, by its name, where a table is switched on or off."""
-    tables_on: frozenset[str]
     problems: tuple[Problem, ...]
     config: Config | None
     """None while there are problems."""
@@ -59,17 +111,20 @@ class Inspection:
     """False where a file could not be read or parsed: its values are not here."""
 
     @property
+    def tables_on(self) -> frozenset[str]:
+        return frozenset(
+            name for name, table in tables().items() if not table.optional or self.values[name]
+        )
+
+    @property
     def invalid_keys(self) -> frozenset[str]:
         """The keys that the problems are about, and those of a table that is wrong as a whole."""
-        return invalid_keys(self.problems)
+        return _invalid_keys(self.problems)
 
     def problem(self, keys: tuple[str, ...], message: str, hint: str = "") -> Problem:
-        """A problem with `keys`, in the place that the user is most likely to edit."""
-        origins = [self.origins[key] for key in keys]
-        ranks = ("override", "file", "include", "default")
-        origin = min(origins, key=lambda one: ranks.index(one.kind))
-        value = self.values[keys[0]] if len(keys) == 1 else MISSING
-        return Problem(keys, message, value, origin, hint)
+        """A problem with `keys`, in their places."""
+        value = self.values[keys[0]] if len(keys) == 1 else NOT_SHOWN
+        return Problem(keys, message, _places(self.origins, keys), value, hint)
 
 
 Check = Callable[[Inspection], list[Problem]]
@@ -83,35 +138,36 @@ def load(path: str | Path, overrides: Overrides = (), check: Check | None = None
     """
     inspection = inspect(Path(path), overrides)
     found = check(inspection) if check else []
-    problems = sorted([*inspection.problems, *found], key=reading_order)
-    if problems or inspection.config is None:
-        raise ConfigError(problems)
+    if found or inspection.config is None:
+        raise ConfigError([*inspection.problems, *found])
     return inspection.config
 
 
 def inspect(
-    source: str | Path,
-    edits: Overrides = (),
-    *,
-    path: Path | None = None,
+    source: str | Path, overrides: Overrides = (), *, path: Path | None = None
 ) -> Inspection:
-    """Judge a file, or the text (a `str`) of a file that is or will be at `path`; never raises."""
-    layers = Layers()
+    """Check a file, or the text (a `str`) of a file that is or will be at `path`; never raises."""
+    layers = _Layers()
     if isinstance(source, Path):
         layers.read_file(source)
     else:
         layers.read_text(source, path or Path("config.toml"))
-    layers.override(edits)
-    config, problems = validated(layers)
-    problems = [*layers.problems, *problems]
+    layers.override(overrides)
+    values = _complete(layers.values)
+    config, found = _validate(layers, values)
+    problems = sorted([*layers.problems, *found], key=_reading_order)
     return Inspection(
-        values=layers.flat(),
-        origins=layers.all_origins(),
-        tables_on=layers.tables_on(),
-        problems=tuple(sorted(problems, key=reading_order)),
+        values=values,
+        origins=dict.fromkeys(settings(), DEFAULT) | layers.origins,
+        problems=tuple(problems),
         config=None if problems else config,
-        is_complete=not layers.unread,
+        is_complete=layers.is_complete,
     )
+
+
+def flatten(config: Config) -> dict[str, Any]:
+    """The values of `config` as `Inspection.values` has them."""
+    return _complete(_none_as_false(config.model_dump(mode="json")))
 
 
 def resolved(config: Config) -> str:
@@ -128,15 +184,290 @@ def resolved(config: Config) -> str:
     return tomli_w.dumps(_none_as_false(values))
 
 
-def _none_as_false(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _none_as_false(value) if isinstance(value, dict) else toml_value(value)
-        for name, value in values.items()
-    }
-
-
 def config_folder() -> Path:
     """Where the configs that come with SimpleGPT are: in the clone, or in the installed package."""
     package = Path(__file__).parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
+
+
+def _none_as_false(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _none_as_false(value) if isinstance(value, dict) else value is not None and value
+        for name, value in values.items()
+    }
+
+
+def _complete(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by dotted key with the defaults, and whether each optional table is on."""
+    defaults = {key: setting.default for key, setting in settings().items()}
+    switches = {
+        name: isinstance(given.get(name), dict) for name, one in tables().items() if one.optional
+    }
+    return defaults | flat(given) | switches
+
+
+# Options
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Add an option for every setting, ``--section.key``, and for optional tables.
+
+    They gather in ``namespace.overrides``, as `load` takes them.
+    """
+    for table in tables().values():
+        title = f"[{table.name}]" if table.name else "settings at the top level"
+        options = [one for key, one in table.settings.items() if key != "include"]
+        if table.optional:
+            purpose = f"Switch [{table.name}] on or off as a whole."
+            switch = Setting(table.name, "switch", False, purpose, "true or false")
+            options.insert(0, switch)
+        add_options(parser, title, table.description, options, "overrides")
+    owned = [f"trainer.{name}" for name in OWNED_TRAINER_KEYS]
+    add_hidden_options(parser, owned, "overrides")
+
+
+def parse_section(section: type[S], given: Iterable[tuple[str, str]]) -> S:
+    """The section with the values that `cli.add_options` gathered.
+
+    A list given several times is joined. Raises `UserError` with every invalid value.
+    """
+    known = settings_of(section)
+    values: dict[str, Any] = {}
+    for name, text in given:
+        value = typed_value(known[name], text)
+        if known[name].kind == "list" and isinstance(value, list):
+            value = [*values.get(name, []), *value]
+        values[name] = value
+    try:
+        return section.model_validate_json(json.dumps(_as_json(values)), strict=True)
+    except ValidationError as error:
+        lines = [
+            f"--{name} {literal(values[name])}: {message}"
+            for name, message in _messages(error, known).items()
+        ]
+        raise UserError("\n  ".join(lines)) from None
+
+
+# Reading
+
+
+class _Layers:
+    """Values of several files and of the overrides, the later over the earlier."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        """As in a TOML file, tables as dicts."""
+        self.origins: dict[str, Origin] = {}
+        self.problems: list[Problem] = []
+        self.is_complete = True
+
+    def read_file(self, path: Path) -> None:
+        text = self._read(Origin("file", path), path)
+        if text is not None:
+            self.read_text(text, path)
+
+    def read_text(self, text: str, path: Path, including: tuple[Path, ...] = ()) -> None:
+        """Take the values of a file's text; it is included by the files `including`."""
+        kind: Literal["file", "include"] = "include" if including else "file"
+        try:
+            values = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            line, message = _syntax_error(error, text)
+            self._fail((), message, Origin(kind, path, line))
+            return
+        lines = _lines(text)
+        here = Origin(kind, path, lines.get(("include",)))
+        include = values.pop("include", False)
+        if isinstance(include, str):
+            self._read_include(include, here, (*including, path))
+        elif include is not False:
+            self._fail(("include",), "input should be a valid string or false", here, include)
+        for name, value in values.items():
+            origin = Origin(kind, path, lines.get((name,)))
+            self._set(name, value, origin)
+            for key in value if isinstance(value, dict) else ():
+                key_line = lines.get((name, key), origin.line)
+                self.origins[f"{name}.{key}"] = Origin(kind, path, key_line)
+        if kind == "file" and include is not False:
+            self.values["include"], self.origins["include"] = include, here
+
+    def override(self, overrides: Overrides) -> None:
+        for key, value in overrides.items() if isinstance(overrides, Mapping) else overrides:
+            table, _, name = key.rpartition(".")
+            if isinstance(value, str):
+                value = typed_value(settings().get(key), value)
+            elif isinstance(value, Path):
+                value = str(value)
+            if value is True and key in tables() and tables()[key].optional:
+                value = {}  # switched on, with what the files say or the defaults
+            self._set(table or key, {name: value} if table else value, OVERRIDE)
+            self.origins[key] = OVERRIDE
+
+    def _set(self, name: str, value: Any, origin: Origin) -> None:
+        """Set a top-level key; a table's keys go over those that it has already."""
+        old = self.values.get(name)
+        if isinstance(value, dict) and isinstance(old, dict):
+            self.values[name] = old | value
+            return
+        for key in [key for key in self.origins if key.startswith(f"{name}.")]:
+            del self.origins[key]
+        self.values[name], self.origins[name] = value, origin
+
+    def _read_include(self, include: str, origin: Origin, including: tuple[Path, ...]) -> None:
+        target = Path(os.path.normpath(including[-1].parent / include))
+        chain = [one.resolve() for one in including]
+        if target.resolve() in chain:
+            names = [one.name for one in including[chain.index(target.resolve()) :]]
+            circle = " → ".join([*names, target.name])
+            self._fail(("include",), f"files include each other: {circle}", origin, include)
+            return
+        text = self._read(origin, target, include)
+        if text is not None:
+            self.read_text(text, target, including)
+
+    def _read(self, origin: Origin, path: Path, include: str | None = None) -> str | None:
+        """The text of a file; a problem at `origin` where there is none."""
+        try:
+            return path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError:
+            message = f"no such file{_nearest_file(path)}"
+        except IsADirectoryError:
+            message = "a directory, not a TOML file"
+        except UnicodeDecodeError as error:
+            message = f"not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
+        except OSError as error:
+            message = f"cannot be read: {error.strerror}"
+        if include is None:
+            self._fail((), message, origin)
+        else:
+            self._fail(("include",), f"{path}: {message}", origin, include)
+        return None
+
+    def _fail(
+        self, keys: tuple[str, ...], message: str, origin: Origin, value: Any = NOT_SHOWN
+    ) -> None:
+        """Note that a file could not be read."""
+        self.is_complete = False
+        self.problems.append(Problem(keys, message, (origin,), value))
+
+
+def _nearest_file(path: Path) -> str:
+    try:
+        names = [one.name for one in path.parent.iterdir()]
+    except OSError:
+        return f"; no such directory: {path.parent}"
+    return nearest(path.name, names)
+
+
+def _lines(text: str) -> dict[Keys, int]:
+    """The line (from 1) in which each key and table of a TOML text stands first."""
+    lines: dict[Keys, int] = {}
+    for statement in statements(text):
+        for n in range(1, len(statement.keys) + 1):
+            lines.setdefault(statement.keys[:n], statement.line)
+    return lines
+
+
+def _syntax_error(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, str]:
+    """Line and message; tomllib gives line and column only inside its message."""
+    message, _, place = str(error).rpartition(" (at ")
+    numbers = [int(word) for word in place.rstrip(")").replace(",", "").split() if word.isdigit()]
+    line, column = numbers if len(numbers) == 2 else (text.count("\n") + 1, 1)
+    return line, f"column {column}: {_lowercased(message)}"
+
+
+# Checking
+
+
+def _validate(layers: _Layers, values: Mapping[str, Any]) -> tuple[Config | None, list[Problem]]:
+    """The config, or None, and its problems. `values` are those of `layers` with the defaults."""
+    given = {name: value for name, value in layers.values.items() if name != "include"}
+    problems = []
+    config = None
+    try:
+        config = Config.model_validate_json(json.dumps(_as_json(given)), strict=True)
+    except ValidationError as error:
+        for key, message in _messages(error, settings()).items():
+            value = values.get(key, NOT_SHOWN) if key in settings() else NOT_SHOWN
+            problems.append(Problem((key,), message, _places(layers.origins, (key,)), value))
+    for keys, message in broken_rules(values, _invalid_keys(problems)):
+        problems.append(Problem(keys, message, _places(layers.origins, keys)))
+    return config, problems
+
+
+def _messages(error: ValidationError, known: Mapping[str, Setting]) -> dict[str, str]:
+    """Pydantic's messages by dotted key; those of a union's members are joined by "or"."""
+    found: dict[str, list[str]] = {}
+    for item in error.errors():
+        if not item["loc"]:
+            continue  # a broken rule
+        name, *rest = map(str, item["loc"])
+        key = f"{name}.{rest[0]}" if name in tables() and rest else name
+        messages = found.setdefault(key, [])
+        message = _lowercased(item["msg"])
+        if item["type"] == "extra_forbidden":
+            message = _unknown_key(key, isinstance(item["input"], dict))
+        elif key in tables():
+            off = f", or {key} = false" if tables()[key].optional else ""
+            message = f"input should be a table, [{key}]{off}"
+        elif key in known and known[key].choices and isinstance(item["input"], str):
+            message += nearest(item["input"], map(str, known[key].choices))
+        if message not in messages:
+            messages.append(message)
+    return {key: " or ".join(messages) for key, messages in found.items()}
+
+
+def _unknown_key(key: str, is_table: bool) -> str:
+    """The message for a key that is not in the schema, with the nearest that is."""
+    table, _, name = key.rpartition(".")
+    if table == "trainer" and name in OWNED_TRAINER_KEYS:
+        return f"set by simplegpt itself: {OWNED_TRAINER_KEYS[name]}"
+    if is_table:
+        return "unknown table" + nearest(name, tables())
+    elsewhere = [setting.table for setting in settings().values() if setting.name == name]
+    places = [f"[{one}]" if one else "the top, above every [table]" for one in elsewhere]
+    if name in tables():
+        places.append(f"a table of its own, [{name}]")
+    if places:
+        return f"unknown key; {name} belongs to {' or '.join(places)}"
+    siblings = [one.name for one in tables()[table].settings.values()]
+    if near := nearest(name, siblings if table else [*siblings, *tables()]):
+        return f"unknown key{near}"
+    keys = {setting.name: key for key, setting in settings().items()}
+    close = difflib.get_close_matches(name, keys, n=1, cutoff=0.8)
+    return f"unknown key; did you mean '{keys[close[0]]}'?" if close else "unknown key"
+
+
+def _as_json(value: Any) -> Any:
+    """`value` without what JSON cannot hold; that becomes an object, which no setting takes."""
+    if isinstance(value, dict):
+        return {name: _as_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    is_date = isinstance(value, datetime.date | datetime.time)
+    is_broken_text = isinstance(value, str) and value.encode(errors="ignore").decode() != value
+    return {} if is_date or is_broken_text else value
+
+
+def _invalid_keys(problems: Iterable[Problem]) -> frozenset[str]:
+    invalid = {key for problem in problems for key in problem.keys}
+    return frozenset(invalid | {key for key, one in settings().items() if one.table in invalid})
+
+
+def _places(origins: Mapping[str, Origin], keys: Iterable[str]) -> tuple[Origin, ...]:
+    """Where values of `keys` are set, the place that the user is most likely to edit first."""
+    found = dict.fromkeys(origins[key] for key in keys if key in origins)
+    places = sorted(found, key=lambda one: RANKS.index(one.kind))
+    return tuple(one for one in places if one != DEFAULT) or (DEFAULT,)
+
+
+def _reading_order(problem: Problem) -> tuple[int, str, int]:
+    """Files first, and each from top to bottom."""
+    origin = problem.origin
+    rank = ("file", "include", "override", "default").index(origin.kind)
+    return rank, str(origin.path), origin.line or 0
+
+
+def _lowercased(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,16 +1,18 @@
-"""The whole schema of a run.
+"""The schema of a run: all settings, the rules over several of them, and how each is described.
 
 A field here (type, bounds, default, docstring) is at once the TOML key, the ``--section.key``
 override, the help text, and the workbench's form input with its tooltip and its error.
 An optional field or table is switched off with ``false``, since TOML has no null.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic_core import PydanticCustomError
 
 # GPT-2 by its names on Hugging Face's hub, each with its number of parameters.
 PRETRAINED_NAMES = {
@@ -21,8 +23,18 @@ PRETRAINED_NAMES = {
     "distilgpt2": 81_912_576,
 }
 
+
+def _check_path(path: object) -> object:
+    if path == "":  # Path("") is the working directory
+        raise PydanticCustomError("empty_path", "Input should not be empty")
+    if isinstance(path, str) and "\0" in path:
+        raise PydanticCustomError("null_in_path", "Input should not contain null characters")
+    return path
+
+
 T = TypeVar("T")
 Off = Annotated[T | None, BeforeValidator(lambda value: None if value is False else value)]
+FilePath = Annotated[Path, BeforeValidator(_check_path)]
 
 
 class Section(BaseModel):
@@ -56,9 +68,9 @@ class ModelConfig(Section):
 class DataConfig(Section):
     """Token files and how they are cut into batches."""
 
-    train_fpath: Path = Path("data/train.bin")
+    train_fpath: FilePath = Path("data/train.bin")
     """Token file to train on: one file, a folder of shards, or a glob."""
-    val_fpath: Path = Path("data/val.bin")
+    val_fpath: FilePath = Path("data/val.bin")
     """Token file to validate on: one file, a folder of shards, or a glob."""
     seq_len: int = Field(1024, ge=1)
     """Tokens a training window predicts. At most n_ctx."""
@@ -232,7 +244,7 @@ class Config(Section):
     """Another TOML file whose values this one refines, relative to this file."""
     seed: int = Field(1337, ge=0, lt=2**32)
     """Seed of the weights, the data order and the dropout: same seed, same run."""
-    output_dir: Path = Path("models/run")
+    output_dir: FilePath = Path("models/run")
     """The run's directory: config, events, log and checkpoints."""
     torch_compile: StrictBool | Literal["auto"] = "auto"
     """Compile the network; auto compiles where it pays (a CUDA GPU and a run long enough)."""
@@ -252,38 +264,32 @@ class Config(Section):
     wandb: Off[WandbConfig] = None
 
     @model_validator(mode="after")
-    def _rules_hold(self) -> "Config":
-        for problem in broken_rules(self.model_dump()):
-            raise ValueError(problem.message)
+    def _check_rules(self) -> "Config":
+        for _, message in broken_rules(flat(self.model_dump())):
+            raise ValueError(message)
         return self
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule over several fields, named by their dotted keys."""
+    """A rule over several settings, named by their dotted keys."""
 
     keys: tuple[str, ...]
     holds: Callable[..., bool]
     message: str
-    """What is allowed; ``{0}``, ``{1}`` … are the fields' values."""
-
-
-@dataclass(frozen=True)
-class BrokenRule:
-    keys: tuple[str, ...]
-    message: str
+    """What must be true; ``{0}``, ``{1}`` … are the values of `keys`."""
 
 
 RULES = (
     Rule(
         ("model.n_embd", "model.n_head"),
         lambda n_embd, n_head: n_embd % n_head == 0,
-        "n_embd ({0}) must be divisible by n_head ({1})",
+        "model.n_embd ({0}) must be divisible by model.n_head ({1})",
     ),
     Rule(
         ("data.seq_len", "model.n_ctx"),
         lambda seq_len, n_ctx: seq_len <= n_ctx,
-        "seq_len ({0}) must be at most n_ctx ({1})",
+        "data.seq_len ({0}) must be ≤ model.n_ctx ({1})",
     ),
     Rule(
         (
@@ -293,37 +299,32 @@ RULES = (
             "trainer.max_steps",
         ),
         lambda schedule, warmup, decay, end: schedule == "cosine" or warmup + decay <= end,
-        "with warmup_stable_decay, warmup_steps ({1}) + decay_steps ({2}) must be at most "
-        "max_steps ({3})",
+        "optimization.warmup_steps ({1}) + decay_steps ({2}) must be ≤ trainer.max_steps ({3}) "
+        "with the schedule {0}",
     ),
     Rule(
         ("checkpointing.monitor", "checkpointing.mode"),
         lambda monitor, mode: mode == "min",
-        "{0} is a loss, which is best at its least: mode must be 'min', not {1!r}",
+        'checkpointing.mode ("{1}") must be "min": {0} is best at its least',
     ),
 )
 
 
 def broken_rules(
-    values: Mapping[str, Any], invalid: frozenset[str] = frozenset()
-) -> Iterator[BrokenRule]:
-    """The rules that nested `values` break; a rule over a key in `invalid` is not judged."""
+    values: Mapping[str, Any], invalid: Set[str] = frozenset()
+) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The keys and message of each rule that `values` (by dotted key) break.
+
+    A rule over a key in `invalid` is not checked.
+    """
     for rule in RULES:
-        if not invalid.isdisjoint(rule.keys):
-            continue
-        arguments = [lookup(values, key) for key in rule.keys]
-        if not rule.holds(*arguments):
-            yield BrokenRule(rule.keys, rule.message.format(*arguments))
+        if invalid.isdisjoint(rule.keys):
+            arguments = [values[key] for key in rule.keys]
+            if not rule.holds(*arguments):
+                yield rule.keys, rule.message.format(*arguments)
 
 
-def lookup(values: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted `key` of nested tables."""
-    for part in key.split("."):
-        values = values[part]
-    return values
-
-
-# Keys of Lightning's Trainer that are ours to set, and what to use in their place.
+# Keys of Lightning's Trainer that SimpleGPT sets itself, and what to use in their place.
 OWNED_TRAINER_KEYS: dict[str, str] = {
     "logger": "set tensorboard or [wandb]",
     "default_root_dir": "set output_dir",
@@ -349,3 +350,172 @@ OWNED_TRAINER_KEYS: dict[str, str] = {
     "barebones": "not supported",
     "model_registry": "not supported",
 }
+
+
+# How settings are described, for help, forms and errors.
+
+Kind = Literal["switch", "choice", "integer", "number", "text", "path", "list", "mixed"]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One key of the config file."""
+
+    key: str
+    """Dotted: ``model.n_embd``; without a dot at the top level."""
+    kind: Kind
+    """How it is typed; ``mixed`` is none of the others alone (``"auto"``, a number or a list)."""
+    default: Any
+    """As TOML would hold it: text for a path, a list for a tuple, False for switched off."""
+    description: str
+    """The field's docstring on one line."""
+    allowed: str
+    """Type and bounds: ``an integer ≥ 1``."""
+    optional: bool = False
+    """``false`` switches it off."""
+    choices: tuple[Any, ...] = ()
+    """All values there are, where they can be listed."""
+    item_kind: Kind | None = None
+    """What a list holds."""
+
+    @property
+    def name(self) -> str:
+        return self.key.rpartition(".")[2]
+
+    @property
+    def table(self) -> str:
+        return self.key.rpartition(".")[0]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the config file; the one named "" is its top level."""
+
+    name: str
+    description: str
+    settings: Mapping[str, Setting]
+    """By dotted key, in the schema's order."""
+    optional: bool = False
+    """``name = false`` switches it off, which is also its default."""
+
+
+@cache
+def tables() -> Mapping[str, Table]:
+    """Every table by name, the top level first."""
+    found = {"": Table("", "The run as a whole.", settings_of(Config))}
+    for name, field in Config.model_fields.items():
+        for section in (field.annotation, *get_args(field.annotation)):
+            if isinstance(section, type) and issubclass(section, Section):
+                description = _one_line(section.__doc__)
+                optional = field.default is None
+                found[name] = Table(name, description, settings_of(section, f"{name}."), optional)
+    return found
+
+
+@cache
+def settings() -> Mapping[str, Setting]:
+    """Every setting by its dotted key."""
+    return {key: one for table in tables().values() for key, one in table.settings.items()}
+
+
+def settings_of(section: type[Section], prefix: str = "") -> Mapping[str, Setting]:
+    """The settings of one section, its tables left out; `prefix` goes before each key."""
+    properties = section.model_json_schema()["properties"]
+    return {
+        prefix + name: _setting(prefix + name, schema)
+        for name, schema in properties.items()
+        if not any("$ref" in one for one in _alternatives(schema))
+    }
+
+
+def flat(nested: Mapping[str, Any]) -> dict[str, Any]:
+    """Values in tables as values by dotted key."""
+    values: dict[str, Any] = {}
+    for name, value in nested.items():
+        if isinstance(value, dict):
+            values |= {f"{name}.{key}": item for key, item in value.items()}
+        else:
+            values[name] = value
+    return values
+
+
+def _setting(key: str, schema: Mapping[str, Any]) -> Setting:
+    """Describe a setting from its JSON schema, as pydantic makes it."""
+    parts = [one for one in _alternatives(schema) if one.get("type") != "null"]
+    optional = len(parts) < len(_alternatives(schema))
+    kinds = {_kind(part) for part in parts}
+    choices = [choice for part in parts for choice in _choices(part)]
+    items = [_items(part) for part in parts if _kind(part) == "list"]
+    if len(kinds) == 1:
+        kind = kinds.pop()
+    else:
+        kind = "choice" if kinds <= {"choice", "switch"} else "mixed"
+    allowed = [_describe(part) for part in parts]
+    if optional and kind != "switch":
+        allowed.append("false")
+    return Setting(
+        key=key,
+        kind=kind,
+        default=False if schema["default"] is None else schema["default"],
+        description=_one_line(schema.get("description")),
+        allowed=" or ".join(allowed),
+        optional=optional,
+        choices=tuple(choices) if kind in ("choice", "switch") else (),
+        item_kind=_kind(items[0]) if items else None,
+    )
+
+
+def _alternatives(schema: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    alternatives: list[Mapping[str, Any]] = schema.get("anyOf", [schema])
+    return alternatives
+
+
+def _kind(schema: Mapping[str, Any]) -> Kind:
+    if "enum" in schema or "const" in schema:
+        return "choice"
+    if schema.get("format") == "path":
+        return "path"
+    kinds: dict[str, Kind] = {
+        "boolean": "switch",
+        "integer": "integer",
+        "number": "number",
+        "string": "text",
+        "array": "list",
+    }
+    return kinds[schema["type"]]
+
+
+def _choices(schema: Mapping[str, Any]) -> list[Any]:
+    if schema["type"] == "boolean":
+        return [True, False]
+    return [schema["const"]] if "const" in schema else schema.get("enum", [])
+
+
+def _items(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema of a list's items; those of a tuple are all alike."""
+    items: Mapping[str, Any] = schema["items"] if "items" in schema else schema["prefixItems"][0]
+    return items
+
+
+def _describe(schema: Mapping[str, Any]) -> str:
+    """``an integer ≥ 1``, ``a list of 2 numbers ≥ 0 and < 1``, ``"adamw" or "muon"``."""
+    kind = _kind(schema)
+    if kind == "switch":
+        return "true or false"
+    if kind == "choice":
+        return " or ".join(f'"{choice}"' for choice in _choices(schema))
+    if kind == "list":
+        items = _items(schema)
+        number = f"{schema['maxItems']} " if "maxItems" in schema else ""
+        return f"a list of {number}{_kind(items)}s{_bounds(items)}"
+    return ("an " if kind == "integer" else "a ") + kind + _bounds(schema)
+
+
+def _bounds(schema: Mapping[str, Any]) -> str:
+    signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
+    bounds = [f"{sign} {schema[name]:,}" for name, sign in signs.items() if name in schema]
+    return f" {' and '.join(bounds)}" if bounds else ""
+
+
+def _one_line(docstring: str | None) -> str:
+    return " ".join((docstring or "").split())

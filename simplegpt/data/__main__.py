@@ -11,6 +11,7 @@ complete. Nothing here imports torch.
 import argparse
 import contextlib
 import glob
+import os
 import signal
 import sys
 import time
@@ -21,10 +22,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from simplegpt.cli import TERMINATED, UserError, run_command
-from simplegpt.config.options import CommandParser
+from simplegpt.cli import TERMINATED, CommandParser, UserError, nearest, run_command
 from simplegpt.data import corpus
-from simplegpt.data.encode import Source, check_text_file, encode_files, split_by_line
+from simplegpt.data.encode import Source, encode_files, split_by_line
 from simplegpt.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, tokenizer_names
 from simplegpt.data.tokens import TokenWriter, check_output, token_file_name
 from simplegpt.progress import ProgressLine
@@ -211,10 +211,22 @@ def _text_sources(names: Sequence[str]) -> tuple[Source, ...]:
         else:
             paths.append(Path(name))
     for path in paths:
-        check_text_file(path)
+        _check_text_file(path)
     if not any(path.stat().st_size for path in paths):
         raise UserError(f"{', '.join(map(str, paths[:3]))}: empty, there is no text to encode")
     return tuple(map(Source, paths))
+
+
+def _check_text_file(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; {path}/*.txt takes the text files in it")
+    if not path.exists():
+        names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise UserError(f"no such text file: {path}{nearest(path.name, names)}")
+    if not path.is_file():
+        raise UserError(f"{path} is not a regular file")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path}: permission denied")
 
 
 def _write(

@@ -4,8 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from simplegpt.cli import run_command
-from simplegpt.config.options import CommandParser
+from simplegpt.cli import CommandParser, run_command
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from simplegpt.cli import DONE, INTERRUPTED, UserError, run_command
-from simplegpt.config.options import CommandParser, add_section_options, parse_section
-from simplegpt.config.schema import SamplingConfig
+from simplegpt.cli import DONE, INTERRUPTED, CommandParser, UserError, add_options, run_command
+from simplegpt.config.load import parse_section
+from simplegpt.config.schema import SamplingConfig, settings_of
 from simplegpt.inference.loading import (
     MODEL_HELP,
     add_loading_options,
@@ -85,7 +85,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="results for each prompt; default 4",
     )
     add_loading_options(parser)
-    add_section_options(parser, SamplingConfig, "sampling", "sampling")
+    add_options(parser, "sampling", None, settings_of(SamplingConfig).values(), "sampling")
     return parser
 
 

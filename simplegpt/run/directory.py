@@ -14,8 +14,7 @@ from pydantic import ValidationError
 
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
-from simplegpt.config.edit import edit
-from simplegpt.config.text import literal
+from simplegpt.config.edit import edit, literal
 from simplegpt.files import append_line, write_atomically
 from simplegpt.run.events import (
     Command,

@@ -13,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from simplegpt.cli import UserError, run_command
+from simplegpt.cli import CommandParser, UserError, run_command
 from simplegpt.config import load as config_file
-from simplegpt.config.options import CommandParser, add_config_options
+from simplegpt.config.edit import differences
+from simplegpt.config.load import add_config_options, flatten
 from simplegpt.config.schema import Config
 from simplegpt.data.tokens import check_config, open_tokens
 from simplegpt.files import first_free_path
@@ -130,9 +131,9 @@ def _check_resumable(run: RunDirectory, config: Config) -> None:
     if not run.last_checkpoint.exists():
         raise UserError(f"the run at {run.path} has no checkpoint to resume from\n{_another(run)}")
     stored = config_file.load(run.config)
-    differences = _differences(stored, config)
-    if differences:
-        told = "\n  ".join(differences)
+    different = _differences(stored, config)
+    if different:
+        told = "\n  ".join(different)
         raise UserError(
             f"a resumed run must be the same run, but the config differs from {run.config}:\n"
             f"  {told}\n"
@@ -148,26 +149,15 @@ def _check_resumable(run: RunDirectory, config: Config) -> None:
 
 def _differences(stored: Config, given: Config) -> list[str]:
     """What may not differ and does, one line a key."""
-    old, new = _flat(stored.model_dump(mode="json")), _flat(given.model_dump(mode="json"))
+    old, new = flatten(stored), flatten(given)
     for values in (old, new):
         for key in ("data.train_fpath", "data.val_fpath"):
-            values[key] = str(Path(str(values[key])).absolute())
+            values[key] = str(Path(values[key]).absolute())
     return [
-        f"{key}: was {old.get(key)!r}, is {new.get(key)!r}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-        and not any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER_ON_RESUME)
+        f"{key}: was {before!r}, is {now!r}"
+        for key, (before, now) in differences(old, new).items()
+        if not any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER_ON_RESUME)
     ]
-
-
-def _flat(values: dict[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def _runs_nearby() -> str:

@@ -4,7 +4,7 @@ from textual import on
 from textual.widgets import Button, ContentSwitcher, Input, TextArea
 
 from simplegpt.config.load import Problem
-from simplegpt.config.settings import settings, tables
+from simplegpt.config.schema import settings, tables
 from tui.config.files import ConfigFiles
 from tui.config.form import ConfigForm
 from tui.config.form_field import FormField

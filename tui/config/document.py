@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from simplegpt.cli import UserError
-from simplegpt.config.load import Inspection, Origin, Problem, edit, inspect
-from simplegpt.config.settings import settings, tables
-from simplegpt.config.text import literal, literal_for, statements
+from simplegpt.config.edit import edit, literal, literal_changes, literal_for, literals
+from simplegpt.config.load import Inspection, Origin, Problem, inspect
+from simplegpt.config.schema import settings, tables
 from simplegpt.files import write_atomically
 
 HISTORY = 500
@@ -118,7 +118,7 @@ class ConfigDocument:
         A key that the saved file does not have, and that says what holds without it, is left out.
         """
         text = edit(self._text, changes)
-        saved = own_literals(self.saved_text)
+        saved = literals(self.saved_text)
         for key, value in changes.items():
             if value is None or key in saved or key not in settings():
                 continue
@@ -145,7 +145,7 @@ class ConfigDocument:
 
     def reset(self, key: str) -> None:
         """Put a key back to what the saved file says."""
-        self.change({key: own_literals(self.saved_text).get(key)}, what="")
+        self.change({key: literals(self.saved_text).get(key)}, what="")
 
     def unset(self, key: str) -> None:
         """Take a key out of this file, so that the include or the default holds."""
@@ -184,7 +184,7 @@ class ConfigDocument:
         self._changed = None
         if not self.has_syntax_error:
             self._understood = found
-            self._literals = own_literals(text)
+            self._literals = literals(text)
 
     # Reading
 
@@ -271,7 +271,7 @@ class ConfigDocument:
         if now == before:
             now = text
         elif text != before:  # its include was written anew
-            now = edit(text, _differences(before, now))
+            now = edit(text, literal_changes(before, now))
         self.path, self.is_new = Path(short_path(path)), False
         self.known_on_disk(text)
         self.end_step()
@@ -298,28 +298,11 @@ class ConfigDocument:
         Ours are the keys whose literals differ from what we last knew the file to hold. Raises
         `ValueError` where there is something to merge and `text` is not TOML.
         """
-        changes = _differences(self.saved_text, self._text)
+        changes = literal_changes(self.saved_text, self._text)
         merged = edit(text, changes) if merge and changes else text
         self.known_on_disk(text)
         self.set_text(merged, what="")
         self._set(merged)
-
-
-def _differences(before: str, after: str) -> dict[str, str | None]:
-    """The literals that lead from one text to the other; None takes a key away."""
-    old, new = own_literals(before), own_literals(after)
-    return {key: new.get(key) for key in new | old if new.get(key) != old.get(key)}
-
-
-def own_literals(text: str) -> dict[str, str]:
-    """Dotted keys that a text sets, with their values as they are spelled."""
-    return {
-        ".".join(one.keys): text[slice(*one.value)] for one in statements(text) if one.value
-    } | {one.keys[0]: "{}" for one in statements(text) if one.is_header and _is_optional(one.keys)}
-
-
-def _is_optional(keys: tuple[str, ...]) -> bool:
-    return len(keys) == 1 and keys[0] in tables() and tables()[keys[0]].optional
 
 
 def read_text(path: Path) -> str:

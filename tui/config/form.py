@@ -8,7 +8,7 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Static
 
-from simplegpt.config.settings import settings, tables
+from simplegpt.config.schema import settings, tables
 from tui.config.form_field import FormField, field_id
 from tui.config.form_section import FormSection, section_id
 from tui.config.states import FieldState, SectionState

@@ -15,8 +15,8 @@ from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input, Select, Switch
 
-from simplegpt.config.settings import Setting
-from simplegpt.config.text import literal, literal_for
+from simplegpt.config.edit import literal, literal_for
+from simplegpt.config.schema import Setting
 from tui.config.states import FieldState, help_of
 
 OFF = "off"

@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Static, Switch
 
-from simplegpt.config.settings import Table
+from simplegpt.config.schema import Table
 from tui.config.form_field import FormField
 from tui.config.states import FieldState, SectionState
 

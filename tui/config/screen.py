@@ -14,7 +14,7 @@ from textual.timer import Timer
 from textual.widgets import Button, ContentSwitcher, Input, Static, TextArea
 
 from simplegpt.config.load import Problem
-from simplegpt.config.settings import settings
+from simplegpt.config.schema import settings
 from tui.config.actions import VIEWS, ConfigActions
 from tui.config.estimate import ConsequencesPanel
 from tui.config.facts import (

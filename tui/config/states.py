@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from simplegpt.config.load import Origin, Problem
-from simplegpt.config.settings import Setting, settings, tables
+from simplegpt.config.schema import Setting, settings, tables
 from tui.config.document import ConfigDocument
 
 View = Literal["all", "file", "unsaved"]

@@ -15,7 +15,7 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Static
 from textual_plot import HiResMode, PlotWidget
 
-from simplegpt.config.settings import settings as schema_settings
+from simplegpt.config.schema import settings as schema_settings
 from simplegpt.progress import format_loss
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep, Validation, skim

@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 
 from simplegpt.cli import UserError
-from simplegpt.config.edit import edit
-from simplegpt.config.text import literal
+from simplegpt.config.edit import edit, literal
 from simplegpt.files import first_free_path, write_atomically
 from simplegpt.run.directory import RunDirectory
 

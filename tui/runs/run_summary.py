@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from simplegpt.config.settings import settings as schema_settings
-from simplegpt.config.settings import tables as schema_tables
+from simplegpt.config.schema import settings as schema_settings
+from simplegpt.config.schema import tables as schema_tables
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved, Event, RunStarted, TrainStep, Validation, skim
 from simplegpt.run.state import RunState, Status

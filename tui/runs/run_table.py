@@ -16,7 +16,7 @@ from textual.message import Message
 from textual.theme import Theme
 from textual.widgets import DataTable
 
-from simplegpt.config.text import literal
+from simplegpt.config.edit import literal
 from simplegpt.progress import format_bytes, format_loss
 from tui.runs.run_list import SORT_KEYS, SortKey
 from tui.runs.run_summary import Difference, RunSummary, differences_of_all

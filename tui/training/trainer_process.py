@@ -93,8 +93,9 @@ def output_directory(config: Path, overrides: Sequence[str]) -> Path:
 
     Token files are not looked at: the trainer does that and reports what is wrong with them.
     """
+    from simplegpt.cli import CommandParser
     from simplegpt.config import load as config_file
-    from simplegpt.config.options import CommandParser, add_config_options
+    from simplegpt.config.load import add_config_options
 
     parser = CommandParser(prog="python -m simplegpt.train", add_help=False)
     add_config_options(parser)

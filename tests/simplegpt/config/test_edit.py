@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simplegpt.config.edit import edit
-from simplegpt.config.settings import settings
-from simplegpt.config.text import literal, literal_for, parse_literal
+from simplegpt.config.edit import (
+    differences,
+    edit,
+    literal,
+    literal_changes,
+    literal_for,
+    literals,
+    parse_literal,
+)
+from simplegpt.config.load import flatten, inspect
+from simplegpt.config.schema import Config, settings
 
 TEXT = """\
 # A run of mine.
@@ -184,3 +192,36 @@ def test_any_edits_give_a_file_with_just_those_values_changed(
 def test_what_a_person_types_is_written_as_it_was_typed(key: str, typed: str, written: str) -> None:
     assert literal_for(settings()[key], typed) == written
     parse_literal(written)
+
+
+def test_literals_are_those_of_the_file_itself() -> None:
+    text = "a.b = 1\n[model]\nn_ctx = 5_000 # x\n[wandb]\n[early_stopping]\npatience = 2\n"
+    assert literals(text) == {
+        "a.b": "1",
+        "model.n_ctx": "5_000",
+        "early_stopping.patience": "2",
+        "wandb": "{}",
+        "early_stopping": "{}",
+    }
+
+
+def test_literal_changes_lead_from_one_text_to_the_other() -> None:
+    after = "seed = 1_0\n[wandb]\n[optimization]\npeak_lr = 2e-3\n"
+    found = literal_changes(TEXT, after)
+    assert (found["seed"], found["wandb"], found["optimization.peak_lr"]) == ("1_0", "{}", "2e-3")
+    assert found["data.seq_len"] is None
+    assert literals(edit(TEXT, found)) == literals(after)
+
+
+def test_differences_are_in_the_order_of_the_schema_without_tables_that_are_off() -> None:
+    default = inspect("").values
+    other = inspect("[trainer]\nmax_steps = 9\n[model]\nnew = 1\nn_layer = 4\n[samples]\n").values
+    assert list(differences(default, other).items()) == [
+        ("samples", (False, True)),
+        ("model.n_layer", (12, 4)),
+        ("trainer.max_steps", (5000, 9)),
+        ("model.new", (None, 1)),
+    ]
+    off = inspect("", {"samples.top_k": "3", "samples": "false"}).values
+    assert differences(default, off) == {}
+    assert differences(default, flatten(Config())) == {}

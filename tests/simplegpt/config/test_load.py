@@ -1,8 +1,7 @@
-"""Config files: merged with their includes and overrides, and every mistake told at once."""
+"""Config files: merged with their includes and overrides, and all errors reported at once."""
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
-from simplegpt.config.load import ConfigError, edit, inspect, load, resolved
+from simplegpt.config.edit import edit
+from simplegpt.config.load import ConfigError, Problem, inspect, load, resolved
 from simplegpt.config.schema import Config, SamplesConfig
 
 # The keys and values of the original program's three files, in our own words and order.
@@ -77,10 +77,17 @@ def write(path: Path, text: str) -> Path:
     return path
 
 
-def mistakes(path: Path, *overrides: tuple[str, Any]) -> list[str]:
+def problems(path: Path, *overrides: tuple[str, Any]) -> list[Problem]:
     with pytest.raises(ConfigError) as caught:
         load(path, overrides)
-    return [str(problem).replace(f"{path.parent}/", "") for problem in caught.value.problems]
+    return list(caught.value.problems)
+
+
+def place(problem: Problem) -> str:
+    """``FILE:LINE KEY …``."""
+    path = problem.origin.path
+    where = f"{path.name}:{problem.origin.line}" if path else problem.origin.kind
+    return " ".join([where, *problem.keys])
 
 
 @pytest.mark.parametrize("name", ["base", "shakespeare", "shakespeare_char"])
@@ -104,7 +111,9 @@ def test_our_own_configs_are_valid(path: Path) -> None:
     assert config.data.seq_len == config.model.n_ctx  # no position stays untrained
 
 
-def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(tmp_path: Path) -> None:
+def test_all_errors_are_reported_at_once_with_place_and_nearest_name(
+    tmp_path: Path,
+) -> None:
     write(tmp_path / "base.toml", "[model]\nn_layer = 0\n\n[data]\nseq_len = 64.0\n")
     path = write(
         tmp_path / "run.toml",
@@ -123,60 +132,75 @@ def test_every_mistake_is_told_at_once_with_its_place_and_the_nearest_name(tmp_p
         "[modle]\n"
         "n_ctx = 3\n",
     )
-    assert mistakes(path, ("model.n_hed", "3")) == [
-        "run.toml:2: outputdir = \"x\": unknown key; did you mean 'output_dir'?",
-        'run.toml:4: model.n_embd = "384": must be a whole number, at least 1',
-        'run.toml:5: model.activation = "gelu_tan": must be "gelu_tanh" or "gelu"; '
-        "did you mean 'gelu_tanh'?",
-        "run.toml:6: model.dropout_p = 0.1: unknown here; dropout_p belongs to [optimization]",
-        "run.toml:8: optimization.peak_lr = nan: must be a number, above 0",
-        "run.toml:9: optimization.end_lr = 2020-01-01: must be a number, at least 0, not a date",
-        "run.toml:10: optimization.betas = [0.9, 1.5]: must be a list of 2 numbers, "
-        "each at least 0 and below 1",
-        "run.toml:15: trainer.logger = true: is set by simplegpt itself: "
-        "set tensorboard or [wandb]",
-        "run.toml:16: modle: unknown table; did you mean 'model'?",
-        "base.toml:2: model.n_layer = 0: must be a whole number, at least 1",
-        "base.toml:5: data.seq_len = 64.0: must be a whole number, at least 1",
-        "command line: model.n_hed = 3: unknown key; did you mean 'n_head'?",
+    found = problems(path, ("model.n_hed", "3"))
+    assert [place(problem) for problem in found] == [
+        "run.toml:2 outputdir",
+        "run.toml:4 model.n_embd",
+        "run.toml:5 model.activation",
+        "run.toml:6 model.dropout_p",
+        "run.toml:8 optimization.peak_lr",
+        "run.toml:9 optimization.end_lr",
+        "run.toml:10 optimization.betas",
+        "run.toml:15 trainer.logger",
+        "run.toml:16 modle",
+        "base.toml:2 model.n_layer",
+        "base.toml:5 data.seq_len",
+        "override model.n_hed",
     ]
+    messages = {problem.keys[0]: problem.message for problem in found}
+    for key, hint in {
+        "outputdir": "'output_dir'",
+        "model.activation": "'gelu_tanh'",
+        "model.dropout_p": "[optimization]",
+        "trainer.logger": "[wandb]",
+        "modle": "'model'",
+        "model.n_hed": "'n_head'",
+    }.items():
+        assert hint in messages[key]
+    assert f'{tmp_path}/run.toml:4: model.n_embd = "384": ' in str(ConfigError(found))
+    assert str(ConfigError(found)).startswith("12 invalid values in the config:\n  ")
 
 
 def test_a_rule_over_several_fields_names_them_all_and_where_they_stand(tmp_path: Path) -> None:
     write(tmp_path / "base.toml", "[model]\nn_head = 7\n")
     path = write(tmp_path / "run.toml", 'include = "base.toml"\n[model]\nn_embd = 384\n')
-    assert mistakes(path) == [
-        "run.toml:3: model.n_embd, model.n_head: n_embd (384) must be divisible by n_head (7) "
-        "(model.n_head: base.toml:2)"
-    ]
+    (problem,) = problems(path)
+    assert problem.keys == ("model.n_embd", "model.n_head")
+    assert str(problem) == (
+        "model.n_embd (384) must be divisible by model.n_head (7)  "
+        f"{tmp_path}/run.toml:3, {tmp_path}/base.toml:2"
+    )
 
 
 def test_a_rule_is_not_judged_over_a_value_that_is_wrong_already(tmp_path: Path) -> None:
     path = write(tmp_path / "run.toml", "[model]\nn_embd = 100\nn_head = 0\n")
-    assert mistakes(path) == ["run.toml:3: model.n_head = 0: must be a whole number, at least 1"]
+    assert [place(problem) for problem in problems(path)] == ["run.toml:3 model.n_head"]
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "line", "column"),
     [
-        ("seed = 1\nmodel = [\n", "run.toml:3: column 1: invalid value"),
-        ("seed = 1\nseed = 2\n", "run.toml:2: column 9: cannot overwrite a value"),
-        ("[model\nn_ctx = 3\n", "run.toml:1: column 7: expected ']'"),
+        ("seed = 1\nmodel = [\n", 3, 1),
+        ("seed = 1\nseed = 2\n", 2, 9),
+        ("[model\nn_ctx = 3\n", 1, 7),
     ],
 )
-def test_a_syntax_error_is_told_with_line_and_column(tmp_path: Path, text: str, told: str) -> None:
-    (line,) = mistakes(write(tmp_path / "run.toml", text))
-    assert line.startswith(told)
+def test_a_syntax_error_has_line_and_column(
+    tmp_path: Path, text: str, line: int, column: int
+) -> None:
+    (problem,) = problems(write(tmp_path / "run.toml", text))
+    assert problem.origin.line == line
+    assert problem.message.startswith(f"column {column}: ")
 
 
-def test_a_file_that_is_not_there_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+def test_a_missing_file_gets_the_nearest_name(tmp_path: Path) -> None:
     write(tmp_path / "shakespeare.toml", "")
-    assert mistakes(tmp_path / "shakspeare.toml") == [
-        "shakspeare.toml: no such file; did you mean 'shakespeare.toml'?"
-    ]
-    assert "is a folder" in mistakes(tmp_path)[0]
+    (missing,) = problems(tmp_path / "shakspeare.toml")
+    assert "'shakespeare.toml'" in missing.message
+    assert "directory" in problems(tmp_path)[0].message
     (tmp_path / "latin.toml").write_bytes(b"# caf\xe9\n")
-    assert mistakes(tmp_path / "latin.toml") == ["latin.toml: is not UTF-8 text: byte 5 is 0xe9"]
+    (latin,) = problems(tmp_path / "latin.toml")
+    assert "byte 5 is 0xe9" in latin.message
 
 
 def test_includes_chain_and_are_relative_to_their_own_file(tmp_path: Path) -> None:
@@ -189,21 +213,20 @@ def test_includes_chain_and_are_relative_to_their_own_file(tmp_path: Path) -> No
     assert config.data.seq_len == 5
 
 
-def test_a_circle_of_includes_is_a_mistake(tmp_path: Path) -> None:
+def test_a_circle_of_includes_is_refused(tmp_path: Path) -> None:
     write(tmp_path / "a.toml", 'seed = 1\ninclude = "b.toml"\n')
     path = write(tmp_path / "b.toml", 'include = "a.toml"\n')
-    assert mistakes(path) == [
-        'a.toml:2: include = "b.toml": files must not include each other in a circle: '
-        "b.toml includes a.toml includes b.toml"
-    ]
+    (problem,) = problems(path)
+    assert place(problem) == "a.toml:2 include"
+    assert "b.toml → a.toml → b.toml" in problem.message
 
 
-def test_a_missing_include_is_told_with_the_nearest_name(tmp_path: Path) -> None:
+def test_a_missing_include_gets_the_nearest_name(tmp_path: Path) -> None:
     write(tmp_path / "base.toml", "")
     path = write(tmp_path / "run.toml", 'include = "bse.toml"\n')
-    (line,) = mistakes(path)
-    assert line.startswith('run.toml:1: include = "bse.toml": no such file: bse.toml')
-    assert line.endswith("did you mean 'base.toml'?")
+    (problem,) = problems(path)
+    assert place(problem) == "run.toml:1 include"
+    assert "'base.toml'" in problem.message
 
 
 def test_an_including_file_switches_a_table_off_and_on_again(tmp_path: Path) -> None:
@@ -222,9 +245,7 @@ def test_a_table_is_switched_from_the_command_line(tmp_path: Path) -> None:
     assert config.early_stopping is not None
     assert config.early_stopping.patience == 3
     assert config.samples == SamplesConfig()
-    assert mistakes(path, ("model", "false")) == [
-        "command line: model = false: must be a table: [model]"
-    ]
+    assert [place(problem) for problem in problems(path, ("model", "false"))] == ["override model"]
 
 
 @pytest.mark.parametrize(
@@ -261,13 +282,15 @@ def test_an_override_is_a_toml_literal_or_plain_text(
     assert type(found) is type(value)
 
 
-def test_text_for_a_number_is_a_mistake_from_the_command_line_too(tmp_path: Path) -> None:
+def test_text_for_a_number_is_refused_from_the_command_line_too(tmp_path: Path) -> None:
     path = write(tmp_path / "run.toml", "")
-    assert mistakes(path, ("model.n_embd", "wide"), ("trainer.devices", "[a]")) == [
-        'command line: model.n_embd = "wide": must be a whole number, at least 1',
-        'command line: trainer.devices = "[a]": must be "auto", or a whole number, at least -1, '
-        "or a list of whole numbers",
+    found = problems(path, ("model.n_embd", "wide"), ("trainer.devices", "[a]"))
+    assert [place(problem) for problem in found] == [
+        "override model.n_embd",
+        "override trainer.devices",
     ]
+    assert "'auto'" in found[1].message  # all that a union allows
+    assert "integer" in found[1].message
 
 
 def test_every_value_tells_where_it_comes_from(tmp_path: Path) -> None:
@@ -292,23 +315,19 @@ def test_lines_are_right_behind_strings_and_lists_that_look_like_toml(tmp_path: 
         "  '''\n.''',\n]\n"
         "every_n_steps = 0\n",
     )
-    assert mistakes(path)[0].startswith("run.toml:9: samples.every_n_steps = 0")
+    assert place(problems(path)[0]) == "run.toml:9 samples.every_n_steps"
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [("models/\udcff", "in UTF-8"), ("models/\0", "without null"), ("", "not empty")],
-)
-def test_a_path_that_cannot_be_one_is_told(path: str, message: str, tmp_path: Path) -> None:
-    (tmp_path / "run.toml").write_text("")
-    with pytest.raises(ConfigError, match=rf"output_dir = .*must be a path, .*{message}"):
-        load(tmp_path / "run.toml", {"output_dir": path})
+@pytest.mark.parametrize("path", ["models/\udcff", "models/\0", ""])
+def test_a_path_that_cannot_exist_is_refused(path: str, tmp_path: Path) -> None:
+    (problem,) = problems(write(tmp_path / "run.toml", ""), ("output_dir", path))
+    assert place(problem) == "override output_dir"
 
 
-def test_a_folder_as_include_is_told(tmp_path: Path) -> None:
-    (tmp_path / "run.toml").write_text('include = "."')
-    with pytest.raises(ConfigError, match=r'run\.toml:1: include = "\.": is a folder'):
-        load(tmp_path / "run.toml")
+def test_a_directory_as_include_is_refused(tmp_path: Path) -> None:
+    (problem,) = problems(write(tmp_path / "run.toml", 'include = "."'))
+    assert place(problem) == "run.toml:1 include"
+    assert "directory" in problem.message
 
 
 def plain_text() -> st.SearchStrategy[str]:
@@ -370,19 +389,15 @@ def test_a_resolved_config_loads_back_equal(tmp_path: Path, config: Config) -> N
     assert resolved(load(path)) == resolved(config)
 
 
-def test_inspecting_never_raises_and_is_quick_enough_for_each_key_stroke(tmp_path: Path) -> None:
+def test_inspecting_never_raises() -> None:
     path = CONFIGS[0].parent / "shakespeare_char.toml"
-    text = path.read_text()
-    times = []
-    for _ in range(20):
-        start = time.perf_counter()
-        found = inspect(text, {"model.n_embd": "38x"}, path=path)
-        times.append(time.perf_counter() - start)
+    found = inspect(path.read_text(), {"model.n_embd": "38x"}, path=path)
     assert found.config is None
     assert found.values["model.n_embd"] == "38x"
-    assert min(times) < 0.02
+    assert found.is_complete
     broken = inspect("[model\n", path=path)
     assert [problem.origin.line for problem in broken.problems] == [1]
+    assert not broken.is_complete
 
 
 def test_an_edit_then_a_load_sees_the_new_value(tmp_path: Path) -> None:
@@ -395,7 +410,7 @@ def test_an_edit_then_a_load_sees_the_new_value(tmp_path: Path) -> None:
 
 def test_reading_configs_imports_nothing_heavy() -> None:
     script = (
-        "import sys, simplegpt.config.load, simplegpt.train.plan, simplegpt.config.options\n"
+        "import sys, simplegpt.config.load, simplegpt.train.plan, simplegpt.cli\n"
         "heavy = {'torch', 'lightning', 'transformers', 'numpy', 'textual'} & set(sys.modules)\n"
         "sys.exit(', '.join(heavy) or 0)"
     )

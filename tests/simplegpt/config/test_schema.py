@@ -11,8 +11,10 @@ from simplegpt.config.schema import (
     DataConfig,
     ModelConfig,
     TrainerConfig,
+    settings,
+    settings_of,
+    tables,
 )
-from simplegpt.config.settings import settings, settings_of, tables
 
 
 def test_every_key_of_lightnings_trainer_is_offered_or_refused_by_name() -> None:
@@ -32,20 +34,20 @@ def test_every_setting_has_a_description_and_says_what_is_allowed() -> None:
 @pytest.mark.parametrize(
     ("key", "kind", "allowed"),
     [
-        ("model.n_embd", "integer", "a whole number, at least 1"),
-        ("optimization.dropout_p", "number", "a number, at least 0 and below 1"),
-        ("optimization.betas", "list", "a list of 2 numbers, each at least 0 and below 1"),
+        ("model.n_embd", "integer", "an integer ≥ 1"),
+        ("optimization.dropout_p", "number", "a number ≥ 0 and < 1"),
+        ("optimization.betas", "list", "a list of 2 numbers ≥ 0 and < 1"),
         ("torch_compile", "choice", 'true or false or "auto"'),
-        ("trainer.max_time", "text", "a text, as DD:HH:MM:SS, or false"),
+        ("trainer.max_time", "text", "a text or false"),
         ("trainer.benchmark", "switch", "true or false"),
         (
             "trainer.devices",
             "mixed",
-            '"auto", or a whole number, at least -1, or a list of whole numbers',
+            '"auto" or an integer ≥ -1 or a list of integers',
         ),
-        ("samples.prompts", "list", "a list of one or more texts, each not empty"),
+        ("samples.prompts", "list", "a list of texts"),
         ("output_dir", "path", "a path"),
-        ("seed", "integer", "a whole number, at least 0 and below 2**32"),
+        ("seed", "integer", "an integer ≥ 0 and < 4,294,967,296"),
     ],
 )
 def test_a_setting_tells_its_kind_and_its_bounds_in_words(
@@ -70,7 +72,7 @@ def test_settings_of_a_section_have_plain_names() -> None:
 
 
 def test_a_config_made_in_code_holds_to_the_rules_too() -> None:
-    with pytest.raises(ValidationError, match=r"n_embd \(100\) must be divisible by n_head \(12\)"):
+    with pytest.raises(ValidationError, match=r"n_embd \(100\) .*n_head \(12\)"):
         Config(model=ModelConfig(n_embd=100))
-    with pytest.raises(ValidationError, match=r"seq_len \(2048\) must be at most n_ctx \(1024\)"):
+    with pytest.raises(ValidationError, match=r"seq_len \(2048\) .*n_ctx \(1024\)"):
         Config(data=DataConfig(seq_len=2048))
