@@ -1,0 +1,31 @@
+"""Training: `train` runs a config as the command does. Importing this does not import torch."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from simplegpt.config.schema import Config
+from simplegpt.run.directory import RunDirectory
+from simplegpt.train.claim import claim, is_first_rank
+
+if TYPE_CHECKING:
+    from lightning.pytorch.callbacks import Callback
+
+
+def train(config: Config, *, resume: bool = False, callbacks: "Sequence[Callback]" = ()) -> int:
+    """Train `config` in its output_dir, with Lightning callbacks of your own; return the exit code.
+
+    `resume` continues the run in output_dir from its last checkpoint. Raise UserError where the
+    run cannot start.
+    """
+    run = RunDirectory(config.output_dir)
+    # a relative output_dir, and that of a run that was moved, becomes where the run is now
+    config = config.model_copy(update={"output_dir": run.path})
+    lock = claim(run, config, resume=resume) if is_first_rank() else None
+
+    from simplegpt.train.trainer import fit  # imports torch and lightning: seconds
+
+    try:
+        return fit(run, config, resume=resume, is_first_rank=lock is not None, callbacks=callbacks)
+    finally:
+        if lock is not None:
+            lock.close()

@@ -1,6 +1,8 @@
 """The LightningModule and the data module: what is learned, and from which windows."""
 
+import itertools
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import lightning
@@ -15,61 +17,62 @@ from simplegpt.data.windows import ValidationWindows, Windows, random_seed
 from simplegpt.model import GPT
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.schedule import learning_rate_factor
+from simplegpt.train.state import TrainingState
 
-# The run ends at max_steps and has no epochs of Lightning's: the loader never does. A length that
-# is known and never reached, and not an endless iterable, keeps Lightning from reading ahead.
+# The run ends at max_steps, not with an epoch. Lightning prefetches from a loader without a
+# length, so the endless one has a length that is never reached.
 ENDLESS = 2**40
 
 IGNORED = -100  # a target that torch's cross-entropy leaves out
 
+ValidationBatch = tuple[Tensor, Tensor]
+
 
 class GPTModule(lightning.LightningModule):
-    """Trains a `GPT`; the validation, the checkpoints and the events are the recorder's."""
+    """Trains a `GPT` on batches of windows ``[batch, seq + 1]``."""
 
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
         self.gpt = GPT(config.model, dropout_p=config.optimization.dropout_p)
-        self.learning_rate_scale = 1.0
-        """What an observer multiplied the schedule with."""
-        self.learning_rate = 0.0
-        """Of the last step."""
+        self.state = TrainingState()
+        self.is_compiled = False
         self.grad_norm: Tensor | None = None
         """Of the last step, before clipping."""
-        self._loss_sum = torch.zeros(())
-        self._n_losses = 0
 
     def training_step(self, ids: Tensor, batch_idx: int) -> Tensor:
+        n_windows = ids.shape[0] * self.trainer.world_size
+        self.state.samples_seen += n_windows
+        self.state.tokens += n_windows * self.config.data.seq_len
         loss: Tensor = self.gpt.loss(ids)
-        # summed on the device: reading a figure at each step would make the CPU wait for it
-        self._loss_sum = self._loss_sum.to(loss.device) + loss.detach()
-        self._n_losses += 1
         return loss
 
-    def mean_loss(self) -> Tensor:
-        """Mean training loss since `forget_losses`, a scalar on the device."""
-        return self._loss_sum / max(self._n_losses, 1)
-
-    def forget_losses(self) -> None:
-        self._loss_sum, self._n_losses = torch.zeros_like(self._loss_sum), 0
+    def validation_step(self, batch: ValidationBatch, batch_idx: int) -> dict[str, Tensor]:
+        """Mean cross-entropy over the batch's own targets, and their number."""
+        ids, n_skipped = batch
+        inputs, targets = ids[:, :-1], ids[:, 1:]
+        is_skipped = torch.arange(targets.shape[1], device=ids.device) < n_skipped[:, None]
+        loss: Tensor = self.gpt(inputs, targets.masked_fill(is_skipped, IGNORED))
+        return {"loss": loss, "n_targets": targets.numel() - n_skipped.sum()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        # a gradient scaler leaves the unscaling to a fused step, which is after the clipping
+        # fused AdamW does not unscale gradients before they are clipped
         fused = self.config.trainer.precision != "16-mixed"
         return make_optimizer(self.gpt, self.config.optimization, fused=fused)
 
     def on_train_batch_start(self, batch: Tensor, batch_idx: int) -> None:
-        # Dropout is a function of (seed, batch, rank), so that a resumed run repeats it without
-        # any saved generator. The batch index goes on counting where a resumed run left off.
+        # Dropout is a function of (seed, batch, rank): a resumed run, whose batch index continues,
+        # repeats it without saved random state, which Lightning's checkpoints do not hold.
         torch.manual_seed(random_seed(self.config.seed, batch_idx, self.global_rank))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        # A function of the step, where a LambdaLR would add state to the checkpoint and apply a
+        # new lr_factor one step late.
         factor = learning_rate_factor(
             self.global_step, self.config.optimization, self.config.trainer.max_steps
         )
         for group in optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * factor * self.learning_rate_scale
-        self.learning_rate = self.config.optimization.peak_lr * factor * self.learning_rate_scale
+            group["lr"] = group["peak_lr"] * factor * self.state.lr_factor
 
     def configure_gradient_clipping(
         self,
@@ -87,70 +90,42 @@ class GPTModule(lightning.LightningModule):
         else:
             torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, self.grad_norm)
 
-    @torch.inference_mode()
-    def validation_loss(self, batches: "DataLoader[ValidationBatch]") -> Tensor:
-        """Mean cross-entropy over every target of this rank's `batches`, then over the ranks.
-
-        A mean of batch means would weigh the tokens of a short last batch more.
-        """
-        self.eval()
-        total = torch.zeros(2, dtype=torch.float64)
-        try:
-            for ids, skipped in batches:
-                inputs, targets = ids[:, :-1].to(self.device), ids[:, 1:].to(self.device)
-                already_predicted = torch.arange(targets.shape[1]) < skipped[:, None]
-                targets = targets.masked_fill(already_predicted.to(self.device), IGNORED)
-                with self.trainer.precision_plugin.val_step_context():
-                    loss = self.gpt(inputs, targets)
-                n = targets.numel() - int(skipped.sum())
-                total += torch.tensor([loss.item() * n, n], dtype=torch.float64)
-        finally:
-            self.train()
-        total = self.all_reduce_sum(total)
-        return total[0] / total[1]
-
-    def all_reduce_sum(self, x: Tensor) -> Tensor:
-        """The sum of `x` over all ranks."""
-        if self.trainer.world_size == 1:
-            return x
-        reduced = self.trainer.strategy.reduce(x.float().to(self.device), reduce_op="sum")
-        assert isinstance(reduced, Tensor)
-        return reduced.to(x.device, x.dtype)
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # plain data only: a checkpoint must load with weights_only=True
         checkpoint["hyper_parameters"] = self.config.model_dump(mode="json")
+        checkpoint["simplegpt"] = {"format": 1, "step": self.global_step, **asdict(self.state)}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.state = TrainingState.from_checkpoint(checkpoint)
 
 
 class TokenData(lightning.LightningDataModule):
     """Training windows by index, and fixed validation windows.
 
-    Sample k of the run, counted over all ranks and batches, is a function of (seed, k) alone:
-    a resumed run, or one on another number of devices, only has to know how many were seen.
+    Sample k of the run, counted over all ranks and batches, is a function of (seed, k) alone: a
+    resumed run, also one on another number of devices, continues at ``module.state.samples_seen``.
     """
 
-    def __init__(self, config: Config, samples_seen: int = 0) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.samples_seen = samples_seen
         self.train_tokens: Tokens = open_tokens(config.data.train_fpath)
         self.val_tokens: Tokens = open_tokens(config.data.val_fpath)
 
     def train_dataloader(self) -> "DataLoader[Tensor]":
-        data = self.config.data
+        # called after Lightning restored the module
         assert self.trainer is not None
+        assert isinstance(self.trainer.lightning_module, GPTModule)
         batches = BatchIndices(
-            start=self.samples_seen,
-            # called after Lightning restored its loops, whose batch count goes on
-            first_batch=self.trainer.fit_loop.epoch_loop.batch_progress.total.ready,
-            batch_size=data.train_batch_size,
+            start=self.trainer.lightning_module.state.samples_seen,
+            batch_size=self.config.data.train_batch_size,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )
-        windows = Windows(len(self.train_tokens), data.seq_len, self.config.seed)
+        windows = Windows(len(self.train_tokens), self.config.data.seq_len, self.config.seed)
         return self._loader(TrainingBatches(self.train_tokens, windows), batches)
 
-    def validation_loader(self) -> "DataLoader[ValidationBatch]":
+    def val_dataloader(self) -> "DataLoader[ValidationBatch]":
         """This rank's share of the validation windows, the same ones at each validation."""
         assert self.trainer is not None
         data, world_size = self.config.data, self.trainer.world_size
@@ -186,9 +161,6 @@ class TrainingBatches(Dataset[Tensor]):
         return torch.from_numpy(np.stack([self.tokens.slice(s.start, s.stop) for s in slices]))
 
 
-ValidationBatch = tuple[Tensor, Tensor]
-
-
 class ValidationBatches(Dataset[ValidationBatch]):
     """Batches of validation windows ``[batch, seq + 1]``, and how many targets each one skips."""
 
@@ -204,21 +176,18 @@ class ValidationBatches(Dataset[ValidationBatch]):
 
 
 class BatchIndices(Sampler[list[int]]):
-    """The sample indices of this rank's batches, from batch `first_batch` on."""
+    """The sample indices of this rank's batches, from sample `start` of the run on."""
 
-    def __init__(
-        self, *, start: int, first_batch: int, batch_size: int, rank: int, world_size: int
-    ) -> None:
+    def __init__(self, *, start: int, batch_size: int, rank: int, world_size: int) -> None:
         self.start = start
-        self.first_batch = first_batch
         self.batch_size = batch_size
         self.rank = rank
         self.world_size = world_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        for batch in range(len(self) - self.first_batch):
-            first = self.start + (batch * self.world_size + self.rank) * self.batch_size
-            yield list(range(first, first + self.batch_size))
+        first = self.start + self.rank * self.batch_size
+        for start in itertools.count(first, self.world_size * self.batch_size):
+            yield list(range(start, start + self.batch_size))
 
     def __len__(self) -> int:
         return ENDLESS

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.adamw import adamw
 
 from simplegpt.config.schema import OptimizationConfig
 
@@ -16,7 +15,7 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer that `config` asks for over the parameters of a `GPT`.
 
-    Every group carries its ``peak_lr``; whoever trains sets ``lr`` from it at each step.
+    Every group carries its ``peak_lr``; ``lr`` is set from it at each step.
     Matrices and embeddings (two dimensions) decay, biases and layer norms do not.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
@@ -31,16 +30,14 @@ def make_optimizer(
     groups = [group for group in groups if group["params"]]
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, fused=fused)
-    groups.append(
-        {
-            "params": muon,
-            "momentum": config.muon_momentum,
-            "weight_decay": config.weight_decay,
-            "peak_lr": config.muon_lr,
-            "lr": config.muon_lr,
-        }
-    )
-    return MuonWithAdamW(groups, fused=fused)
+    muon_group = {
+        "params": muon,
+        "momentum": config.muon_momentum,
+        "weight_decay": config.weight_decay,
+        "peak_lr": config.muon_lr,
+        "lr": config.muon_lr,
+    }
+    return MuonWithAdamW(groups, [muon_group], fused=fused)
 
 
 def _is_block_matrix(name: str, parameter: Tensor) -> bool:
@@ -48,17 +45,33 @@ def _is_block_matrix(name: str, parameter: Tensor) -> bool:
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Muon on the groups that have a ``momentum``, AdamW on those that have ``betas``.
+    """Muon on the groups that have a ``momentum``, torch's AdamW on the others.
 
-    One optimizer and not two, so that a training loop, a checkpoint and a schedule need not know.
-    Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of
-    a matrix by the nearest orthogonal one. The fused projection of query, key and value is three
-    matrices, and is orthogonalised as three.
+    One optimizer, so that a training loop, a checkpoint and a schedule need not know. Muon (Jordan
+    et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a matrix by
+    the nearest orthogonal one. `torch.optim.Muon` computes the same for a single matrix, but would
+    orthogonalize the fused projection of query, key and value as one (here: three), takes the
+    matrices one by one (here: equal shapes in a batch), and always in bf16.
     """
 
-    def __init__(self, groups: Iterable[dict[str, Any]], *, fused: bool) -> None:
-        self.fused = fused
-        super().__init__(groups, defaults={})
+    def __init__(
+        self,
+        adamw_groups: Iterable[dict[str, Any]],
+        muon_groups: Iterable[dict[str, Any]],
+        *,
+        fused: bool,
+    ) -> None:
+        self.adamw = torch.optim.AdamW(adamw_groups, fused=fused)
+        super().__init__([*self.adamw.param_groups, *muon_groups], defaults={})
+        self.adamw.state = self.state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take a loaded state, here and in the AdamW half: both share state and groups."""
+        super().__setstate__(state)
+        groups = [group for group in self.param_groups if "momentum" not in group]
+        for group in groups:  # a checkpoint of the first versions lacks some settings
+            group |= {key: group.get(key, value) for key, value in self.adamw.defaults.items()}
+        self.adamw.__setstate__({"state": self.state, "param_groups": groups})  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -66,39 +79,11 @@ class MuonWithAdamW(torch.optim.Optimizer):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        self.adamw.step()
         for group in self.param_groups:
             if "momentum" in group:
                 self._step_muon(group)
-            else:
-                self._step_adamw(group)
         return loss
-
-    def _step_adamw(self, group: dict[str, Any]) -> None:
-        parameters = [p for p in group["params"] if p.grad is not None]
-        for p in parameters:
-            if not self.state[p]:
-                self.state[p] = {
-                    "step": torch.zeros((), device=p.device if self.fused else "cpu"),
-                    "exp_avg": torch.zeros_like(p),
-                    "exp_avg_sq": torch.zeros_like(p),
-                }
-        states = [self.state[p] for p in parameters]
-        adamw(
-            parameters,
-            [p.grad for p in parameters],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
-            [],
-            [state["step"] for state in states],
-            fused=self.fused,
-            amsgrad=False,
-            beta1=group["betas"][0],
-            beta2=group["betas"][1],
-            lr=group["lr"],
-            weight_decay=group["weight_decay"],
-            eps=1e-8,
-            maximize=False,
-        )
 
     def _step_muon(self, group: dict[str, Any]) -> None:
         parameters = [p for p in group["params"] if p.grad is not None]
@@ -114,7 +99,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         updates = torch._foreach_lerp(gradients, buffers, momentum)  # Nesterov
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
 
-        # Equal shapes are orthogonalised in one batch: at these sizes the calls cost more
+        # Equal shapes are orthogonalized in one batch: at these sizes the calls cost more
         # than the arithmetic.
         stacks: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for p, update in zip(parameters, updates, strict=True):

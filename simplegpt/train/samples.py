@@ -1,53 +1,74 @@
-"""Text generated in the middle of a training, so that one sees it improve."""
+"""The callback that generates text in the middle of a training, to show how it improves."""
 
-from simplegpt.config.schema import Config
+from contextlib import nullcontext
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from simplegpt.config.schema import SamplesConfig
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.inference.generation import Generation, TextStream
+from simplegpt.run.events import Sample
 from simplegpt.train.module import GPTModule
+from simplegpt.train.recorder import Recorder, ends_step
 
 
-class SampleWriter:
+class Samples(Callback):
     """Continues the prompts of ``[samples]`` with the model as it is.
 
-    The prompts are encoded at the start: one that the tokenizer cannot take is a UserError then,
-    and not the end of a run that has gone on for hours.
+    The prompts are encoded at the start: one that the tokenizer cannot encode is a UserError then,
+    not the end of a long run.
     """
 
-    def __init__(self, config: Config) -> None:
-        self.samples = config.samples
-        self.tokenizer = load_tokenizer(config.tokenizer_name)
-        prompts = [] if self.samples is None else self.samples.prompts
-        self.ids = {prompt: self.tokenizer.encode(prompt) for prompt in prompts}
+    def __init__(self, samples: SamplesConfig, tokenizer_name: str, recorder: Recorder) -> None:
+        self.samples = samples
+        self.tokenizer = load_tokenizer(tokenizer_name)
+        self.prompts = {prompt: self.tokenizer.encode(prompt) for prompt in samples.prompts}
+        self.recorder = recorder
 
-    def write(self, module: GPTModule, prompt: str) -> str:
-        """What follows `prompt`, up to a stop string or the number of tokens asked for."""
-        if self.samples is None:
-            return ""
-        gpt = module.gpt
-        # one token at a time, in ever new shapes: compiling them would take longer than they do
-        compiled, gpt._compiled_call_impl = gpt._compiled_call_impl, None
-        module.eval()
-        try:
-            with module.trainer.precision_plugin.val_step_context():
-                generation = Generation(
-                    gpt,
-                    prompts=[self.ids[prompt]],
-                    n_tokens=self.samples.n_tokens_to_generate,
-                    batch_size=1,
-                    sampling=self.samples,
-                    n_vocab=min(self.tokenizer.n_vocab, gpt.config.n_vocab),
-                )
-                return self._text(generation)
-        finally:
-            module.train()
-            gpt._compiled_call_impl = compiled
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if ends_step(trainer, batch_idx) and trainer.global_step % self.samples.every_n_steps == 0:
+            assert isinstance(pl_module, GPTModule)
+            self.generate(trainer, pl_module)
 
-    def _text(self, generation: Generation) -> str:
-        assert self.samples is not None
+    def generate(self, trainer: lightning.Trainer, module: GPTModule) -> None:
+        if not trainer.is_global_zero:
+            return
+        step = trainer.global_step
+        with self.recorder.activity("sampling"):
+            for prompt, ids in self.prompts.items():
+                text = self._continue(trainer, module, ids)
+                self.recorder.record(Sample(step=step, prompt=prompt, text=text))
+                self.recorder.print(f"step {step:,}: {prompt}{text}\n")
+
+    def _continue(self, trainer: lightning.Trainer, module: GPTModule, ids: list[int]) -> str:
+        """What follows the prompt `ids`, up to a stop string or the number of tokens."""
+        generation = Generation(
+            module.gpt,
+            prompts=[ids],
+            n_tokens=self.samples.n_tokens_to_generate,
+            batch_size=1,
+            sampling=self.samples,
+            n_vocab=min(self.tokenizer.n_vocab, module.gpt.config.n_vocab),
+        )
         stream = TextStream(self.tokenizer, self.samples.stop)
         pieces = []
-        for tokens in generation:
-            pieces += stream.push(tokens[0])
-            if stream.stopped:
-                break
+        # compiling the ever new shapes of single tokens would take longer than generating them
+        eager = torch.compiler.set_stance("force_eager") if module.is_compiled else nullcontext()
+        module.eval()
+        with eager, trainer.precision_plugin.val_step_context():
+            for tokens in generation:
+                pieces += stream.push(tokens[0])
+                if stream.stopped:
+                    break
+        module.train()
         return "".join(piece.text for piece in [*pieces, *stream.flush()])

@@ -1,123 +1,156 @@
 """Lightning's Trainer over a claimed directory: from the config to the process's exit code."""
 
 import errno
+import importlib
+import logging
 import os
 import shutil
 import sys
 import time
 import traceback
 import warnings
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from simplegpt.checkpoint import load_initial_weights, read_checkpoint
-from simplegpt.cli import FAILED, INTERRUPTED, TERMINATED, UserError
+from simplegpt.cli import FAILED, TERMINATED, UserError
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
 from simplegpt.files import write_atomically
-from simplegpt.progress import format_duration
+from simplegpt.progress import format_duration, format_loss
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Failure, RunEnded
 from simplegpt.run.failure import diverged, out_of_memory
-from simplegpt.train.console import Console
+from simplegpt.train.checkpoints import Checkpoints
+from simplegpt.train.commands import Commands
 from simplegpt.train.cpu_dropout import use_cpu_dropout
-from simplegpt.train.heartbeat import Heartbeat
 from simplegpt.train.module import GPTModule, TokenData
 from simplegpt.train.recorder import Ending, Recorder
-from simplegpt.train.samples import SampleWriter
+from simplegpt.train.samples import Samples
 
 # Compiling takes up to a minute: a run must be long enough to win that back.
 STEPS_THAT_PAY_FOR_COMPILING = 500
-# Settings of [trainer] that the recorder acts upon, in place of Lightning's Trainer.
-RECORDERS_SETTINGS = {"val_check_interval", "limit_val_batches", "log_every_n_steps"}
+# Settings of [trainer] that the callbacks act upon, not Lightning's Trainer.
+CALLBACKS_SETTINGS = {
+    "callbacks",
+    "limit_val_batches",
+    "log_every_n_steps",
+    "max_time",
+    "val_check_interval",
+}
 
 
-def fit(run: RunDirectory, config: Config, *, resume: bool, is_first_rank: bool) -> int:
-    """Train until the end, a stop or a failure; returns the exit code.
+@dataclass(frozen=True)
+class Training:
+    """All that a run is made of, before its first step."""
 
-    Raises UserError for what only the libraries can judge (a device that is not there …). What
-    ends before the first status is written leaves no run behind.
+    trainer: lightning.Trainer
+    module: GPTModule
+    data: TokenData
+    recorder: Recorder
+    commands: Commands
+
+
+def fit(
+    run: RunDirectory,
+    config: Config,
+    *,
+    resume: bool = False,
+    is_first_rank: bool = True,
+    callbacks: Sequence[Callback] = (),
+) -> int:
+    """Train until the end, a stop or a failure; return the exit code.
+
+    Raise UserError for what only the libraries can judge (a device that is not there …). What
+    fails before the run starts leaves no run behind.
     """
-    quiet_lightning()
-    status = run.status() if resume else None
-    attempt = 1 if status is None else status.attempt + 1
-    console, heartbeat = Console(), Heartbeat(run, attempt, config.trainer.max_steps)
-    recorder = None
     started = time.monotonic()
     try:
-        if resume:
-            read_checkpoint(run.last_checkpoint)  # a damaged one is told in one message
-        torch.manual_seed(config.seed)
-        data = TokenData(config)
-        recorder = Recorder(run, config, data, console, heartbeat, SampleWriter(config))
-        trainer = make_trainer(run, config, recorder)
+        training = prepare(run, config, resume=resume, callbacks=callbacks)
         if is_first_rank:
             write_atomically(run.config, resolved(config))
-            console.copy_to(run.log)
-            heartbeat.begin()
-        recorder.take_signals()
-        module = GPTModule(config)
-        if config.init_from is not None and not resume:
-            load_initial_weights(module.gpt, config.init_from)
-        if trainer.strategy.root_device.type == "cpu":
-            use_cpu_dropout(module.gpt)
-        if should_compile(config, trainer.strategy.root_device):
-            module.gpt.compile()
-            recorder.compiles = True
-        checkpoint = run.last_checkpoint if resume else None
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        ending = recorder.ending
-    except SIGTERMException:
-        ending = Ending("stopped", TERMINATED, "stopped by SIGTERM before the first step")
-    except KeyboardInterrupt:
-        ending = Ending("stopped", INTERRUPTED, "interrupted before the first step")
-    except UserError:
-        if is_first_rank:
-            _take_back(run, heartbeat, console, resume)
+    except BaseException:
+        if is_first_rank and not resume:
+            run.discard()
         raise
-    except BaseException as error:
+    trainer, recorder = training.trainer, training.recorder
+    if is_first_rank:
+        recorder.start()
+    try:
+        with training.commands.handle_signals():
+            trainer.fit(
+                training.module,
+                datamodule=training.data,
+                ckpt_path=run.last_checkpoint if resume else None,
+                weights_only=True,
+            )
+        ending = recorder.ending
+    except SIGTERMException:  # which came while Lightning had the handler
+        ending = Ending("stopped", TERMINATED, "stopped by SIGTERM before the first step")
+    except Exception as error:
         failure = failure_of(error, config)
         traceback.print_exception(error)
         print(f"error: {failure.message}{_as_options(failure.edits)}", file=sys.stderr)
-        if heartbeat.is_writing:
-            ended = RunEnded(reason="failed", error=failure.message, failure=failure)
-            _end(run, heartbeat, console, ended)
-        elif is_first_rank:
-            _take_back(run, heartbeat, console, resume)
+        recorder.end(RunEnded(reason="failed", error=failure.message, failure=failure))
         return FAILED
-    finally:
-        if recorder is not None:
-            recorder.release_signals()
-    if heartbeat.is_writing:
-        assert recorder is not None
-        _summarise(run, recorder, ending, time.monotonic() - started)
-        _end(run, heartbeat, console, RunEnded(reason=ending.reason, error=ending.message))
-    elif is_first_rank:
-        _take_back(run, heartbeat, console, resume)
+    recorder.print(_summary(run, training, ending, time.monotonic() - started))
+    recorder.end(RunEnded(reason=ending.reason, error=ending.message))
     return ending.exit_code
 
 
-def make_trainer(run: RunDirectory, config: Config, recorder: Recorder) -> lightning.Trainer:
-    """Lightning's Trainer with the config's settings; raises UserError where it refuses them."""
-    settings = config.trainer.model_dump(
-        exclude=RECORDERS_SETTINGS | {"callbacks"}, exclude_none=True
-    )
+def prepare(
+    run: RunDirectory, config: Config, *, resume: bool, callbacks: Sequence[Callback]
+) -> Training:
+    """Make the trainer, the model and the data; raise UserError where one of them cannot be."""
+    quiet_lightning()
+    if resume:
+        read_checkpoint(run.last_checkpoint)  # a damaged one is a UserError
+    torch.manual_seed(config.seed)
+    data = TokenData(config)
+    recorder = Recorder(run, config, previous=run.status() if resume else None)
+    checkpoints = Checkpoints(run, config, data, recorder)
+    samples = None
+    if config.samples is not None:
+        samples = Samples(config.samples, config.tokenizer_name, recorder)
+    commands = Commands(run, config, recorder, checkpoints, samples)
+    # in the order of a step's end: record, validate and save, sample, the user's own, obey
+    own = [*callbacks, *(load_callback(path) for path in config.trainer.callbacks)]
+    ours = [recorder, checkpoints, *([samples] if samples else [])]
+    trainer = make_trainer(run, config, [*ours, *own, commands])
+    module = GPTModule(config)
+    if config.init_from is not None and not resume:
+        load_initial_weights(module.gpt, config.init_from)
+    device = trainer.strategy.root_device
+    if device.type == "cpu":
+        use_cpu_dropout(module.gpt)
+    if should_compile(config, device):
+        module.gpt.compile()
+        module.is_compiled = True
+    return Training(trainer, module, data, recorder, commands)
+
+
+def make_trainer(
+    run: RunDirectory, config: Config, callbacks: Sequence[Callback]
+) -> lightning.Trainer:
+    """Lightning's Trainer with the config's settings; raise UserError where it refuses them."""
+    settings = config.trainer.model_dump(exclude=CALLBACKS_SETTINGS, exclude_none=True)
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
     try:
         return lightning.Trainer(
             **settings,
             max_epochs=-1,  # max_steps is the end
-            limit_val_batches=0,  # the recorder validates, so that a stop need not
+            limit_val_batches=0,  # `Checkpoints` validates
             logger=_loggers(run, config) or False,
-            callbacks=[recorder],
+            callbacks=list(callbacks),
             default_root_dir=run.path,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -128,8 +161,23 @@ def make_trainer(run: RunDirectory, config: Config, recorder: Recorder) -> light
         raise UserError(f"[trainer] {error}") from error
 
 
+def load_callback(path: str) -> Callback:
+    """Make the callback of the class at the import path ``module.Class`` or ``module:Class``."""
+    module_name, _, name = path.replace(":", ".").rpartition(".")
+    if os.getcwd() not in sys.path:  # noqa: PTH109 - as `python -m` does
+        sys.path.insert(0, os.getcwd())  # noqa: PTH109
+    try:
+        kind = getattr(importlib.import_module(module_name), name)
+        callback = kind()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"trainer.callbacks: {path}: {error}") from error
+    if not isinstance(callback, Callback):
+        raise UserError(f"trainer.callbacks: {path} is not a lightning.pytorch.Callback")
+    return callback
+
+
 def should_compile(config: Config, device: torch.device) -> bool:
-    """Whether to compile; raises UserError if the config insists and there is no compiler."""
+    """Whether to compile; raise UserError if the config insists and there is no compiler."""
     if config.torch_compile == "auto":
         long_enough = config.trainer.max_steps >= STEPS_THAT_PAY_FOR_COMPILING
         return device.type == "cuda" and long_enough and _missing_compiler(device) is None
@@ -168,22 +216,6 @@ def _loggers(run: RunDirectory, config: Config) -> list[Logger]:
     return loggers
 
 
-def _take_back(run: RunDirectory, heartbeat: Heartbeat, console: Console, resume: bool) -> None:
-    """What ended before it was a run: leave none behind."""
-    heartbeat.end("stopped")
-    console.close()
-    if not resume:
-        run.discard()
-
-
-def _end(run: RunDirectory, heartbeat: Heartbeat, console: Console, event: RunEnded) -> None:
-    """The last words: an event, a status and the log's end."""
-    with suppress(OSError):  # a full disk: the exit code still tells
-        run.append_event(event)
-    heartbeat.end(event.reason, event.failure)
-    console.close()
-
-
 def failure_of(error: BaseException, config: Config) -> Failure:
     """What `error` means for the user, and the edits that would help."""
     text = str(error).strip()
@@ -205,26 +237,25 @@ def _as_options(edits: Mapping[str, int | float]) -> str:
     return f"\n  try: {options}" if options else ""
 
 
-def _summarise(run: RunDirectory, recorder: Recorder, ending: Ending, seconds: float) -> None:
+def _summary(run: RunDirectory, training: Training, ending: Ending, seconds: float) -> str:
+    state, step = training.module.state, training.recorder.step
     why = f" ({ending.message})" if ending.message else ""
-    val = "" if recorder.val_loss is None else f" · validation loss {recorder.val_loss:.4f}"
-    best = "" if recorder.best_loss is None else f" · best {recorder.best_loss:.4f}"
-    print(
-        f"{ending.reason} at step {recorder.step:,}{why} in {format_duration(seconds)}{val}{best}"
-    )
+    val = "" if state.val_loss is None else f" · val loss {format_loss(state.val_loss)}"
+    best = "" if state.best_loss is None else f" · best {format_loss(state.best_loss)}"
+    lines = [f"{ending.reason} at step {step:,}{why} in {format_duration(seconds)}{val}{best}"]
     if run.last_checkpoint.exists():
-        checkpoint = os.path.relpath(run.last_checkpoint)
-        print(
-            f'talk to it:  python -m simplegpt.inference "…" --model_name_or_ckpt_path {checkpoint}'
+        path = os.path.relpath(run.last_checkpoint)
+        lines.append(
+            f'Generate:  python -m simplegpt.inference "…" --model_name_or_ckpt_path {path}'
         )
-    if ending.reason == "stopped":
-        print(f"go on:       python -m simplegpt.train --resume {os.path.relpath(run.path)}")
+        if ending.reason == "stopped":
+            path = os.path.relpath(run.path)
+            lines.append(f"Resume:    python -m simplegpt.train --resume {path}")
+    return "\n".join(lines)
 
 
 def quiet_lightning() -> None:
-    """Leave out what Lightning says of things that are as they should be here."""
-    import logging
-
+    """Filter Lightning's advice on what is intended here."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",

@@ -149,7 +149,7 @@ def recorded(config: Config) -> float:
     """Seconds a step of a real run, by its own events: validation and saving are left out."""
     run = RunDirectory(config.output_dir)
     run.create()
-    fit(run, config, resume=False, is_first_rank=True)
+    fit(run, config)
     steps = [event for event in run.read_events() if isinstance(event, TrainStep)]
     return statistics.mean(event.step_seconds for event in steps)
 

@@ -12,6 +12,7 @@ from simplegpt.config.schema import (
 )
 from simplegpt.model import GPT, MOST_LOGITS
 from simplegpt.train import plan as planning
+from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.plan import describe, flops_per_token, n_parameters, plan, short, short_time
 
@@ -103,6 +104,7 @@ def test_activations_are_what_the_backward_pass_keeps(precision: str, dropout_p:
 def kept_bytes(wanted: Config) -> int:
     """Bytes of the tensors that autograd saves in one forward pass, the weights left out."""
     gpt = GPT(wanted.model, wanted.optimization.dropout_p)
+    use_cpu_dropout(gpt)
     if wanted.trainer.precision == "bf16-true":
         gpt = gpt.bfloat16()
     weights = {p.untyped_storage().data_ptr() for p in gpt.parameters()}

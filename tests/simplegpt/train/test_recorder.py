@@ -81,7 +81,7 @@ def trainer(folder: Path) -> Iterator[Trainer]:
 def test_commands_are_answered_by_what_they_did(trainer: Trainer) -> None:
     assert "saved step" in trainer.ask("save").message
     assert trainer.run.last_checkpoint.exists()
-    assert "validation loss" in trainer.ask("validate").message
+    assert "val loss" in trainer.ask("validate").message
     trainer.ask("sample")
     assert trainer.ask("set_lr_factor", factor=0.5).ok
     trainer.wait_for(TrainStep, lambda e: e.step > 22 and e.lr == pytest.approx(0.5e-4))
@@ -118,7 +118,7 @@ def assert_resumable_from(step: int) -> None:
     command += ["--trainer.max_steps", str(step + 2)]
     told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
     assert told.returncode == 0, told.stderr
-    assert f"resumed at step {step:,}" in told.stdout
+    assert f"resumed from step {step:,}" in told.stdout
 
 
 def test_old_stop_does_not_stop_a_resumed_run(trainer: Trainer) -> None:
@@ -182,7 +182,7 @@ def test_live_run_cannot_be_taken_over(trainer: Trainer) -> None:
         command = [sys.executable, "-m", "simplegpt.train", *arguments]
         told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
         assert told.returncode == 2
-        assert f"still going (process {trainer.process.pid})" in told.stderr
+        assert f"is running (process {trainer.process.pid})" in told.stderr
 
 
 def test_checkpoint_that_cannot_be_written_does_not_end_the_run(folder: Path) -> None:

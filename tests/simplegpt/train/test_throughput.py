@@ -1,31 +1,25 @@
-"""The speed that a run reports, and the one that its time left is reckoned with."""
-
-from types import SimpleNamespace
+"""The step time that a run reports, and the one of its ETA."""
 
 import pytest
 
-from simplegpt.config.schema import Config
-from simplegpt.train.throughput import Throughput
+from simplegpt.train.recorder import Throughput
 
 
 class Clocked:
-    """A Throughput on a clock that goes only when it is told to."""
+    """A Throughput on a clock that the test moves."""
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self) -> None:
         self.now = 0.0
-        clock = SimpleNamespace(perf_counter=lambda: self.now)
-        monkeypatch.setattr("simplegpt.train.throughput.time", clock)
-        self.throughput = Throughput(Config())
+        self.throughput = Throughput(clock=lambda: self.now)
 
     def take(self, steps: int, seconds: float) -> float:
-        """Take steps in that time; the seconds a step that were measured."""
+        """Take steps in that time; return the measured seconds per step."""
         self.now += seconds
-        self.throughput.steps += steps
-        return self.throughput.measure().step_seconds
+        return self.throughput.measure(steps)
 
 
-def test_slow_first_steps_are_soon_outweighed(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Clocked(monkeypatch)
+def test_slow_first_steps_are_soon_outweighed() -> None:
+    run = Clocked()
     assert run.throughput.average_step_seconds() == 0
     assert run.take(10, 5.0) == pytest.approx(0.5)  # warming up
     assert run.throughput.average_step_seconds() == pytest.approx(0.5)
@@ -35,8 +29,8 @@ def test_slow_first_steps_are_soon_outweighed(monkeypatch: pytest.MonkeyPatch) -
     assert run.throughput.average_step_seconds() == pytest.approx(15 / 1010, rel=0.1)
 
 
-def test_change_of_speed_is_followed_within_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Clocked(monkeypatch)
+def test_change_of_speed_is_followed_within_minutes() -> None:
+    run = Clocked()
     for _ in range(300):
         run.take(10, 1.0)
     assert run.throughput.average_step_seconds() == pytest.approx(0.1)
@@ -45,7 +39,7 @@ def test_change_of_speed_is_followed_within_minutes(monkeypatch: pytest.MonkeyPa
     assert run.throughput.average_step_seconds() == pytest.approx(0.2, rel=0.02)
 
 
-def test_time_spent_on_something_else_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Clocked(monkeypatch)
+def test_time_spent_on_something_else_is_left_out() -> None:
+    run = Clocked()
     run.throughput.leave_out(30.0)
     assert run.take(10, 31.0) == pytest.approx(0.1)

@@ -1,0 +1,124 @@
+"""Claim a run's directory for this process, after all checks that need no torch."""
+
+import fcntl
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO
+
+from simplegpt.cli import UserError
+from simplegpt.config import load as config_file
+from simplegpt.config.edit import differences
+from simplegpt.config.load import flatten
+from simplegpt.config.schema import Config
+from simplegpt.files import first_free_path
+from simplegpt.run.checkpoints import read_info
+from simplegpt.run.directory import RunDirectory, find_runs
+
+# What a resumed run may change: its end, its machines and its reports.
+MAY_DIFFER_ON_RESUME = (
+    "include",
+    "output_dir",
+    "trainer.max_steps",
+    "trainer.max_time",
+    "trainer.accelerator",
+    "trainer.devices",
+    "trainer.num_nodes",
+    "trainer.strategy",
+    "trainer.log_every_n_steps",
+    "trainer.profiler",
+    "trainer.callbacks",
+    "data.num_workers",
+    "samples",
+    "tensorboard",
+    "wandb",
+)
+
+
+def claim(run: RunDirectory, config: Config, *, resume: bool) -> IO[bytes]:
+    """Create the directory and return its lock, held until it is closed; or raise UserError.
+
+    There is no run yet: a process that dies before it could train leaves nothing in the way.
+    """
+    _check_extras(config)
+    status = run.status()
+    if status is not None and status.is_live:
+        raise UserError(f"the run at {run.path} is {status.state} (process {status.pid})")
+    if resume:
+        _check_resumable(run, config)
+    elif run.exists():
+        has_checkpoint = run.last_checkpoint.exists()
+        way = "resume it:       --resume" if has_checkpoint else "it has no checkpoint to resume"
+        raise UserError(f"output_dir {run.path} already contains a run\n  {way}\n{_another(run)}")
+    try:
+        run.create()
+        lock = run.commands.open("rb")
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"another process is training in {run.path}") from None
+    except OSError as error:
+        raise UserError(f"output_dir {run.path}: {error.strerror}") from None
+    return lock
+
+
+def is_first_rank() -> bool:
+    """Whether this is rank 0 of all that torchrun, a scheduler or Lightning started."""
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    ranks = ("SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
+
+
+def runs_nearby() -> str:
+    """Where there are runs, as the end of an error; empty where there are none."""
+    runs = [os.path.relpath(run.path) for run in find_runs(Path.cwd())][:5]
+    return f"; there are: {', '.join(runs)}" if runs else ""
+
+
+def _check_extras(config: Config) -> None:
+    extras = [("tensorboard", config.tensorboard), ("wandb", config.wandb is not None)]
+    for name, is_on in extras:
+        if is_on and find_spec(name) is None:
+            raise UserError(
+                f"the config uses {name}, which is not installed\n"
+                f"  install it:      pip install 'simplegpt[{name}]'\n"
+                f"  or switch it off: --{name} false"
+            )
+
+
+def _check_resumable(run: RunDirectory, config: Config) -> None:
+    if not run.config.exists():
+        raise UserError(f"no run to resume at {run.path}{runs_nearby()}")
+    if not run.last_checkpoint.exists():
+        raise UserError(f"the run at {run.path} has no checkpoint to resume\n{_another(run)}")
+    different = _differences(config_file.load(run.config), config)
+    if different:
+        raise UserError(
+            f"cannot resume with another config than {run.config}:\n  "
+            + "\n  ".join(different)
+            + "\n  to change these, start another run with init_from and another output_dir"
+        )
+    last = read_info(run.last_checkpoint)
+    if last is not None and last.step >= config.trainer.max_steps:
+        raise UserError(
+            f"the run at {run.path} is already at step {last.step:,} of "
+            f"{config.trainer.max_steps:,}\n"
+            f"  train further:   --trainer.max_steps {2 * last.step}"
+        )
+
+
+def _another(run: RunDirectory) -> str:
+    return f"  start another:   --output_dir {first_free_path(run.path)}"
+
+
+def _differences(stored: Config, given: Config) -> list[str]:
+    """What may not differ and does, one line per key."""
+    old, new = flatten(stored), flatten(given)
+    for values in (old, new):
+        for key in ("data.train_fpath", "data.val_fpath"):
+            values[key] = str(Path(values[key]).absolute())
+    return [
+        f"{key}: was {before!r}, is {now!r}"
+        for key, (before, now) in differences(old, new).items()
+        if not any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER_ON_RESUME)
+    ]

@@ -1,0 +1,174 @@
+"""The callback that obeys: signals, commands.jsonl and max_time; it also holds a paused run."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import lightning
+import torch.distributed
+from lightning.pytorch.callbacks import Callback
+
+from simplegpt.cli import DONE, INTERRUPTED, TERMINATED
+from simplegpt.config.schema import Config
+from simplegpt.progress import format_loss
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import Command, CommandDone, LineReader, Paused, Resumed, RunEnded
+from simplegpt.train.checkpoints import Checkpoints
+from simplegpt.train.module import GPTModule
+from simplegpt.train.recorder import Ending, Recorder, ends_step
+from simplegpt.train.samples import Samples
+
+PAUSE_POLL_SECONDS = 0.2
+
+
+class Commands(Callback):
+    """Obeys at the end of each optimizer step, the same on all ranks."""
+
+    def __init__(
+        self,
+        run: RunDirectory,
+        config: Config,
+        recorder: Recorder,
+        checkpoints: Checkpoints,
+        samples: Samples | None,
+    ) -> None:
+        self.recorder = recorder
+        self.checkpoints = checkpoints
+        self.samples = samples
+        self.paused = False
+        self._max_seconds = _seconds(config.trainer.max_time)
+        self._deadline: float | None = None
+        # from the end: a stop that was sent to an earlier attempt must not stop this one
+        self._reader = LineReader.from_end(run.commands)
+        self._signal: signal.Signals | None = None
+        self._group: Any = None
+
+    def on_train_start(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        # Lightning wrapped the handler for SIGTERM in one that exits without a checkpoint
+        self._take_signals()
+        # in place of Lightning's Timer, which counts the time of earlier attempts as well and
+        # stops within an accumulation
+        if self._max_seconds is not None:
+            self._deadline = time.monotonic() + self._max_seconds
+        if trainer.world_size > 1:
+            # a group on the CPUs: what ranks tell each other must not make the GPUs wait
+            self._group = torch.distributed.new_group(backend="gloo")
+
+    def on_train_batch_end(
+        self,
+        trainer: lightning.Trainer,
+        pl_module: lightning.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if not ends_step(trainer, batch_idx):
+            return
+        assert isinstance(pl_module, GPTModule)
+        while True:
+            ending, commands = self._received(trainer)
+            if ending is not None:
+                self.recorder.stop(trainer, ending)
+            for command in commands:
+                self._obey(trainer, pl_module, command)
+            if not self.paused or trainer.should_stop:
+                return
+            time.sleep(PAUSE_POLL_SECONDS)
+            self.recorder.throughput.leave_out(PAUSE_POLL_SECONDS)
+
+    def _received(self, trainer: lightning.Trainer) -> tuple[Ending | None, list[Command]]:
+        """Why any rank has to end, and the commands that rank 0 read, the same on all ranks."""
+        ending = self._own_ending()
+        commands = self._reader.read_commands() if trainer.is_global_zero else []
+        if self._group is None:
+            return ending, commands
+        gathered: list[Any] = [None] * trainer.world_size
+        torch.distributed.all_gather_object(gathered, (ending, commands), group=self._group)
+        return next((ending for ending, _ in gathered if ending), None), gathered[0][1]
+
+    def _own_ending(self) -> Ending | None:
+        if self._signal is not None:
+            code = TERMINATED if self._signal == signal.SIGTERM else DONE
+            return Ending("stopped", code, f"stopped by {self._signal.name}")
+        if self._deadline is not None and time.monotonic() > self._deadline:
+            return Ending("finished", message="max_time reached")
+        return None
+
+    def _obey(self, trainer: lightning.Trainer, module: GPTModule, command: Command) -> None:
+        step, message, ok = trainer.global_step, "", True
+        match command.command:
+            case "stop":
+                self.recorder.stop(trainer, Ending("stopped", message="stopped by a command"))
+                message = f"stopping at step {step:,}"
+            case "save":
+                self.checkpoints.save(trainer, module)
+                message = f"saved step {step:,}"
+            case "validate":
+                self.checkpoints.validate(trainer, module)
+                message = f"val loss {format_loss(module.state.val_loss)}"
+            case "sample":
+                ok = self.samples is not None
+                message = f"at step {step:,}" if ok else "the config has no [samples]"
+                if self.samples is not None:
+                    self.samples.generate(trainer, module)
+            case "pause":
+                self._set_paused(True)
+                message = "paused; its memory stays allocated"
+            case "resume":
+                self._set_paused(False)
+            case "set_lr_factor":
+                ok = command.factor is not None
+                if command.factor is not None:
+                    module.state.lr_factor = command.factor
+                    message = f"LR factor {command.factor:g}"
+        done = CommandDone(id=command.id, command=command.command, ok=ok, message=message)
+        self.recorder.record(done)
+
+    def _set_paused(self, paused: bool) -> None:
+        if paused == self.paused:
+            return
+        self.paused, step = paused, self.recorder.step
+        self.recorder.set_state("paused" if paused else "running", "" if paused else "training")
+        self.recorder.record(Paused(step=step) if paused else Resumed(step=step))
+
+    # Signals
+
+    @contextmanager
+    def handle_signals(self) -> Iterator[None]:
+        """Stop at the next step on SIGTERM and Ctrl-C; exit at once on a second Ctrl-C."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = [signal.getsignal(number) for number in numbers]
+        self._take_signals()
+        try:
+            yield
+        finally:
+            for number, handler in zip(numbers, before, strict=True):
+                signal.signal(number, handler)
+
+    def _take_signals(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT == self._signal:
+            message = f"interrupted twice at step {self.recorder.step:,}, without a checkpoint"
+            self.recorder.end(RunEnded(reason="stopped", error=message))
+            os._exit(INTERRUPTED)
+        self._signal = signal.Signals(number)
+        self.recorder.state = "stopping"
+        # not print(), which may be what was interrupted
+        os.write(2, b"\nstopping at the next step, with a checkpoint (Ctrl-C again: at once)\n")
+
+
+def _seconds(max_time: str | None) -> float | None:
+    """``DD:HH:MM:SS`` in seconds."""
+    if max_time is None:
+        return None
+    days, hours, minutes, seconds = (int(part) for part in max_time.split(":"))
+    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
