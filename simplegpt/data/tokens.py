@@ -252,15 +252,19 @@ def _misfits(
         n_vocab = values["model.n_vocab"]
         is_known = scan or tokens.tokenizer or len(tokens) <= _QUICK_SCAN
         if is_known and (largest := tokens.max_id()) >= n_vocab:
-            message = f"n_vocab ({n_vocab}) must be above {spec}'s largest id ({largest})"
+            message = (
+                f"model.n_vocab ({n_vocab}) must be > {largest}, the largest token ID of {spec}"
+            )
             yield "model.n_vocab", message
     if "tokenizer_name" not in invalid and tokens.tokenizer:
         wanted, made_by = values["tokenizer_name"], tokens.tokenizer
         if not is_same_vocabulary(made_by, wanted):
-            yield "tokenizer_name", f'must be "{made_by}", which made {spec}, not "{wanted}"'
+            message = f'tokenizer_name ("{wanted}") must be "{made_by}", which made {spec}'
+            yield "tokenizer_name", message
     if "data.seq_len" not in invalid and len(tokens) <= values["data.seq_len"]:
-        needed = values["data.seq_len"] + 1
-        message = f"{spec} has {len(tokens)} tokens, and one window needs seq_len + 1 = {needed}"
+        message = (
+            f"data.seq_len ({values['data.seq_len']}) must be < {len(tokens)}, the tokens of {spec}"
+        )
         yield "data.seq_len", message
 
 
