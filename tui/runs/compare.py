@@ -15,7 +15,9 @@ from textual.screen import ModalScreen
 from textual.widgets import DataTable, Static
 from textual_plot import HiResMode, PlotWidget
 
+from simplegpt.config.edit import differences
 from simplegpt.config.schema import settings as schema_settings
+from simplegpt.config.schema import tables as schema_tables
 from simplegpt.progress import format_loss
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep, Validation, skim
@@ -146,12 +148,9 @@ class CompareScreen(ModalScreen[None]):
 def differing_keys(runs: Sequence[RunSummary]) -> list[str]:
     """The settings in which not all of the readable configs agree, in the schema's order."""
     readable = [run.settings for run in runs if run.settings]
-    rank = {key: place for place, key in enumerate(schema_settings())}
-    keys = {key for settings in readable for key in settings} - NOT_COMPARED
-    differing = [
-        key for key in keys if any(one.get(key) != readable[0].get(key) for one in readable[1:])
-    ]
-    return sorted(differing, key=lambda key: (rank.get(key, len(rank)), key))
+    found = {key for one in readable[1:] for key in differences(readable[0], one)} - NOT_COMPARED
+    order = list(dict.fromkeys([*schema_tables(), *schema_settings(), *sorted(found)]))
+    return sorted(found, key=order.index)
 
 
 def read_curves(run: RunDirectory) -> Curves:

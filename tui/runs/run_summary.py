@@ -1,14 +1,13 @@
 """One run as the list of runs shows it, read from its directory without reading its history."""
 
 import math
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from simplegpt.config.schema import settings as schema_settings
-from simplegpt.config.schema import tables as schema_tables
+from simplegpt.config.edit import differences as config_differences
+from simplegpt.config.load import inspect
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved, Event, RunStarted, TrainStep, Validation, skim
 from simplegpt.run.state import RunState, Status
@@ -170,28 +169,12 @@ def _spans(pairs: Iterable[tuple[int, float]], count: int) -> list[list[tuple[in
 
 
 def read_settings(run: RunDirectory) -> Mapping[str, Any]:
-    """The run's config by dotted key; a key it does not name has the schema's default.
+    """The run's config by dotted key, with the schema's defaults; empty if it cannot be read.
 
-    Read without judging it: a run of another version is listed all the same.
+    An invalid one counts too: a run of another version is listed all the same.
     """
-    try:
-        values = tomllib.loads(run.config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
-        return {}
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{key}": item for key, item in value.items()}
-        else:
-            flat[name] = value
-    defaults: dict[str, Any] = {}
-    for name, table in schema_tables().items():
-        on = not table.optional or isinstance(values.get(name), dict)
-        if table.optional:
-            defaults[name] = on
-        if on:  # the settings of a table that is switched off are no settings of this run
-            defaults |= {key: setting.default for key, setting in table.settings.items()}
-    return defaults | flat
+    inspection = inspect(run.config)
+    return inspection.values if inspection.is_complete else {}
 
 
 def find_checkpoint(run: RunDirectory) -> Path | None:
@@ -219,12 +202,10 @@ def differences(mine: Mapping[str, Any], other: Mapping[str, Any]) -> tuple[Diff
     """What `mine` has otherwise than `other`, in the schema's order, paths of the runs aside."""
     if not mine or not other:
         return ()
-    rank = {key: place for place, key in enumerate(schema_settings())}
-    keys = sorted({*mine, *other} - NOT_COMPARED, key=lambda key: (rank.get(key, len(rank)), key))
     return tuple(
-        Difference(key, mine.get(key), other.get(key))
-        for key in keys
-        if mine.get(key) != other.get(key)
+        Difference(key, *values)
+        for key, values in config_differences(mine, other).items()
+        if key not in NOT_COMPARED
     )
 
 
