@@ -165,8 +165,8 @@ async def keys(app: App[Any], trainer: TrainerProcess) -> None:
     field = config.focused
     assert isinstance(field, Input)
     every += await pressed(app, Key("Config, a digit", ("2", "backspace"), lambda: field.value))
-    await pressed(app, Key(" its consequences", ("2", "backspace"), lambda: config.costs))
-    config.show_tab("toml")
+    await pressed(app, Key(" its estimate", ("2", "backspace"), lambda: config.estimate))
+    config.action_show_tab("toml")
     editor = config.query_one(TomlEditor)
     editor.move_cursor((0, 0))
     every += await pressed(app, Key("Config, the TOML", ("#", "delete"), lambda: editor.text))

@@ -1,18 +1,19 @@
 """A small project with a config and its token files, for the tests of the config editor."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from textual.pilot import Pilot
 
 from tests.tui.conftest import SMALL, settle
+from tui import app
 from tui.app import Workbench
-from tui.config.facts import Machine
-from tui.config.screen import ConfigScreen
+from tui.config.estimate import Machine
+from tui.config.screen import OPEN_SECTIONS, ConfigScreen
 
 GIB = 2**30
 MACHINE = Machine(memory=16 * GIB, cpu_memory=16 * GIB, n_gpus=0)
@@ -60,7 +61,7 @@ n_head = 2
 n_layer = 1
 """
 """So small that a real training of it takes seconds."""
-PATH = Path("configs/shakespeare_char_cpu.toml")  # the one that is opened first
+PATH = Path("configs/shakespeare_char_cpu.toml")  # the one that is opened first without a GPU
 
 
 def make_project(folder: Path, *, config: str = CONFIG) -> Path:
@@ -87,11 +88,29 @@ def token_file(path: Path, count: int) -> None:
     path.with_name(f"{path.name}.json").write_text(json.dumps(sidecar))
 
 
+def config_workbench(
+    machine: Machine = MACHINE, open_sections: Sequence[str] = OPEN_SECTIONS
+) -> Workbench:
+    """A workbench whose config editor estimates for `machine`."""
+
+    class ConfigWorkbench(Workbench):
+        CSS_PATH = Path(app.__file__).with_name("app.tcss")
+        MODES: ClassVar = {
+            **Workbench.MODES,
+            "config": lambda: ConfigScreen(
+                inspect_machine=lambda root: machine, open_sections=open_sections
+            ),
+        }
+
+    return ConfigWorkbench()
+
+
 async def on_config(pilot: Pilot[Any]) -> ConfigScreen:
-    """The editor, in front and settled."""
+    """The editor with the config at PATH, in front and settled."""
     assert isinstance(pilot.app, Workbench)
     screen = await pilot.app.visit("config")
     assert isinstance(screen, ConfigScreen)
+    screen.open(PATH, {})
     await settle(pilot)
     return screen
 
@@ -99,7 +118,10 @@ async def on_config(pilot: Pilot[Any]) -> ConfigScreen:
 @asynccontextmanager
 async def config_screen(
     size: tuple[int, int] = SMALL,
+    machine: Machine = MACHINE,
+    open_sections: Sequence[str] = ("model",),
 ) -> AsyncIterator[tuple[Pilot[None], ConfigScreen]]:
-    app = Workbench()
-    async with app.run_test(size=size) as pilot:
+    """The editor; few sections are open at first, since making fields takes half of a test."""
+    workbench = config_workbench(machine, open_sections)
+    async with workbench.run_test(size=size) as pilot:
         yield pilot, await on_config(pilot)

@@ -1,200 +1,119 @@
-"""The config editor's own questions: what a save would write, and which config to open."""
+"""The config editor's own dialogs: what a save would write, and which config to open."""
 
+import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from textual import on
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import ModalScreen
-from textual.widgets import Button, Input, OptionList, Static
-from textual.widgets.option_list import Option
+from textual.widgets import Button, Input, Static
 
-from simplegpt.cli import UserError
-from simplegpt.config.load import config_folder
-from tui.config.document import read_text, short_path
+from tui.config.files import ConfigFile, short_path
+from tui.shell.dialogs import Dialog, Entry, ListDialog
+
+DIFF_STYLES = {"+": "$text-success", "-": "$text-error", "@": "$footer-description-foreground"}
 
 
-class SaveQuestion(ModalScreen[Path | None]):
-    """Shows what would be written, and where; returns the path, or None for Escape."""
+class SaveDialog(Dialog[Path]):
+    """Shows the changes and where they will be saved; returns the path."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "Cancel"),
-        Binding("f7", "accept", "Save", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f7", "accept", "Save", show=False)]
+    DEFAULT_CSS: ClassVar[str] = """
+    SaveDialog {
+        #dialog { width: 84; }
+        #diff {
+            height: auto;
+            max-height: 16;
+            margin-top: 1;
+            padding: 0 1;
+            background: $background;
+        }
+        #note { height: auto; color: $text-warning; }
+    }
+    """
 
     def __init__(
         self, diff: Sequence[str], path: Path, *, accept: str = "Save", ask_path: bool = False
     ) -> None:
-        super().__init__()
-        self.diff = diff
-        self.path = path
-        self.accept = accept
-        self.ask_path = ask_path
+        super().__init__(
+            f"{accept} as" if ask_path else accept,
+            buttons=[Button(accept, id="accept", variant="primary", action="screen.accept")],
+        )
+        self.diff, self.path, self.ask_path = diff, path, ask_path
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog") as dialog:
-            dialog.border_title = f"{self.accept} as" if self.ask_path else self.accept
-            if self.ask_path:
-                yield Input(short_path(self.path), id="path", compact=True, select_on_focus=False)
-            else:
-                yield Static(short_path(self.path), id="where", markup=False)
-            with VerticalScroll(id="diff"):
-                yield Static(coloured(self.diff, is_new=self.ask_path))
-            yield Static(id="problem", markup=False)
-            with Horizontal(id="answers"):
-                yield Button(self.accept, id="accept", variant="primary")
-                yield Button("Cancel", id="cancel")
+    def compose_body(self) -> ComposeResult:
+        if self.ask_path:
+            yield Input(str(self.path), id="path", compact=True, select_on_focus=False)
+        else:
+            yield Static(str(self.path), id="path", markup=False)
+        with VerticalScroll(id="diff", can_focus=False):
+            yield Static(diff_content(self.diff))
+        yield Static(id="note", markup=False)
 
     def on_mount(self) -> None:
-        first = self.query_one("#path", Input) if self.ask_path else self.query_one("#accept")
-        first.focus()
-        self._judge()
+        self.query_one("#path" if self.ask_path else "#accept").focus()
+
+    @property
+    def target(self) -> Path | None:
+        """The path as typed, with the suffix; None where there is no name yet."""
+        if not self.ask_path:
+            return self.path
+        typed = self.query_one("#path", Input).value.strip()
+        if not typed or typed.endswith("/"):
+            return None
+        path = Path(typed)
+        return path if path.suffix == ".toml" else path.with_name(f"{path.name}.toml")
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._judge()
+        self._note_target()
+
+    @work(group="note", exclusive=True)
+    async def _note_target(self) -> None:
+        target, note = self.target, ""
+        if target is not None and await asyncio.to_thread(target.exists):
+            note = f"{short_path(target)} already exists and will be overwritten."
+        self.query_one("#note", Static).update(note)
 
     @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.action_accept()
-
-    @on(Button.Pressed)
-    def _pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        if event.button.id == "accept":
-            self.action_accept()
+    @work(group="accept", exclusive=True)
+    async def action_accept(self) -> None:
+        target = self.target
+        if target is None:
+            self.query_one("#note", Static).update("Enter a file name.")
+        elif await asyncio.to_thread(target.is_dir):
+            self.query_one("#note", Static).update(f"{short_path(target)} is a directory.")
         else:
-            self.dismiss(None)
-
-    def action_accept(self) -> None:
-        if not self._judge():
-            self.dismiss(self._target())
-
-    def _target(self) -> Path:
-        if not self.ask_path:
-            return self.path
-        path = Path(self.query_one("#path", Input).value.strip())
-        return path if path.suffix == ".toml" else path.with_name(f"{path.name}.toml")
-
-    def _judge(self) -> str:
-        """What is wrong with the path, also shown."""
-        problem, note = "", ""
-        if self.ask_path:
-            typed = self.query_one("#path", Input).value.strip()
-            if not typed or typed.endswith("/"):
-                problem = "A name is needed."
-            elif self._target().is_dir():
-                problem = f"{self._target()} is a folder."
-            elif self._target().exists():
-                note = f"{self._target()} is there already and will be replaced."
-        self.query_one("#problem", Static).update(problem or note, layout=False)
-        self.query_one("#problem").set_class(bool(note), "-note")
-        return problem
+            self.dismiss(target)
 
 
-def coloured(diff: Sequence[str], *, is_new: bool) -> Content:
-    """A unified diff in colours."""
+def diff_content(diff: Sequence[str]) -> Content:
+    """Colour a unified diff."""
     if not diff:
-        other = "A copy: nothing differs." if is_new else "Nothing differs from the file."
-        return Content.styled(other, "$footer-description-foreground")
-    styles = {"+": "$text-success", "-": "$text-error", "@": "$footer-description-foreground"}
-    lines = [Content.styled(line or " ", styles.get(line[:1], "")) for line in diff]
+        return Content.styled("No changes.", "$footer-description-foreground")
+    lines = [Content.styled(line or " ", DIFF_STYLES.get(line[:1], "")) for line in diff]
     return Content("\n").join(lines)
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """A config to open; `is_template`: as the start of a new one."""
+def open_dialog(title: str, configs: Sequence[ConfigFile]) -> ListDialog[ConfigFile]:
+    """List configs to choose from; the path of another one can be typed."""
 
-    path: Path
-    is_template: bool
+    def parse(text: str) -> ConfigFile | None:
+        path = Path(text).expanduser()
+        return ConfigFile(path, "") if path.is_file() else None
 
-
-class OpenQuestion(ModalScreen[Chosen | None]):
-    """Lists the configs here and the templates; a path can be typed too."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "Cancel"),
-        Binding("down", "down", "Down", show=False),
-    ]
-
-    def __init__(self, configs: Sequence[Path], *, templates_first: bool) -> None:
-        super().__init__()
-        self.configs = configs
-        self.templates = sorted(config_folder().glob("*.toml"))
-        self.templates_first = templates_first
-        self.choices: list[Chosen] = []
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="dialog") as dialog:
-            dialog.border_title = "New from a template" if self.templates_first else "Open a config"
-            placeholder = "filter, or type a path" if not self.templates_first else "filter"
-            yield Input(placeholder=placeholder, id="path", compact=True)
-            yield OptionList(id="list")
-            yield Static(id="problem", markup=False)
-
-    def on_mount(self) -> None:
-        self._fill("")
-        self.query_one(Input).focus()
-
-    @on(Input.Changed)
-    def _typed(self, event: Input.Changed) -> None:
-        event.stop()
-        self._fill(event.value)
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        typed = Path(event.value.strip())
-        if event.value.strip() and typed.is_file():
-            self.dismiss(Chosen(typed, is_template=False))
-        elif self.choices:
-            index = self.query_one(OptionList).highlighted or 0
-            self.dismiss(self.choices[index])
-        else:
-            self.query_one("#problem", Static).update(f"There is no {event.value}.")
-
-    @on(OptionList.OptionSelected)
-    def _selected(self, event: OptionList.OptionSelected) -> None:
-        event.stop()
-        self.dismiss(self.choices[event.option_index])
-
-    def action_down(self) -> None:
-        self.query_one(OptionList).focus()
-
-    def _fill(self, text: str) -> None:
-        here = [Chosen(path, is_template=False) for path in self.configs]
-        new = [Chosen(path, is_template=True) for path in self.templates]
-        wanted = new if self.templates_first else here + new
-        self.choices = [one for one in wanted if text.lower() in str(one.path).lower()]
-        options = self.query_one(OptionList)
-        options.clear_options()
-        options.add_options([Option(self._described(one)) for one in self.choices])
-        if self.choices:
-            options.highlighted = 0
-
-    def _described(self, choice: Chosen) -> Content:
-        name = choice.path.stem if choice.is_template else short_path(choice.path)
-        kind = "new from " if choice.is_template and not self.templates_first else ""
-        return Content.assemble(
-            (kind, "$footer-description-foreground"),
-            (name, "bold"),
-            "\n  ",
-            (first_comment(choice.path), "$footer-description-foreground"),
+    entries = [
+        Entry(
+            config,
+            config.path.stem if config.is_template else str(short_path(config.path)),
+            detail=config.comment,
+            group="Templates" if config.is_template else "Configs here",
         )
-
-
-def first_comment(path: Path) -> str:
-    """What a config says of itself in its first line."""
-    try:
-        first = read_text(path).split("\n", 1)[0]
-    except UserError:
-        return ""
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+        for config in configs
+    ]
+    return ListDialog(title, entries, placeholder="Filter, or type a path", parse=parse)

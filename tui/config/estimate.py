@@ -1,153 +1,107 @@
-"""What the config would cost on this machine, while it is typed."""
+"""What a config costs on this machine: parameters, tokens, epochs, memory and time."""
 
-from textual.app import ComposeResult
-from textual.containers import VerticalScroll
-from textual.content import Content
-from textual.widgets import Static
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from simplegpt.train.plan import short, short_bytes, short_time
-from tui.config.facts import Consequences
-
-BAR_WIDTH = 22
-TIGHT, FULL = 0.8, 1.0  # shares of the memory there is, from which it is a warning, an error
-MUTED = "$footer-description-foreground"
-
-
-class ConsequencesPanel(VerticalScroll):
-    """A column of figures where there is room, and two lines where there is not."""
-
-    HELP = """\
-## Consequences
-
-What this config would cost, worked out while you type. **Memory** is an estimate of the peak of a
-training step, on each device, against what this machine has: it turns yellow from 80% on, red where
-it cannot fit. **FLOPs** count forward and backward (PaLM, appendix B). **Time** is known once a run
-was trained on this machine: it is scaled from the earlier run that is nearest in size.
-"""
-
-    def __init__(self, *, id: str | None = None) -> None:
-        super().__init__(id=id, can_focus=False)
-        self.border_title = "Consequences"
-        self._shown: dict[str, Content] = {}
-
-    def compose(self) -> ComposeResult:
-        yield Static(id="figures", markup=False)
-        yield Static(id="strip", markup=False)
-
-    def show(self, costs: Consequences | None, *, outdated: bool) -> None:
-        """`outdated`: mistakes are in the way, and these are the figures from before them."""
-        self.set_class(outdated, "-outdated")
-        subtitle = "before the mistakes" if outdated and costs else ""
-        if subtitle != self.border_subtitle:
-            self.border_subtitle = subtitle
-        if costs is None:
-            waiting = Content.styled("Known once the mistakes are mended.", MUTED)
-            self._put(*[waiting if outdated else Content()] * 2)
-        else:
-            self._put(in_a_column(costs), in_two_lines(costs))
-
-    def _put(self, figures: Content, strip: Content) -> None:
-        """Update what changed; the layout only where the number of lines did."""
-        for name, content in (("#figures", figures), ("#strip", strip)):
-            old = self._shown.get(name)
-            if old is None or not content.is_same(old):
-                self._shown[name] = content
-                layout = old is None or old.plain.count("\n") != content.plain.count("\n")
-                self.query_one(name, Static).update(content, layout=layout)
+from simplegpt.cli import UserError
+from simplegpt.config.load import Inspection, Problem
+from simplegpt.config.schema import Config
+from simplegpt.run import hardware
+from simplegpt.train.plan import Device, Plan, flops_per_token, plan
+from simplegpt.train.speed import MeasuredSpeed, measured_speeds, nearest_speed
 
 
-def in_a_column(costs: Consequences) -> Content:
-    plan, memory = costs.plan, costs.plan.memory
-    lines = [
-        _line("parameters", short(plan.parameters)),
-        _detail(f"{short(plan.parameters - plan.embedding_parameters)} layers, "
-                f"{short(plan.embedding_parameters)} embeddings"),
-        _line("tokens a step", f"{plan.tokens_per_step:,}"),
-        _line("tokens in all", short(plan.total_tokens)),
-        _line("epochs", _epochs(plan.epochs) or "–"),
-        _line("FLOPs a step", short(plan.flops_per_step)),
-        _line("FLOPs in all", short(plan.total_flops)),
-        Content(""),
-        _line("memory", f"{short_bytes(memory.total)}", _level(costs)),
-        _bar(costs),
-        _detail(f"of {short_bytes(costs.memory_there_is)}, {costs.device_name}"),
-        *(_part(name, size) for name, size in (
-            ("weights", memory.weights),
-            ("gradients", memory.gradients),
-            ("optimizer", memory.optimizer),
-            ("activations", memory.activations),
-            ("logits", memory.logits),
-            ("libraries", memory.libraries),
-        )),
-        *_warning(costs),
-        Content(""),
-        _line("checkpoint", short_bytes(plan.checkpoint_bytes)),
-        _line("time", "–" if plan.seconds is None else f"≈ {short_time(plan.seconds)}"),
-        _detail(_about_time(costs)),
-    ]  # fmt: skip
-    return Content("\n").join(lines)
+@dataclass(frozen=True)
+class Machine:
+    """What there is to train on."""
+
+    memory: int
+    """Bytes of one GPU, or of the machine where there is none."""
+    cpu_memory: int
+    n_gpus: int
+    gpu_name: str = ""
+    speeds: Sequence[MeasuredSpeed] = ()
+
+    def device(self, config: Config) -> Device:
+        """Return where `config` would train."""
+        return "gpu" if self.n_gpus and config.trainer.accelerator != "cpu" else "cpu"
 
 
-def in_two_lines(costs: Consequences) -> Content:
-    plan = costs.plan
-    epochs = f" ({_epochs(plan.epochs)} epochs)" if plan.epochs is not None else ""
-    time = "" if plan.seconds is None else f" · ≈ {short_time(plan.seconds)}"
-    first = (
-        f"{short(plan.parameters)} parameters · {plan.tokens_per_step:,} tokens a step, "
-        f"{short(plan.total_tokens)} in all{epochs}"
+@dataclass(frozen=True)
+class TokenFiles:
+    """What the token files of a config show."""
+
+    errors: Sequence[Problem] = ()
+    """Those that the config alone does not show."""
+    n_train_tokens: int | None = None
+    n_val_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a config would cost on this machine."""
+
+    plan: Plan
+    device_name: str
+    available_memory: int
+    speed: MeasuredSpeed | None
+
+    @property
+    def memory_share(self) -> float:
+        return self.plan.memory.total / max(self.available_memory, 1)
+
+
+def inspect_machine(root: Path) -> Machine:
+    """Find the devices, and the speeds of the newest runs below `root`. Call it in a thread."""
+    gpus = hardware.gpus()
+    memory = hardware.memory_total()
+    gpu_memory = min((gpu.memory_total for gpu in gpus if gpu.memory_total), default=memory)
+    return Machine(
+        memory=gpu_memory,
+        cpu_memory=memory,
+        n_gpus=len(gpus),
+        gpu_name=gpus[0].name if gpus else "",
+        speeds=measured_speeds(root),
     )
-    room = f"{short_bytes(plan.memory.total)} of {short_bytes(costs.memory_there_is)}"
-    second = Content.assemble(
-        f"{short(plan.total_flops)} FLOPs{time} · memory ", (room, _level(costs)), *_why(costs)
+
+
+def inspect_token_files(inspection: Inspection) -> TokenFiles:
+    """Check a config against the token files that it names. Call it in a thread."""
+    from simplegpt.data.tokens import check_config  # numpy: not before the first paint
+
+    return TokenFiles(
+        check_config(inspection, scan=False),
+        _count_tokens(inspection.values["data.train_fpath"]),
+        _count_tokens(inspection.values["data.val_fpath"]),
     )
-    return Content("\n").join([Content(first), second])
 
 
-def _why(costs: Consequences) -> list[tuple[str, str]]:
-    return [(": it will not fit", "$text-error")] if costs.memory_share > FULL else []
+def _count_tokens(spec: object) -> int | None:
+    from simplegpt.data.tokens import open_tokens
+
+    try:
+        return len(open_tokens(str(spec)))
+    except UserError:
+        return None  # one of the errors
 
 
-def _line(name: str, figure: str, style: str = "bold") -> Content:
-    return Content.assemble((f"{name:15}", MUTED), (f"{figure:>{BAR_WIDTH - 3}}", style))
-
-
-def _part(name: str, size: int) -> Content:
-    return Content.styled(f"  {name:13}{short_bytes(size):>{BAR_WIDTH - 3}}", MUTED)
-
-
-def _detail(text: str) -> Content:
-    return Content.styled(f"  {text}", MUTED)
-
-
-def _bar(costs: Consequences) -> Content:
-    width = BAR_WIDTH + 10
-    filled = min(width, max(1, round(costs.memory_share * width)))
-    style = _level(costs).removeprefix("bold ") or "$primary"
-    return Content.assemble("  ", ("━" * filled, style), ("━" * (width - filled), "$border"))
-
-
-def _level(costs: Consequences) -> str:
-    if costs.memory_share > FULL:
-        return "bold $text-error"
-    return "bold $text-warning" if costs.memory_share > TIGHT else "bold $primary"
-
-
-def _warning(costs: Consequences) -> list[Content]:
-    if costs.memory_share > FULL:
-        text = "More than there is: take a smaller\n  batch, or accumulate gradients."
-        return [Content.styled(f"  {text}", "$text-error")]
-    if costs.memory_share > TIGHT:
-        return [Content.styled("  Close to all there is.", "$text-warning")]
-    return []
-
-
-def _epochs(epochs: float | None) -> str:
-    if epochs is None:
-        return ""
-    return f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.3g}"
-
-
-def _about_time(costs: Consequences) -> str:
-    if costs.speed is None:
-        return "known after a first run here"
-    return f"at the speed of {costs.speed.run}"
+def estimate(config: Config, token_files: TokenFiles, machine: Machine) -> Estimate:
+    """Estimate what `config` costs, at the speed of the earlier run that is nearest in size."""
+    device = machine.device(config)
+    on_gpu = device == "gpu"
+    per_token = flops_per_token(config.model, config.data.seq_len)
+    speed = nearest_speed(machine.speeds, per_token, device)
+    return Estimate(
+        plan=plan(
+            config,
+            token_files.n_train_tokens,
+            token_files.n_val_tokens,
+            devices=machine.n_gpus if on_gpu else 1,
+            device=device,
+            flops_per_second=speed.flops_per_second if speed else None,
+        ),
+        device_name=machine.gpu_name if on_gpu else "CPU",
+        available_memory=machine.memory if on_gpu else machine.cpu_memory,
+        speed=speed,
+    )

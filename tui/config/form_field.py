@@ -1,4 +1,4 @@
-"""One field of the config form: its name, its editor, where its value comes from, its mistake."""
+"""One field of the config form: its name, its editor, where its value comes from, its error."""
 
 import textwrap
 from dataclasses import dataclass
@@ -7,21 +7,19 @@ from typing import Any
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
-from textual.events import DescendantBlur, DescendantFocus
 from textual.geometry import Size
 from textual.message import Message
-from textual.reactive import Reactive
+from textual.reactive import Reactive, var
 from textual.suggester import SuggestFromList
 from textual.widget import Widget
 from textual.widgets import Input, Select, Switch
 
 from simplegpt.config.edit import literal, literal_for
 from simplegpt.config.schema import Setting
-from tui.config.states import FieldState, help_of
+from tui.config.fields import FieldState
 
 OFF = "off"
 NAME_WIDTH, EDITOR_WIDTH, ORIGIN_WIDTH = 27, 44, 20  # the stylesheet places the editor by these
-MUTED = "$footer-description-foreground"
 TOKENIZERS = ("char", "byte", "gpt2", "cl100k_base", "o200k_base")
 
 
@@ -32,11 +30,13 @@ class FieldInput(Input):
 
 
 class FormField(Widget):
-    """A setting in a row. `show` sets it; what a person does comes as a message.
+    """A setting in a row; edits are posted as messages.
 
-    It draws everything but the editor itself: three widgets more for each of 75 fields would be
-    felt at every key stroke.
+    It draws all but the editor itself: three more widgets for each of 75 fields would slow down
+    every keystroke.
     """
+
+    state: var[FieldState] = var(FieldState(), init=False)
 
     @dataclass
     class Typed(Message):
@@ -46,6 +46,7 @@ class FormField(Widget):
         text: str
         editor: Input
 
+        @property
         def is_stale(self) -> bool:
             """Whether more was typed since."""
             return self.editor.value != self.text
@@ -57,63 +58,26 @@ class FormField(Widget):
         key: str
         value: Any
 
-    @dataclass
-    class Entered(Message):
-        """The field has the focus."""
-
-        key: str
-
-    @dataclass
-    class Left(Message):
-        """The field lost the focus."""
-
-        key: str
-
     def __init__(self, setting: Setting, state: FieldState) -> None:
         super().__init__(id=field_id(setting.key))
         self.setting = setting
-        self.state = state
+        self.set_reactive(FormField.state, state)
         self._editor = self._make_editor()
-        self.tip = Content(
+        self._tooltip_text = Content(
             f"{setting.description}\n\nMust be {setting.allowed}.\n"
             f"Default: {literal(setting.default)}"
         )
-        self.tooltip = self.tip
+        self.tooltip = self._tooltip_text
 
     def compose(self) -> ComposeResult:
-        yield self._editor.with_tooltip(self.tip)
-
-    def render(self) -> Content:
-        state, width = self.state, self.size.width
-        mark = ("● ", "$text-warning") if state.changed else "  "
-        style = "$text-error" if state.problem else ""
-        name = Content.assemble(mark, (self.setting.name, style)).pad_right(NAME_WIDTH)[:NAME_WIDTH]
-        room = max(0, min(EDITOR_WIDTH, width - NAME_WIDTH - ORIGIN_WIDTH))
-        origin = Content.styled(state.origin, "$text-secondary" if state.own else MUTED)
-        first = Content.assemble(name, " " * (room + 2), origin)[:width]
-        problem = [Content.styled(f"  {line}", "$text-error") for line in self._problem_lines()]
-        return Content("\n").join([first, *problem])
-
-    def _problem_lines(self) -> list[str]:
-        width = max(20, self.size.width - 4)
-        return textwrap.wrap(self.state.problem, width, break_on_hyphens=False)
-
-    def _fit(self) -> None:
-        """As high as its message needs."""
-        height = 1 + len(self._problem_lines())
-        if self.styles.height is None or self.styles.height.value != height:
-            self.styles.height = height
-
-    def on_resize(self) -> None:
-        self._fit()
+        yield self._editor.with_tooltip(self._tooltip_text)
 
     def _make_editor(self) -> Switch | Select[Any] | Input:
         if self.setting.kind == "switch":
             return Switch(self.state.value is True, animate=False)
         if self.setting.kind == "choice":
-            return Select[Any](
-                self._options(), value=self._choice(), allow_blank=False, compact=True
-            )
+            options, value = self._options(), self._choice()
+            return Select[Any](options, value=value, allow_blank=False, compact=True)
         names = TOKENIZERS if self.setting.key == "tokenizer_name" else ()
         return FieldInput(
             self.state.shown,
@@ -124,67 +88,77 @@ class FormField(Widget):
         )
 
     def on_mount(self) -> None:
-        self._paint()
+        self._update()
 
-    def show(self, state: FieldState) -> None:
-        """Bring the row to `state`; what has been typed stays as it is where it means the same."""
-        if state == self.state:
-            return
-        old, self.state = self.state, state
-        if not self.is_mounted:
-            return
+    def on_resize(self) -> None:
+        self._fit_height()
+
+    def watch_state(self, old: FieldState, new: FieldState) -> None:
         editor = self._editor
         with self.prevent(Input.Changed, Select.Changed, Switch.Changed):
             if isinstance(editor, Switch):
-                editor.value = state.value is True
+                editor.value = new.value is True
             elif isinstance(editor, Input):
-                if not self._means_the_same(editor.value):
-                    editor.value = state.shown
-            elif not _same(old.value, state.value):
+                # Only another value may replace the text: what was typed since stays.
+                if new.shown != old.shown and not self._is_same(editor.value):
+                    editor.value = new.shown
+            elif not _identical(old.value, new.value):
                 editor.set_options(self._options())
                 editor.value = self._choice()
-        self._paint()
+        self._update()
 
-    def _means_the_same(self, typed: str) -> bool:
-        if not typed.strip() or not self.state.shown:
-            return typed == self.state.shown
-        return literal_for(self.setting, typed) == literal_for(self.setting, self.state.shown)
-
-    def _paint(self) -> None:
-        self._fit()
-        self.set_class(bool(self.state.problem), "-wrong")
+    def _update(self) -> None:
+        self._fit_height()
+        self.set_class(bool(self.state.error), "-invalid")
         self._editor.disabled = not self.state.enabled
         self.refresh()
 
+    def _fit_height(self) -> None:
+        height = 1 + len(self._error_lines())
+        if self.styles.height is None or self.styles.height.value != height:
+            self.styles.height = height
+
+    def _error_lines(self) -> list[str]:
+        width = max(20, self.size.width - 4)
+        return textwrap.wrap(self.state.error, width, break_on_hyphens=False)
+
+    def render(self) -> Content:
+        state, width = self.state, self.size.width
+        mark = ("● ", "$text-warning") if state.changed else "  "
+        style = "$text-error" if state.error else ""
+        name = Content.assemble(mark, (self.setting.name, style)).pad_right(NAME_WIDTH)[:NAME_WIDTH]
+        gap = max(0, min(EDITOR_WIDTH, width - NAME_WIDTH - ORIGIN_WIDTH)) + 2
+        origin_style = "$text-secondary" if state.is_own else "$footer-description-foreground"
+        first = Content.assemble(name, " " * gap, (state.origin, origin_style))[:width]
+        error = [Content.styled(f"  {line}", "$text-error") for line in self._error_lines()]
+        return Content("\n").join([first, *error])
+
     def _options(self) -> list[tuple[str, Any]]:
-        """The choices; also a value that is none of them, so that it stays to be seen."""
-        options = [(_in_words(choice), choice) for choice in self.setting.choices]
+        """Return the choices, and the value also where it is not one of them."""
+        options = [(_format_choice(choice), choice) for choice in self.setting.choices]
         if self.setting.optional and False not in self.setting.choices:
             options.append((OFF, False))
-        if not any(_same(self.state.value, choice) for _, choice in options):
+        if not any(_identical(self.state.value, choice) for _, choice in options):
             options.append((f"{self.state.value} ✗", literal(self.state.value)))
         return options
 
     def _choice(self) -> Any:
-        for _, choice in self._options():
-            if _same(self.state.value, choice):
-                return choice
-        return literal(self.state.value)
+        """Return the option that is chosen."""
+        choices = (choice for _, choice in self._options())
+        value = self.state.value
+        return next((one for one in choices if _identical(value, one)), literal(value))
 
-    def focus_editor(self) -> None:
-        """Put the cursor into the field and bring it into sight."""
-        self.screen.set_focus(self._editor)
-        if isinstance(self._editor, Input):
-            self._editor.select_all()  # what is typed now takes the old value's place
-        self.scroll_visible(animate=False)
-
-    def help_text(self) -> str:
-        return help_of(self.setting)
+    def _is_same(self, typed: str) -> bool:
+        """Whether a text means what the field's state shows."""
+        shown = self.state.shown
+        if not typed.strip() or not shown:
+            return typed == shown
+        return literal_for(self.setting, typed) == literal_for(self.setting, shown)
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        if not self._means_the_same(event.value):  # an Input also tells of its first value
+        if not self._is_same(event.value):  # an Input also announces its first value
             self.post_message(self.Typed(self.setting.key, event.value, event.input))
 
     @on(Input.Submitted)
@@ -195,7 +169,7 @@ class FormField(Widget):
     @on(Select.Changed)
     def _selected(self, event: Select.Changed) -> None:
         event.stop()
-        if not _same(event.value, self._choice()):
+        if not _identical(event.value, self._choice()):
             self.post_message(self.Chosen(self.setting.key, event.value))
 
     @on(Switch.Changed)
@@ -203,21 +177,38 @@ class FormField(Widget):
         event.stop()
         self.post_message(self.Chosen(self.setting.key, event.value))
 
-    def on_descendant_focus(self, event: DescendantFocus) -> None:
-        self.post_message(self.Entered(self.setting.key))
+    def focus_editor(self) -> None:
+        """Put the cursor into the field and scroll to it; what is typed replaces the old value."""
+        self.screen.set_focus(self._editor)
+        if isinstance(self._editor, Input):
+            self._editor.select_all()
+        self.scroll_visible(animate=False)
 
-    def on_descendant_blur(self, event: DescendantBlur) -> None:
-        self.post_message(self.Left(self.setting.key))
+    def help_text(self) -> str:
+        setting = self.setting
+        where = f"`[{setting.table}]`" if setting.table else "the top of the file"
+        default = OFF if setting.default is False and setting.optional else setting.default
+        off = "\n\nLeave it empty to switch it **off**." if setting.optional else ""
+        return (
+            f"## {setting.name}\n\n{setting.description}\n\n"
+            f"Must be {setting.allowed}. Default: `{default!s}`. In {where}.{off}"
+        )
 
 
 def field_id(key: str) -> str:
     return f"field-{key.replace('.', '-')}"
 
 
-def _in_words(choice: Any) -> str:
+def field_around(widget: Widget | None) -> FormField | None:
+    """Return the field that a widget belongs to."""
+    ancestors = widget.ancestors_with_self if widget is not None else ()
+    return next((node for node in ancestors if isinstance(node, FormField)), None)
+
+
+def _format_choice(choice: Any) -> str:
     return {True: "on", False: OFF}[choice] if isinstance(choice, bool) else str(choice)
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equal and of one type: 1 is not True."""
+def _identical(one: Any, other: Any) -> bool:
+    """Whether both are equal and of one type: 1 is not True."""
     return type(one) is type(other) and bool(one == other)

@@ -1,6 +1,5 @@
 """One table of the config form: a title that folds it, its switch, its counts, its fields."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,12 +9,14 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
-from textual.reactive import reactive
+from textual.reactive import var
 from textual.widgets import Static, Switch
 
 from simplegpt.config.schema import Table
+from tui.config.fields import ConfigState
 from tui.config.form_field import FormField
-from tui.config.states import FieldState, SectionState
+
+MUTED = "$footer-description-foreground"
 
 
 class SectionTitle(Static, can_focus=True):
@@ -29,34 +30,22 @@ class SectionTitle(Static, can_focus=True):
     ALLOW_SELECT = False
 
     @dataclass
-    class Fold(Message):
-        """Asks to fold (True), unfold (False) or toggle (None)."""
+    class Folded(Message):
+        """Asks to fold (True), unfold (False) or toggle (None) the section."""
 
         folded: bool | None
 
     def action_fold(self, folded: bool | None = None) -> None:
-        self.post_message(self.Fold(folded))
+        self.post_message(self.Folded(folded))
 
     def on_click(self) -> None:
-        self.post_message(self.Fold(None))
-
-
-class MistakeCount(Static):
-    """How many mistakes a section has; a click goes to the first."""
-
-    ALLOW_SELECT = False
-
-    class Clicked(Message):
-        """Asks to be taken to the first mistake."""
-
-    def on_click(self) -> None:
-        self.post_message(self.Clicked())
+        self.action_fold()
 
 
 class FormSection(Vertical):
     """A table's title and fields. The fields are made when it is first unfolded."""
 
-    folded: reactive[bool] = reactive(True, init=False)
+    folded: var[bool] = var(True, init=False)
 
     @dataclass
     class Switched(Message):
@@ -65,132 +54,109 @@ class FormSection(Vertical):
         table: str
         on: bool
 
-    @dataclass
-    class MistakeAsked(Message):
-        """The first mistake of the section is to be shown."""
-
-        table: str
-
-    def __init__(
-        self,
-        table: Table,
-        state: SectionState,
-        fields: Mapping[str, FieldState],
-        *,
-        folded: bool,
-    ) -> None:
+    def __init__(self, table: Table, state: ConfigState, *, folded: bool) -> None:
         super().__init__(id=section_id(table.name))
         self.table = table
         self.state = state
-        self.fields = fields
-        self.rows: list[FormField] = []
-        """The fields, once they are made."""
-        self.kept_folded = folded
+        self.fields: list[FormField] = []
+        """Empty until it is first unfolded."""
+        self.folded_unfiltered = folded
         """As the person left it, whatever a search unfolds."""
         self.set_reactive(FormSection.folded, folded)
 
     def compose(self) -> ComposeResult:
+        name = self.table.name
         with Horizontal(classes="head"):
-            yield SectionTitle()
-            yield MistakeCount(markup=False).with_tooltip("Go to the first mistake")
+            yield SectionTitle(classes="title")
+            yield Static(classes="errors").with_tooltip("Go to the first error")
             if self.table.optional:
-                yield Switch(self.state.on, animate=False).with_tooltip(
-                    f"Switch [{self.table.name}] on or off as a whole"
+                yield Switch(self.state.sections[name].on, animate=False).with_tooltip(
+                    f"Switch [{name}] on or off as a whole"
                 )
         with Vertical(classes="fields"):
             if not self.folded:
                 yield from self._make_fields()
 
     def _make_fields(self) -> list[FormField]:
-        self.rows = [FormField(one, self.fields[key]) for key, one in self.table.settings.items()]
-        return self.rows
+        states = self.state.fields
+        self.fields = [FormField(one, states[key]) for key, one in self.table.settings.items()]
+        return self.fields
 
     def on_mount(self) -> None:
-        self._paint()
+        self._show_head()
+        self.watch_folded()
 
-    def show(self, state: SectionState, fields: Mapping[str, FieldState]) -> None:
-        self.fields = fields
-        for field in self.rows:
-            field.show(fields[field.setting.key])
-        if state != self.state:
-            self.state = state
+    def show(self, state: ConfigState) -> None:
+        """Show another state."""
+        old, self.state = self.state, state
+        for field in self.fields:
+            field.state = state.fields[field.setting.key]
+        name = self.table.name
+        if self.is_mounted and state.sections[name] != old.sections[name]:
             if self.table.optional:
                 with self.prevent(Switch.Changed):
-                    self.query_one(".head Switch", Switch).value = state.on
-            self._paint()
+                    self.query_one(".head Switch", Switch).value = state.sections[name].on
+            self._show_head()
 
-    async def show_only(self, visible: frozenset[str] | None) -> None:
-        """Show only these keys and unfold; None shows all, folded as before."""
-        self.display = visible is None or not visible.isdisjoint(self.table.settings)
-        self.folded = self.kept_folded if visible is None else False
-        if self.display and not self.folded:
+    def watch_folded(self) -> None:
+        self.query_one(".fields").display = not self.folded
+        self._show_head()
+
+    def _show_head(self) -> None:
+        name, state = self.table.name, self.state.sections[self.table.name]
+        is_off = self.table.optional and not state.on
+        self.set_class(is_off, "-off")
+        title = Content.assemble(
+            f"{'▸' if self.folded else '▾'} ",
+            (name or "run", "bold"),
+            (f"  ● {state.n_changes}", "$warning") if state.n_changes else "",
+            ("  off", MUTED) if is_off else "",
+            (f"  {self.table.description}", MUTED),
+        )
+        self.query_one(SectionTitle).update(title, layout=False)
+        errors = self.query_one(".errors", Static)
+        errors.display = bool(state.n_errors)
+        errors.update(
+            Content.from_markup(f"[@click=screen.first_error({name!r})]✗ {state.n_errors}[/]")
+        )
+
+    async def show_only(self, keys: frozenset[str] | None) -> None:
+        """Show only these fields and unfold; None shows all, folded as before."""
+        self.display = keys is None or not keys.isdisjoint(self.table.settings)
+        folded = self.folded_unfiltered if keys is None else False
+        if self.display and not folded:
             await self.ensure_fields()
-        for field in self.rows:
-            field.display = visible is None or field.setting.key in visible
+        self.folded = folded
+        for field in self.fields:
+            field.display = keys is None or field.setting.key in keys
 
     async def ensure_fields(self) -> None:
-        """Make the fields if they are not there yet."""
-        if not self.rows:
+        """Make the fields where they are not there yet."""
+        if not self.fields:
             await self.query_one(".fields").mount_all(self._make_fields())
 
-    async def unfold(self) -> None:
-        self.kept_folded = False
-        await self.ensure_fields()
-        self.folded = False
+    async def set_folded(self, folded: bool) -> None:
+        """Fold or unfold it, and keep it so after a search."""
+        self.folded_unfiltered = folded
+        if not folded:
+            await self.ensure_fields()
+        self.folded = folded
 
-    @on(SectionTitle.Fold)
-    async def _fold(self, event: SectionTitle.Fold) -> None:
+    @on(SectionTitle.Folded)
+    async def _fold(self, event: SectionTitle.Folded) -> None:
         event.stop()
-        folded = not self.folded if event.folded is None else event.folded
-        if folded:
-            self.kept_folded = self.folded = True
-        else:
-            await self.unfold()
-
-    @on(MistakeCount.Clicked)
-    def _mistake_asked(self, event: MistakeCount.Clicked) -> None:
-        event.stop()
-        self.post_message(self.MistakeAsked(self.table.name))
+        await self.set_folded(not self.folded if event.folded is None else event.folded)
 
     @on(Switch.Changed)
-    def _switched(self, event: Switch.Changed) -> None:
+    def _switch(self, event: Switch.Changed) -> None:
         event.stop()
         self.post_message(self.Switched(self.table.name, event.value))
 
-    def watch_folded(self) -> None:
-        self._paint()
-
-    def _paint(self) -> None:
-        if not self.query(SectionTitle):
-            return
-        state = self.state
-        self.query_one(".fields").display = not self.folded
-        self.set_class(state.optional and not state.on, "-off")
-        symbol = "▸" if self.folded else "▾"
-        changed = (f"  ● {state.changed}", "$warning") if state.changed else ""
-        off = ("  off", "$footer-description-foreground") if state.optional and not state.on else ""
-        name = (self.table.name or "run", "bold")
-        about = (f"  {self.table.description}", "$footer-description-foreground")
-        self.query_one(SectionTitle).update(
-            Content.assemble(f"{symbol} ", name, changed, off, about), layout=False
-        )
-        count = self.query_one(MistakeCount)
-        if state.mistakes != self._counted:
-            self._counted = state.mistakes
-            count.display = bool(state.mistakes)
-            count.update(f"✗ {state.mistakes}" if state.mistakes else "")
-
-    _counted = 0
-    """The mistakes that are shown."""
-
     def help_text(self) -> str:
-        switch = (
-            "\n\nThe switch turns the whole table on or off (`false` in the file)."
-            if self.table.optional
-            else ""
-        )
-        name = self.table.name or "The run"
-        return f"## {name}\n\n{self.table.description}{switch}\n\n**Enter** folds and unfolds it."
+        off = "\n\nThe switch turns the whole table on or off (`false` in the file)."
+        name, optional = self.table.name or "The run", self.table.optional
+        description = self.table.description + (off if optional else "")
+        return f"## {name}\n\n{description}\n\n**Enter** folds and unfolds it."
 
 
 def section_id(table: str) -> str:

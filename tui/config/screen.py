@@ -1,287 +1,613 @@
-"""The Config screen: a form and the TOML behind it, in step, with what it would cost beside it."""
+"""The Config screen: a form and the TOML behind it, in step, and an estimate of what it costs."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.message import Message
-from textual.timer import Timer
+from textual.reactive import var
 from textual.widgets import Button, ContentSwitcher, Input, Static, TextArea
 
+from simplegpt.cli import UserError
 from simplegpt.config.load import Problem
-from simplegpt.config.schema import settings
-from tui.config.actions import VIEWS, ConfigActions
-from tui.config.estimate import ConsequencesPanel
-from tui.config.facts import (
-    Consequences,
-    DataFacts,
+from simplegpt.config.schema import settings, tables
+from simplegpt.files import first_free_path
+from simplegpt.run.directory import RunDirectory
+from tui.config.dialogs import SaveDialog, open_dialog
+from tui.config.document import ConfigDocument
+from tui.config.estimate import (
+    Estimate,
     Machine,
-    consequences,
-    look_at_data,
-    look_at_machine,
+    TokenFiles,
+    estimate,
+    inspect_machine,
+    inspect_token_files,
 )
-from tui.config.files import usual_config
+from tui.config.estimate_panel import EstimatePanel
+from tui.config.fields import ConfigState, View, table_of
+from tui.config.files import (
+    ConfigFile,
+    default_config,
+    free_path,
+    list_configs,
+    list_templates,
+    save_text,
+    short_path,
+    text_on_disk,
+)
 from tui.config.form import ConfigForm
-from tui.config.states import (
-    field_states,
-    loose_problems,
-    section_states,
-)
+from tui.config.form_field import FormField, field_around
+from tui.config.form_section import FormSection
 from tui.config.title import ConfigTitle
-from tui.config.toml_editor import TomlEditor
+from tui.config.toml_editor import TomlPane
+from tui.shell import messages
+from tui.shell.dialogs import Answer, Question
+from tui.shell.screen import WorkbenchScreen
 
-MUTED = "$footer-description-foreground"
-
-
-class DataSeen(Message):
-    """The token files were looked at."""
-
-    def __init__(self, facts: DataFacts) -> None:
-        super().__init__()
-        self.facts = facts
-
-
-class MachineSeen(Message):
-    """The machine and the earlier runs were looked at."""
-
-    def __init__(self, machine: Machine) -> None:
-        super().__init__()
-        self.machine = machine
+Tab = Literal["form", "toml"]
+VIEWS: dict[View, tuple[str, str]] = {
+    "all": ("All", "Every setting"),
+    "file": ("This file", "Only what this file sets itself"),
+    "unsaved": ("Unsaved", "Only what differs from the saved file"),
+}
+OPEN_SECTIONS = ("", "model", "data", "optimization")
+DISK_SECONDS = 2.0  # between looks at the file
+TYPING_PAUSE_SECONDS = 0.1  # so that the token files are not checked for each letter
 
 
-class ConfigScreen(ConfigActions):
+class ConfigScreen(WorkbenchScreen):
     """The config editor."""
 
     MODE = "config"
     CSS_PATH = "screen.tcss"
-    AUTO_FOCUS = ""  # a section's title takes it, not the first button
+    AUTO_FOCUS = ""  # the form focuses a section's title, not the first button
     HELP = """\
-Each field is a key of the TOML file. **●** marks what differs from the file on disk, and at the
-right stands where a value comes from: this file, an include, or the default. An empty optional
-field is *off*. **Ctrl+R** puts a field back to what the file says; **Ctrl+T** takes it out of the
-file, so that the include or the default holds. **Esc** leaves a field; then the single letters act:
-**o**pen, **n**ew from a template, save **a**s, re**l**oad, **v**iew, **R**eset all, **+** and **-**
-unfold and fold.
+Each field is a key of the TOML file. **●** marks values that differ from the saved file, and the
+right column shows where a value comes from: this file, an include, or the default. An empty
+optional field is *off*. **Ctrl+R** resets a field to its saved value; **Ctrl+T** removes it from
+the file, so that the include or the default applies. **Esc** leaves a field; then the single
+letters act: **o**pen, **n**ew from a template, save **a**s, re**l**oad, **v**iew, **R**eset all,
+**+** and **-** to unfold and fold.
 
-Mistakes are told under their field while you type, and **Ctrl+G** goes from one to the next.
-**F8** turns to the TOML itself and back. **F7** shows what a save would change, and saves; **F9**
-starts the training.
+Errors are shown under their field while you type, and **Ctrl+G** goes to the next one. **F8**
+switches between the form and the TOML. **F7** shows the changes and saves them; **F9** starts the
+training.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f7", "save", "Save", tooltip="Show what would be written, and write it"),
-        Binding("f8", "other_tab", "TOML", tooltip="Turn to the TOML itself, and back"),
+        Binding("f7", "save", "Save", tooltip="Show the changes and save them"),
+        Binding("f8", "other_tab", "TOML", tooltip="Switch between the form and the TOML"),
         Binding("f9", "train", "Train", tooltip="Start a training of this config"),
         # At once, before the letters that follow it are given to what had the focus.
         Binding("ctrl+l", "search", "Find", priority=True, tooltip="Search names and descriptions"),
-        Binding("ctrl+g", "next_mistake", "Mistake", tooltip="Go to the next mistake"),
-        Binding("ctrl+b", "undo", "Undo", tooltip="Take the last change back"),
-        Binding("ctrl+n", "redo", "Redo", show=False, tooltip="Make it again"),
-        Binding("ctrl+r", "reset", "Reset", tooltip="Put this field back to what the file says"),
-        Binding("ctrl+t", "unset", "Unset", show=False, tooltip="Take the field out of this file"),
+        Binding("ctrl+g", "next_error", "Error", tooltip="Go to the next error"),
+        Binding("ctrl+b", "undo", "Undo", tooltip="Undo the last change"),
+        Binding("ctrl+n", "redo", "Redo", show=False, tooltip="Redo the last undone change"),
+        Binding("ctrl+r", "reset", "Reset", tooltip="Reset this field to its saved value"),
+        Binding("ctrl+t", "unset", "Unset", show=False, tooltip="Remove this field from the file"),
         Binding("v", "next_view", "View", show=False, tooltip="All, this file, unsaved"),
         Binding("slash", "search", "Find", show=False),
-        Binding("R", "reset_all", "Reset all", show=False, tooltip="Back to the saved file"),
+        Binding("R", "reset_all", "Reset all", show=False, tooltip="Discard all changes"),
         Binding("o", "open", "Open", show=False, tooltip="Open another config"),
-        Binding("n", "new", "New", show=False, tooltip="A new config from a template"),
+        Binding("n", "new", "New", show=False, tooltip="Start a new config from a template"),
         Binding("a", "save_as", "Save as", show=False, tooltip="Save under another name"),
-        Binding("l", "reload", "Reload", show=False, tooltip="Read the file again"),
-        Binding("plus", "unfold_all", "Unfold all", show=False, tooltip="Open every section"),
-        Binding("minus", "fold_all", "Fold all", show=False, tooltip="Close every section"),
-        Binding("escape", "leave_field", "Leave the field", show=False),
+        Binding("l", "reload", "Reload", show=False, tooltip="Load changes from disk"),
+        Binding("plus", "fold_all(False)", "Unfold all", show=False, tooltip="Unfold all sections"),
+        Binding("minus", "fold_all(True)", "Fold all", show=False, tooltip="Fold all sections"),
+        Binding("escape", "leave_field", "Leave field", show=False),
     ]
 
-    # Beside the consequences there is room for the files' buttons only on a wide terminal.
+    # Beside the estimate there is room for the buttons of files only on a wide terminal.
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide"), (130, "-roomy")]  # noqa: RUF012
 
-    def __init__(self) -> None:
+    state: var[ConfigState | None] = var(None, init=False)
+    """What is shown; None until a first config is loaded."""
+    machine: var[Machine | None] = var(None, init=False)
+    token_files: var[TokenFiles] = var(TokenFiles(), init=False)
+    """Those of the document, as of a moment ago."""
+    estimate: var[Estimate | None] = var(None, init=False)
+    tab: var[Tab] = var("form", init=False)
+    view: var[View] = var("all", init=False)
+    possible: var[frozenset[str]] = var(frozenset[str](), init=False, bindings=True)
+    """The actions that `check_action` allows now, of those that depend on the state."""
+
+    def __init__(
+        self,
+        *,
+        inspect_machine: Callable[[Path], Machine] = inspect_machine,
+        open_sections: Sequence[str] = OPEN_SECTIONS,
+    ) -> None:
         super().__init__()
-        self.document = usual_config()
-        self.machine: Machine | None = None
-        self.data: DataFacts | None = None
-        self.costs: Consequences | None = None
-        self._said: dict[str, str] = {}
-        self._about: str | None = None
-        """The setting that is described."""
-        self._looking = False
-        self._disk_timer: Timer | None = None
+        self.inspect_machine = inspect_machine
+        self.open_sections = open_sections
+        self.document = ConfigDocument(Path("configs/new.toml"), "", is_new=True)
+        self._disk_lock = asyncio.Lock()
+        """Held while the file is saved or compared, questions included."""
 
     def compose_body(self) -> ComposeResult:
-        states = field_states(self.document, self.problems)
-        sections = section_states(self.document, self.problems)
         with Horizontal(id="columns"):
             with Vertical(id="editor"):
                 with Horizontal(id="bar"):
-                    yield ConfigTitle(id="where")
-                    yield Button("Form", id="tab-form", tooltip="The form (F8)")
-                    yield Button("TOML", id="tab-toml", tooltip="The file itself (F8)")
-                    yield Button("Train", id="train", tooltip="Start a training of this (F9)")
+                    yield ConfigTitle(id="title").data_bind(ConfigScreen.state)
+                    for tab, label in (("form", "Form"), ("toml", "TOML")):
+                        action = f"screen.show_tab({tab!r})"
+                        yield Button(label, id=f"tab-{tab}", action=action, tooltip=f"{label} (F8)")
+                    yield Button("Train", id="train", action="screen.train", tooltip="Train (F9)")
                 with Horizontal(id="tools"):
                     yield Input(
-                        placeholder="find a setting (Ctrl+L)",
+                        placeholder="Find a setting (Ctrl+L)",
                         id="search",
                         compact=True,
                         tooltip="Words of a name or a description",
                     )
-                    for view, (name, tip) in VIEWS.items():
-                        yield Button(name, id=f"view-{view}", tooltip=tip)
-                    for name, action in (("Open", "open"), ("New", "new"), ("Save as", "save_as")):
-                        yield Button(f"{name} …", id=action, classes="file")
-                yield Static(id="banner", markup=False)
+                    for view, (label, tip) in VIEWS.items():
+                        action = f"screen.show_view({view!r})"
+                        yield Button(label, id=f"view-{view}", action=action, tooltip=tip)
+                    for label, name in (("Open", "open"), ("New", "new"), ("Save as", "save_as")):
+                        action = f"screen.{name}"
+                        yield Button(f"{label} …", id=name, action=action, classes="file")
+                yield Static(id="general-error", classes="message", markup=False)
                 with ContentSwitcher(id="tabs", initial="form"):
-                    yield ConfigForm(states, sections, id="form")
-                    with Vertical(id="toml"):
-                        yield TomlEditor(self.document.text, id="text")
-                        yield Static(id="text-problem", markup=False)
+                    yield ConfigForm(self.open_sections, id="form").data_bind(ConfigScreen.state)
+                    yield TomlPane(id="toml")
                 yield Static(id="about", markup=False)
-            yield ConsequencesPanel(id="consequences")
+            yield EstimatePanel(id="estimate").data_bind(ConfigScreen.state, ConfigScreen.estimate)
 
     def on_mount(self) -> None:
-        self._focus_first_title()
-        self.refresh_document()
-
-    def _focus_first_title(self) -> None:
-        if self.focused is not None:
-            return  # a key has been faster: what it chose stays
-        if titles := self.query("SectionTitle"):
-            self.set_focus(titles.first())
-        else:  # the sections have not made their titles yet
-            self.call_after_refresh(self._focus_first_title)
+        self.watch_tab()
+        self.watch_view()
+        self._disk_timer = self.set_interval(DISK_SECONDS, self.check_disk, pause=True)
+        self._open_default()
 
     def on_screen_resume(self) -> None:
-        self._look_at_machine()
-        self.look_at_data(again=True)
-        self._disk_timer = self._disk_timer or self.set_interval(2.0, self.look_at_disk)
+        self._inspect_machine()
+        self._inspect_token_files()
         self._disk_timer.resume()
-        self.look_at_disk()
+        self.check_disk()
 
     def on_screen_suspend(self) -> None:
-        if self._disk_timer is not None:
-            self._disk_timer.pause()
+        self._disk_timer.pause()
 
-    # What is known
+    def unsaved(self) -> str | None:
+        return f"changes of {self.document.name}" if self.document.has_work else None
 
     @property
-    def problems(self) -> list[Problem]:
-        """All mistakes: those of the text, and those that the token files showed."""
-        own = list(self.document.inspection.problems)
-        wrong = {key for problem in own for key in problem.keys}
-        if self.data is None or self.document.has_syntax_error:
-            return own
-        return own + [one for one in self.data.problems if wrong.isdisjoint(one.keys)]
+    def form(self) -> ConfigForm:
+        return self.query_one(ConfigForm)
 
-    def refresh_document(self, *, typed_toml: bool = False) -> None:
+    @property
+    def focused_key(self) -> str | None:
+        """The setting whose field has the focus."""
+        field = field_around(self.focused)
+        return field.setting.key if field is not None else None
+
+    # What is shown
+
+    def refresh_state(self) -> None:
         """Show the document as it is now, everywhere."""
-        document, problems = self.document, self.problems
-        self.query_one(ConfigForm).show(
-            field_states(document, problems), section_states(document, problems)
-        )
-        if self.query_one(ContentSwitcher).current == "toml":  # out of sight it costs each key 5 ms
-            editor = self.query_one(TomlEditor)
-            if not typed_toml:
-                editor.show(document.text)
-            editor.mark(problems)
-        self.show_bar()
-        self._show_banner(problems)
-        self._show_text_problem()
-        self._show_costs()
-        self.show_about(self.query_one(ConfigForm).focused_key())
-        self.refresh_actions()
-        self.look_at_data()
+        self.state = ConfigState.of(self.document, self.token_files.errors)
 
-    def show_bar(self) -> None:
-        self.query_one(ConfigTitle).show(self.document, len(self.problems))
-        form = self.query_one(ContentSwitcher).current == "form"
-        self.query_one("#tab-form").set_class(form, "-on")
-        self.query_one("#tab-toml").set_class(not form, "-on")
-        self.query_one("#tools").display = form
-        self.query_one("#about").display = form
+    def show_document(self, document: ConfigDocument) -> None:
+        """Edit another document."""
+        self.document = document
+        self.token_files = TokenFiles()
+        self.refresh_state()
+
+    def watch_state(self, old: ConfigState | None, new: ConfigState) -> None:
+        if self.tab == "toml":  # out of sight it would cost each key 5 ms
+            self.query_one(TomlPane).state = new
+        self._show_general_error()
+        self._update_estimate()
+        self._update_possible()
+        if old is None or new.text != old.text or new.name != old.name:
+            self._inspect_token_files()
+
+    def watch_token_files(self) -> None:
+        if self.state is not None:
+            self.refresh_state()
+
+    def watch_machine(self) -> None:
+        self._update_estimate()
+
+    def _update_estimate(self) -> None:
+        config = self.document.inspection.config
+        if config is not None and self.machine is not None:
+            self.estimate = estimate(config, self.token_files, self.machine)
+
+    def _show_general_error(self) -> None:
+        errors = self.state.general_errors if self.state is not None and self.tab == "form" else []
+        message = self.query_one("#general-error", Static)
+        message.display = bool(errors)
+        if errors:
+            message.update(_format_general_errors(errors))
+
+    def watch_focused(self) -> None:
+        self.document.end_step()
+        key = self.focused_key
+        about = Content()
+        if key is not None:
+            muted = "$footer-description-foreground"
+            allowed = f" Must be {settings()[key].allowed}."
+            about = Content.assemble(settings()[key].description, (allowed, muted))
+        self.query_one("#about", Static).update(about, layout=False)
+        self._update_possible()
+
+    def watch_tab(self) -> None:
+        self.query_one(ContentSwitcher).current = self.tab
+        for tab in get_args(Tab):
+            self.query_one(f"#tab-{tab}").set_class(tab == self.tab, "-on")
+        self.query_one("#tools").display = self.query_one("#about").display = self.tab == "form"
+        if self.tab == "toml":
+            self.query_one(TomlPane).state = self.state
+        self._show_general_error()
+
+    def watch_view(self) -> None:
         for view in VIEWS:
             self.query_one(f"#view-{view}").set_class(view == self.view, "-on")
 
-    def _show_banner(self, problems: list[Problem]) -> None:
-        loose = loose_problems(problems)
-        said = ""
-        if loose and self.query_one(ContentSwitcher).current == "form":
-            place = f"line {loose[0].origin.line}: " if loose[0].origin.kind == "file" else ""
-            named = f"{', '.join(loose[0].keys)}: " if loose[0].keys else ""
-            where = place or f"{loose[0].origin}: "
-            more = f" (and {len(loose) - 1} more)" if len(loose) > 1 else ""
-            way = ". F8: mend it in the TOML" if self.document.has_syntax_error else ""
-            said = f"✗ {where}{named}{loose[0].message}{more}{way}"
-        self._say("#banner", said)
+    # Files and devices that the config is compared with
 
-    def _say(self, name: str, said: str) -> None:
-        """Show a message, and its line only while there is one."""
-        if said != self._said.get(name, ""):
-            self._said[name] = said
-            self.query_one(name, Static).update(said)
-            self.query_one(name).display = bool(said)
+    @work(group="machine", exclusive=True)
+    async def _inspect_machine(self) -> None:
+        self.machine = await asyncio.to_thread(self.inspect_machine, Path.cwd())
 
-    @on(TextArea.SelectionChanged)
-    def _show_text_problem(self) -> None:
-        self._say("#text-problem", self.query_one(TomlEditor).problem_here())
+    @work(group="token-files", exclusive=True)
+    async def _inspect_token_files(self) -> None:
+        await asyncio.sleep(TYPING_PAUSE_SECONDS)
+        inspection = self.document.inspection
+        self.token_files = await asyncio.to_thread(inspect_token_files, inspection)
 
-    def _show_costs(self) -> None:
-        config = self.document.inspection.config
-        if config is not None and self.machine is not None:
-            self.costs = consequences(config, self.data, self.machine)
-        panel = self.query_one(ConsequencesPanel)
-        panel.show(self.costs, outdated=config is None)
+    # Editing
 
-    def show_about(self, key: str | None) -> None:
-        if key == self._about:
+    @on(FormField.Typed)
+    def _typed(self, event: FormField.Typed) -> None:
+        if not event.is_stale:  # else a later letter is on its way, and showing this one undoes it
+            self.document.type(event.key, event.text)
+            self.refresh_state()
+
+    @on(FormField.Chosen)
+    def _chosen(self, event: FormField.Chosen) -> None:
+        self.document.set_value(event.key, event.value)
+        self.refresh_state()
+
+    @on(FormSection.Switched)
+    async def _switched(self, event: FormSection.Switched) -> None:
+        self.document.set_value(event.table, event.on)
+        self.refresh_state()
+        if event.on:
+            await self.form.sections[event.table].set_folded(False)
+
+    @on(TextArea.Changed)
+    def _toml_typed(self, event: TextArea.Changed) -> None:
+        self.document.set_text(event.text_area.text, kind="toml")
+        self.refresh_state()
+
+    def _update_possible(self) -> None:
+        if (state := self.state) is None:
             return
-        self._about = key
-        about = Content()
-        if key is not None:
-            setting = settings()[key]
-            about = Content.assemble(
-                (setting.description, ""),
-                " ",
-                (f"Must be {setting.allowed}.", "$footer-description-foreground"),
-            )
-        self.query_one("#about", Static).update(about, layout=False)
+        field = state.fields[key] if (key := self.focused_key) else None
+        conditions = {
+            "undo": state.can_undo,
+            "redo": state.can_redo,
+            "reset_all": state.is_changed,
+            "next_error": bool(state.errors),
+            "reset": field is not None and field.changed and not state.has_syntax_error,
+            "unset": field is not None and field.is_own and not state.has_syntax_error,
+        }
+        self.possible = frozenset(action for action, holds in conditions.items() if holds)
 
-    # Looking, in workers
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in ("undo", "redo", "reset_all"):
+            return True if action in self.possible else None
+        if action in ("next_error", "reset", "unset"):  # hidden: the footer has no room at 80
+            return action in self.possible
+        return True
 
-    def look_at_data(self, *, again: bool = False) -> None:
-        """Judge the text by its token files, one look at a time."""
-        now = (self.document.text, self.document.path)
-        seen = self.data is not None and (self.data.text, self.data.path) == now
-        if not self._looking and (again or not seen):
-            self._looking = True
-            self._look(*now)
+    def action_undo(self) -> None:
+        self.document.undo()
+        self.refresh_state()
 
-    @work(thread=True, group="look-at-data")
-    def _look(self, text: str, path: Path) -> None:
-        self.post_message(DataSeen(look_at_data(text, path)))
+    def action_redo(self) -> None:
+        self.document.redo()
+        self.refresh_state()
 
-    @on(DataSeen)
-    def _data_seen(self, event: DataSeen) -> None:
-        self._looking = False
-        old, self.data = self.data, event.facts
-        if old is None or old.says() != event.facts.says():
-            self.refresh_document(typed_toml=True)
+    def action_reset(self) -> None:
+        if key := self.focused_key:
+            self.document.reset(key)
+            self.refresh_state()
+
+    def action_unset(self) -> None:
+        if key := self.focused_key:
+            self.document.unset(key)
+            self.refresh_state()
+
+    def action_reset_all(self) -> None:
+        self.document.reset_all()
+        self.refresh_state()
+
+    # Moving
+
+    async def action_next_error(self) -> None:
+        if self.state is None:
+            return
+        if keys := self.state.invalid_keys:
+            here = self.focused_key
+            following = keys.index(here) + 1 if here in keys else 0
+            await self.go_to(keys[following % len(keys)])
+        elif errors := self.state.general_errors:
+            self.tab = "toml"
+            self.query_one(TomlPane).editor.go_to_line(errors[0].origin.line or 1)
+
+    async def action_first_error(self, table: str) -> None:
+        """Go to the first error of a table."""
+        keys = self.state.invalid_keys if self.state is not None else []
+        if wanted := [key for key in keys if table_of(key) == table]:
+            await self.go_to(wanted[0])
+        else:  # an unknown key
+            await self.action_next_error()
+
+    async def go_to(self, key: str) -> None:
+        """Put the cursor into the field of `key`."""
+        self.tab = "form"
+        if key in settings() or key in tables():
+            await self.form.go_to(key)
+
+    def action_other_tab(self) -> None:
+        self.action_show_tab("toml" if self.tab == "form" else "form")
+
+    def action_show_tab(self, tab: Tab) -> None:
+        if tab == self.tab:
+            return
+        key = self.focused_key
+        self.tab = tab
+        if tab == "form":
+            self.form.focus_title("")
         else:
-            self.look_at_data()  # at what was typed meanwhile
+            editor = self.query_one(TomlPane).editor
+            origin = self.document.parsed.origins[key] if key else None
+            line = origin.line if origin is not None and origin.kind == "file" else None
+            editor.go_to_line(line or editor.cursor_location[0] + 1)
 
-    @work(thread=True, group="look-at-machine", exclusive=True)
-    def _look_at_machine(self) -> None:
-        self.post_message(MachineSeen(look_at_machine(Path.cwd())))
+    def action_search(self) -> None:
+        self.tab = "form"
+        self.set_focus(self.query_one("#search"))  # at once: letters may be waiting already
 
-    @on(MachineSeen)
-    def _machine_seen(self, event: MachineSeen) -> None:
-        self.machine = event.machine
-        self._show_costs()
+    @on(Input.Changed, "#search")
+    async def _searched(self) -> None:
+        await self._filter()
 
-    def open(self, path: Path | None, values: Mapping[str, Any]) -> None:
-        """Edit the config at `path`, with `values` (dotted key -> value) laid over as if typed."""
-        self.open_asking(path, values)
+    @on(Input.Submitted, "#search")
+    def _search_done(self, event: Input.Submitted) -> None:
+        word = event.value.strip().lower()
+        fields = [one for one in self.query(FormField) if one.display and one.region.height]
+        named = [one for one in fields if word in one.setting.name]
+        for field in [*named, *fields][:1]:
+            field.focus_editor()
 
-    def unsaved(self) -> str | None:
-        return f"changes of {self.document.name}" if self.has_work() else None
+    async def action_next_view(self) -> None:
+        views = list(VIEWS)
+        await self.action_show_view(views[(views.index(self.view) + 1) % len(views)])
+
+    async def action_show_view(self, view: View) -> None:
+        self.view = view
+        await self._filter()
+
+    async def _filter(self) -> None:
+        search = self.query_one("#search", Input).value
+        is_filtered = bool(search.strip()) or self.view != "all"
+        if self.state is not None:
+            keys = self.state.matching_keys(search, self.view) if is_filtered else None
+            await self.form.show_only(keys)
+
+    def action_leave_field(self) -> None:
+        search = self.query_one("#search", Input)
+        if search.has_focus and search.value:
+            search.value = ""
+        elif isinstance(self.focused, Input | TextArea):
+            self.form.focus_title(table_of(self.focused_key or ""))
+
+    async def action_fold_all(self, folded: bool) -> None:
+        await self.form.fold_all(folded)
+
+    # Opening
+
+    @work(group="open", exclusive=True)
+    async def _open_default(self) -> None:
+        await self._load(None)
+
+    @work(group="open", exclusive=True)
+    async def open(self, path: Path | None, values: Mapping[str, Any]) -> None:
+        """Edit the config at `path` (None: the open one) with `values` applied as if typed."""
+        is_other = path is not None and path.absolute() != self.document.path.absolute()
+        loaded = True
+        if path is not None and is_other:
+            if not await self._may_leave():
+                return
+            loaded = await self._load(ConfigFile(path, ""))
+        if self.state is None:  # just mounted
+            await self._load(None)
+        if loaded and values and not self.document.has_syntax_error:
+            self.document.apply(values)
+            self.refresh_state()
+            self.tab = "form"
+            self.set_focus(self.query_one("#train"))  # Enter continues
+
+    async def _load(self, config: ConfigFile | None) -> bool:
+        """Edit another config, or the default one; False where it cannot be read."""
+        file = config or await asyncio.to_thread(default_config)
+        try:
+            document = await asyncio.to_thread(
+                ConfigDocument.open, file.path, is_new=file.is_template
+            )
+        except UserError as error:
+            self.notify(str(error), severity="error", title="Not opened")
+            return False
+        self.show_document(document)
+        return True
+
+    async def _may_leave(self) -> bool:
+        """Ask about unsaved changes; True where they are saved or discarded, or there are none."""
+        if not self.document.has_work:
+            return True
+        answers = [
+            Answer("save", "Save", "primary"),
+            Answer("discard", "Discard changes", "warning"),
+        ]
+        text = f"{self.document.name} has unsaved changes."
+        answer = await self.app.push_screen_wait(Question("Unsaved changes", text, answers))
+        return answer == "discard" or (answer == "save" and await self._save())
+
+    @work(group="open", exclusive=True)
+    async def action_open(self) -> None:
+        configs = await asyncio.to_thread(list_configs, Path.cwd())
+        templates = await asyncio.to_thread(list_templates)
+        await self._choose("Open a config", [*configs, *templates])
+
+    @work(group="open", exclusive=True)
+    async def action_new(self) -> None:
+        await self._choose("New from a template", await asyncio.to_thread(list_templates))
+
+    async def _choose(self, title: str, configs: Sequence[ConfigFile]) -> None:
+        chosen = await self.app.push_screen_wait(open_dialog(title, configs))
+        if chosen is not None and await self._may_leave():
+            await self._load(chosen)
+
+    # Saving
+
+    @work(group="save", exclusive=True)
+    async def action_save(self) -> None:
+        if self.document.is_changed or self.document.is_new:
+            await self._save()
+        else:
+            self.notify(f"{self.document.name} has no unsaved changes.")
+
+    @work(group="save", exclusive=True)
+    async def action_save_as(self) -> None:
+        await self._save(ask_path=True)
+
+    async def _save(self, accept: str = "Save", *, ask_path: bool = False) -> bool:
+        """Show the changes and save them; False where they were not saved."""
+        async with self._disk_lock:
+            if not await self._merge_from_disk():
+                return False
+            document = self.document
+            ask_path = ask_path or document.is_new
+            path = await asyncio.to_thread(free_path, document.path) if ask_path else document.path
+            dialog = SaveDialog(document.diff(), path, accept=accept, ask_path=ask_path)
+            chosen = await self.app.push_screen_wait(dialog)
+            if chosen is None:
+                return False
+            text = document.text
+            replaces = None if ask_path else document.saved_text
+            try:
+                written = await asyncio.to_thread(
+                    save_text, text, chosen, origin=document.path, replaces=replaces
+                )
+            except UserError as error:
+                self.notify(str(error), severity="error", title="Not saved")
+                return False
+            document.mark_saved(chosen, written, text)
+            self.refresh_state()
+            self.notify(f"Saved {document.name}.")
+            return True
+
+    def check_disk(self) -> None:
+        """Look whether the file was changed by another program."""
+        if self.is_current and not self._disk_lock.locked():
+            self._reload(is_asked=False)
+
+    def action_reload(self) -> None:
+        self._reload(is_asked=True)
+
+    @work(group="disk")
+    async def _reload(self, *, is_asked: bool) -> None:
+        async with self._disk_lock:
+            if await self._merge_from_disk() and is_asked:
+                self.notify(f"{self.document.name} is up to date with the disk.")
+
+    async def _merge_from_disk(self) -> bool:
+        """Take over the file where it was changed on disk; False where a person cancelled it."""
+        document = self.document
+        on_disk = None if document.is_new else await asyncio.to_thread(text_on_disk, document.path)
+        if on_disk is None or on_disk == document.saved_text or document is not self.document:
+            return True
+        answer: str | None = "theirs"
+        if document.is_changed:
+            answers = [
+                Answer("merge", "Merge", "primary"),
+                Answer("ours", "Keep mine"),
+                Answer("theirs", "Discard mine"),
+            ]
+            text = (
+                f"{document.name} was changed on disk and here. Merge takes the file from disk and "
+                "sets in it what was changed here."
+            )
+            answer = await self.app.push_screen_wait(Question("Changed on disk", text, answers))
+        else:
+            self.notify(f"{document.name} was changed on disk and has been reloaded.")
+        try:
+            if answer == "ours":
+                document.mark_on_disk(on_disk)
+            elif answer is not None:
+                document.take_from_disk(on_disk, merge=answer == "merge")
+        except ValueError as error:
+            self.notify(f"The file on disk is not TOML: {error}", severity="error")
+            return False
+        self.refresh_state()
+        return answer is not None
+
+    # Training
+
+    @work(group="train", exclusive=True)
+    async def action_train(self) -> None:
+        """Start a training of this config: without errors, saved, in a directory of its own."""
+        document = self.document
+        self.token_files = await asyncio.to_thread(inspect_token_files, document.inspection)
+        self.refresh_state()
+        if self.state is not None and self.state.errors:
+            await self._show_errors(self.state.errors)
+            return
+        if document.is_changed and not await self._save("Save and train"):
+            return
+        config = document.inspection.config
+        if config is not None:
+            await self._start_training(document.path, config.output_dir)
+
+    async def _show_errors(self, errors: Sequence[Problem]) -> None:
+        lines = [f"{', '.join(one.keys) or one.origin}: {one.message}" for one in errors[:3]]
+        if len(errors) > 3:
+            lines.append(f"… and {len(errors) - 3} more")
+        title = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        self.notify("\n".join(lines), severity="error", title=f"{title} left")
+        await self.go_to(errors[0].keys[0] if errors[0].keys else "")
+
+    async def _start_training(self, path: Path, output_dir: Path) -> None:
+        run = RunDirectory(output_dir)
+        if not await asyncio.to_thread(run.exists):
+            self.post_message(messages.StartTraining(path))
+            return
+        free = await asyncio.to_thread(first_free_path, output_dir)
+        status = await asyncio.to_thread(run.status)
+        answers = [Answer("new", f"Train in {free.name}", "primary")]
+        if status is not None and status.state != "finished":
+            answers.append(Answer("resume", "Resume it"))
+        text = f"{short_path(output_dir)} already holds a run, which is never overwritten."
+        answer = await self.app.push_screen_wait(Question("Directory in use", text, answers))
+        if answer == "new":
+            self.post_message(messages.StartTraining(path, ("--output_dir", str(free))))
+        elif answer == "resume":
+            self.post_message(messages.ResumeTraining(run.path))
+
+
+def _format_general_errors(errors: Sequence[Problem]) -> str:
+    """Return the first of the errors that belong to no field, and how many more there are."""
+    first = errors[0]
+    place = f"line {first.origin.line}" if first.origin.kind == "file" else str(first.origin)
+    keys = f"{', '.join(first.keys)}: " if first.keys else ""
+    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+    fix = "" if first.keys else ". F8: fix it in the TOML"
+    return f"✗ {place}: {keys}{first.message}{more}{fix}"

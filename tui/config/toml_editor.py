@@ -1,19 +1,53 @@
-"""The config's text, with its mistakes at their lines."""
+"""The config's text, with its errors at their lines."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from rich.style import Style
 from rich.text import Text
+from textual import on
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.color import Color
+from textual.containers import Vertical
+from textual.reactive import var
 from textual.theme import Theme
-from textual.widgets import TextArea
+from textual.widgets import Static, TextArea
 from textual.widgets.text_area import TextAreaTheme
 
 from simplegpt.config.load import Problem
+from tui.config.fields import ConfigState
 
 THEME = "workbench"
+
+
+class TomlPane(Vertical):
+    """The editor, and below it the error of the line under the cursor, or else the first one."""
+
+    state: var[ConfigState | None] = var(None, init=False)
+
+    def compose(self) -> ComposeResult:
+        yield TomlEditor()
+        yield Static(id="line-error", classes="message", markup=False)
+
+    @property
+    def editor(self) -> "TomlEditor":
+        return self.query_one(TomlEditor)
+
+    def watch_state(self, old: ConfigState | None, new: ConfigState | None) -> None:
+        if new is not None:
+            # Only another text replaces the editor's, which may be ahead of it by a letter.
+            if old is None or new.text != old.text:
+                self.editor.show(new.text)
+            self.editor.mark(new.errors)
+            self._show_line_error()
+
+    @on(TextArea.SelectionChanged)
+    def _show_line_error(self) -> None:
+        error = self.editor.error_at_cursor()
+        message = self.query_one("#line-error", Static)
+        message.display = bool(error)
+        message.update(error)
 
 
 class TomlEditor(TextArea):
@@ -22,35 +56,30 @@ class TomlEditor(TextArea):
     HELP = """\
 ## TOML
 
-The config as the file that it is; the form shows the same and follows each change. Lines with a
-mistake are marked, and what is wrong with the line under the cursor is said below.
+The config as it is in the file. The form shows the same values and follows each change. Lines with
+an error are marked; the error of the line under the cursor is shown below.
 """
 
     # F6 and F7 select in a TextArea; here they are the workbench's.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f6", "app.visit('chat')", "Chat", show=False),
-        Binding("f7", "screen.save", "Save", tooltip="Show what would be written, and write it"),
+        Binding("f7", "screen.save", "Save", tooltip="Show the changes and save them"),
     ]
 
-    def __init__(self, text: str, *, id: str | None = None) -> None:
+    def __init__(self) -> None:
         super().__init__(
-            text,
-            language="toml",
-            soft_wrap=False,
-            show_line_numbers=True,
-            tab_behavior="focus",
-            id=id,
+            language="toml", soft_wrap=False, show_line_numbers=True, tab_behavior="focus"
         )
-        self.marked: dict[int, str] = {}
-        """What is wrong, by line (from 1)."""
-        self._mistake_style = Style(reverse=True)
+        self.errors: dict[int, str] = {}
+        """By line, from 1."""
+        self._error_style = Style(reverse=True)
 
     def on_mount(self) -> None:
-        self._take_colours(self.app.current_theme)
-        self.app.theme_changed_signal.subscribe(self, self._take_colours)
+        self._apply_theme(self.app.current_theme)
+        self.app.theme_changed_signal.subscribe(self, self._apply_theme)
 
     def show(self, text: str) -> None:
-        """Replace the text from outside, without a message; the cursor stays where it can."""
+        """Replace the text without a message; the cursor stays where it can."""
         if text == self.text:
             return
         line, column = self.cursor_location
@@ -59,26 +88,24 @@ mistake are marked, and what is wrong with the line under the cursor is said bel
         line = min(line, self.document.line_count - 1)
         self.move_cursor((line, min(column, len(self.document[line]))))
 
-    def mark(self, problems: Iterable[Problem]) -> None:
-        """Mark the lines of this file that have a mistake."""
-        marked: dict[int, str] = {}
+    def mark(self, problems: Sequence[Problem]) -> None:
+        """Mark the lines of this file that have an error."""
+        errors: dict[int, str] = {}
         for problem in problems:
             line = problem.origin.line
             if problem.origin.kind == "file" and line is not None:
-                said = f"{', '.join(problem.keys)}: " if problem.keys else ""
-                marked[line] = "; ".join(filter(None, [marked.get(line), said + problem.message]))
-        if marked != self.marked:
-            self.marked = marked
-            self.notify_style_update()  # which forgets the lines as they were drawn
+                keys = f"{', '.join(problem.keys)}: " if problem.keys else ""
+                errors[line] = "; ".join(filter(None, [errors.get(line), keys + problem.message]))
+        if errors != self.errors:
+            self.errors = errors
+            self.notify_style_update()  # drops the lines as they were drawn
             self.refresh()
 
-    def problem_here(self) -> str:
-        """What is wrong with the line under the cursor, or else with the first marked one."""
-        line = self.cursor_location[0] + 1
-        if line in self.marked:
-            return f"line {line}: {self.marked[line]}"
-        first = min(self.marked, default=None)
-        return "" if first is None else f"line {first}: {self.marked[first]}"
+    def error_at_cursor(self) -> str:
+        """Return the error of the line under the cursor, or else the first one."""
+        here = self.cursor_location[0] + 1
+        line = here if here in self.errors else min(self.errors, default=None)
+        return "" if line is None else f"line {line}: {self.errors[line]}"
 
     def go_to_line(self, line: int) -> None:
         self.focus()
@@ -88,11 +115,11 @@ mistake are marked, and what is wrong with the line under the cursor is said bel
 
     def get_line(self, line_index: int) -> Text:
         line = super().get_line(line_index)
-        if line_index + 1 in self.marked:
-            line.stylize(self._mistake_style)
+        if line_index + 1 in self.errors:
+            line.stylize(self._error_style)
         return line
 
-    def _take_colours(self, theme: Theme) -> None:
+    def _apply_theme(self, theme: Theme) -> None:
         colours = self.app.theme_variables
         foreground, background = (Color.parse(colours[n]) for n in ("foreground", "background"))
 
@@ -101,7 +128,7 @@ mistake are marked, and what is wrong with the line under the cursor is said bel
 
         quiet = Style(color=foreground.blend(background, 0.45).rich_color, italic=True)
         error = background.blend(Color.parse(colours["error"]), 0.3)
-        self._mistake_style = Style(bgcolor=error.rich_color, underline=True)
+        self._error_style = Style(bgcolor=error.rich_color, underline=True)
         styles = {
             "comment": quiet,
             "string": style("success"),

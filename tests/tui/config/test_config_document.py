@@ -1,4 +1,4 @@
-"""The config that is edited: text and meaning in step, and what comes to the disk."""
+"""The config being edited: its text and meaning in step, its history, and its file."""
 
 from pathlib import Path
 
@@ -6,7 +6,8 @@ import pytest
 
 from simplegpt.cli import UserError
 from tui.config.document import ConfigDocument
-from tui.config.states import field_states, section_states, visible_keys
+from tui.config.fields import ConfigState
+from tui.config.files import ConfigFile, default_config, free_path, list_configs, save_text
 
 BASE = "[model]\nn_embd = 384 # wide\nn_head = 6\n\n[wandb]\nproject = 'p'\n"
 TEXT = """\
@@ -29,13 +30,14 @@ def document(workplace: Path) -> ConfigDocument:
 
 
 def origins(document: ConfigDocument, *keys: str) -> list[str]:
-    states = field_states(document, [])
-    return [states[key].origin for key in keys]
+    fields = ConfigState.of(document).fields
+    return [fields[key].origin for key in keys]
 
 
 def save(document: ConfigDocument, path: Path) -> None:
-    before = document.text
-    document.saved_at(path, document.write(path), before)
+    text = document.text
+    written = save_text(text, path, origin=document.path, replaces=None)
+    document.mark_saved(path, written, text)
 
 
 def test_a_field_shows_its_value_as_the_file_spells_it(document: ConfigDocument) -> None:
@@ -69,11 +71,11 @@ def test_what_is_typed_back_leaves_the_text_as_it_was(document: ConfigDocument) 
     assert not document.is_changed
 
 
-def test_what_cannot_be_stays_where_it_was_typed_with_its_mistake(document: ConfigDocument) -> None:
+def test_invalid_values_stay_as_typed_with_their_error(document: ConfigDocument) -> None:
     document.type("model.n_embd", "wide")
-    states = field_states(document, document.inspection.problems)
-    assert states["model.n_embd"].shown == "wide"
-    assert "integer" in states["model.n_embd"].problem
+    field = ConfigState.of(document).fields["model.n_embd"]
+    assert field.shown == "wide"
+    assert field.error
     document.type("optimization.betas", "[0.9,")
     assert document.shown("optimization.betas") == "[0.9,"
     document.type("data.seq_len", "")
@@ -81,18 +83,18 @@ def test_what_cannot_be_stays_where_it_was_typed_with_its_mistake(document: Conf
     assert len(document.inspection.problems) == 3
 
 
-def test_a_rule_over_two_fields_is_told_under_both_and_counted_once(
+def test_an_error_of_two_fields_is_shown_at_both_and_counted_once(
     document: ConfigDocument,
 ) -> None:
     document.type("model.n_head", "7")
-    problems = document.inspection.problems
-    states = field_states(document, problems)
-    assert states["model.n_embd"].problem == states["model.n_head"].problem
-    assert "n_head (7)" in states["model.n_head"].problem
-    assert section_states(document, problems)["model"].mistakes == 1
+    state = ConfigState.of(document)
+    assert state.fields["model.n_embd"].error == state.fields["model.n_head"].error
+    assert "384" in state.fields["model.n_head"].error
+    assert state.sections["model"].n_errors == 1
+    assert state.invalid_keys == ["model.n_embd"]
 
 
-def test_an_empty_optional_field_is_off_and_unset_is_another_thing(
+def test_an_empty_optional_field_is_off_which_is_not_unset(
     document: ConfigDocument,
 ) -> None:
     document.type("trainer.gradient_clip_val", "")
@@ -105,11 +107,11 @@ def test_an_empty_optional_field_is_off_and_unset_is_another_thing(
 
 
 def test_a_table_of_the_include_is_switched_off_and_on_again(document: ConfigDocument) -> None:
-    assert section_states(document, [])["wandb"].on
+    assert ConfigState.of(document).sections["wandb"].on
     document.set_value("wandb", False)
     assert "wandb = false\n" in document.text
-    assert not section_states(document, [])["wandb"].on
-    assert not field_states(document, [])["wandb.project"].enabled
+    assert not ConfigState.of(document).sections["wandb"].on
+    assert not ConfigState.of(document).fields["wandb.project"].enabled
     document.set_value("wandb", True)
     assert document.text == TEXT
     document.set_value("early_stopping", True)
@@ -118,26 +120,26 @@ def test_a_table_of_the_include_is_switched_off_and_on_again(document: ConfigDoc
     assert document.text == TEXT
 
 
-def test_undo_takes_typing_into_one_field_back_at_once(document: ConfigDocument) -> None:
+def test_typing_into_one_field_is_one_undo_step(document: ConfigDocument) -> None:
     for typed in ("6", "64"):
         document.type("data.seq_len", typed)
     document.type("model.n_layer", "2")
-    assert document.undo()
+    document.undo()
     assert document.changed_keys() == {"data.seq_len"}
-    assert document.undo()
+    document.undo()
     assert document.text == TEXT
-    assert not document.undo()
-    assert document.redo()
+    assert not document.can_undo
+    document.redo()
     assert document.shown("data.seq_len") == "64"
-    assert document.redo()
-    assert not document.redo()
+    document.redo()
+    assert not document.can_redo
     assert document.shown("model.n_layer") == "2"
     document.undo()
     document.type("model.n_layer", "3")
     assert not document.can_redo
 
 
-def test_reset_gives_the_file_back_for_one_field_or_all(document: ConfigDocument) -> None:
+def test_reset_restores_the_saved_value_of_one_field_or_all(document: ConfigDocument) -> None:
     document.type("data.seq_len", "64")
     document.type("model.n_layer", "2")
     document.reset("data.seq_len")
@@ -148,31 +150,43 @@ def test_reset_gives_the_file_back_for_one_field_or_all(document: ConfigDocument
     assert document.changed_keys() == {"model.n_layer"}
 
 
-def test_laid_over_values_are_one_step_and_only_what_differs(document: ConfigDocument) -> None:
-    document.lay_over({"data.seq_len": 128, "tokenizer_name": "char", "model.n_vocab": 256})
+def test_applied_values_are_one_undo_step_and_only_what_differs(document: ConfigDocument) -> None:
+    document.apply({"data.seq_len": 128, "tokenizer_name": "char", "model.n_vocab": 256})
     assert document.changed_keys() == {"tokenizer_name", "model.n_vocab"}
     document.undo()
     assert document.text == TEXT
 
 
-def test_a_syntax_error_is_kept_and_the_form_waits(document: ConfigDocument) -> None:
-    document.set_text("[data\n" + TEXT, what="text")
+def test_only_what_a_person_typed_is_work_to_lose(document: ConfigDocument) -> None:
+    document.apply({"model.n_vocab": 256})
+    assert document.is_changed
+    assert not document.has_work
+    document.type("trainer.max_steps", "7")
+    assert document.has_work
+    document.apply({"model.n_vocab": 512})
+    assert document.has_work
+
+
+def test_a_syntax_error_disables_the_fields_and_keeps_their_values(
+    document: ConfigDocument,
+) -> None:
+    document.set_text("[data\n" + TEXT, kind="toml")
     assert document.has_syntax_error
     assert document.shown("data.seq_len") == "128"  # as it was last understood
-    assert not any(state.enabled for state in field_states(document, []).values())
+    assert not any(state.enabled for state in ConfigState.of(document).fields.values())
     document.undo()
     assert not document.has_syntax_error
 
 
-def test_search_finds_names_and_descriptions_and_views_narrow_it(document: ConfigDocument) -> None:
+def test_search_and_views_filter_the_fields(document: ConfigDocument) -> None:
     document.type("model.n_layer", "2")
-    states = field_states(document, [])
-    assert visible_keys(states, "nucleus", "all") == {"samples.top_p"}
-    assert visible_keys(states, "residual width", "all") == {"model.n_embd"}
+    state = ConfigState.of(document)
+    assert state.matching_keys("nucleus", "all") == {"samples.top_p"}
+    assert state.matching_keys("residual width", "all") == {"model.n_embd"}
     in_file = {"include", "data.seq_len", "optimization.peak_lr", "model.n_layer"}
-    assert visible_keys(states, "", "file") == in_file
-    assert visible_keys(states, "", "unsaved") == {"model.n_layer"}
-    assert visible_keys(states, "layer", "file") == {"model.n_layer"}
+    assert state.matching_keys("", "file") == in_file
+    assert state.matching_keys("", "unsaved") == {"model.n_layer"}
+    assert state.matching_keys("layer", "file") == {"model.n_layer"}
 
 
 def test_saving_writes_only_what_changed(document: ConfigDocument, workplace: Path) -> None:
@@ -198,7 +212,7 @@ def test_saving_elsewhere_keeps_the_include(document: ConfigDocument, workplace:
     assert (workplace / "run.toml").read_text() == TEXT
 
 
-def test_a_template_of_the_installation_brings_its_include_along(
+def test_a_template_of_the_installation_is_saved_with_its_include(
     tmp_path: Path, workplace: Path
 ) -> None:
     installed = tmp_path / "installed"
@@ -210,7 +224,7 @@ def test_a_template_of_the_installation_brings_its_include_along(
     assert (workplace / "configs/mine.toml").read_text() == TEXT
     assert (workplace / "configs/base.toml").read_text() == BASE
     assert not document.is_new
-    # a base of one's own is never overwritten: then the installed one is named
+    # another file of that name is never overwritten: then the installed one is named
     (workplace / "configs/base.toml").write_text("seed = 1\n")
     again = ConfigDocument.open(installed / "run.toml", is_new=True)
     save(again, Path("configs/other.toml"))
@@ -218,41 +232,32 @@ def test_a_template_of_the_installation_brings_its_include_along(
     assert again.shown("model.n_embd") == "384"
 
 
-def test_a_file_that_changed_on_disk_is_merged_key_by_key(
-    document: ConfigDocument, workplace: Path
-) -> None:
+def test_a_file_that_changed_on_disk_is_merged_key_by_key(document: ConfigDocument) -> None:
     document.type("data.seq_len", "64")
     document.type("model.n_layer", "2")
-    assert document.changed_on_disk() is None
-    theirs = "# Theirs.\n" + TEXT.replace("1e-3", "5e-4")
-    (workplace / "run.toml").write_text(theirs)
-    found = document.changed_on_disk()
-    assert found == theirs
-    document.take_from_disk(found, merge=True)
+    document.take_from_disk("# Theirs.\n" + TEXT.replace("1e-3", "5e-4"), merge=True)
     assert document.text.startswith("# Theirs.\n")
     shown = [document.shown(k) for k in ("data.seq_len", "model.n_layer", "optimization.peak_lr")]
     assert shown == ["64", "2", "5e-4"]
     assert document.changed_keys() == {"data.seq_len", "model.n_layer"}
-    assert document.changed_on_disk() is None
 
 
-def test_a_file_that_cannot_be_read_is_told(workplace: Path) -> None:
-    with pytest.raises(UserError, match=r"missing.toml cannot be read"):
-        ConfigDocument.open(Path("missing.toml"))
+def test_an_unreadable_file_is_an_error_that_names_it(workplace: Path) -> None:
     (workplace / "latin.toml").write_bytes(b"# caf\xe9\n")
-    with pytest.raises(UserError, match="not UTF-8"):
-        ConfigDocument.open(Path("latin.toml"))
+    for name in ("missing.toml", "latin.toml"):
+        with pytest.raises(UserError, match=name):
+            ConfigDocument.open(Path(name))
 
 
-def test_what_was_typed_while_it_was_saved_stays(document: ConfigDocument) -> None:
-    # the include is written anew for the second
+def test_what_is_typed_while_it_is_saved_stays(document: ConfigDocument) -> None:
+    # the include is adapted for the second
     for path, typed in ((Path("run.toml"), "32"), (Path("deep/er/run.toml"), "16")):
         document.type("data.seq_len", "64")
-        before = document.text
-        written = document.write(path)
+        text = document.text
+        written = save_text(text, path, origin=document.path, replaces=None)
         document.type("data.seq_len", typed)
         assert document.shown("model.n_embd") == "384"  # from the include, all the time
-        document.saved_at(path, written, before)
+        document.mark_saved(path, written, text)
         assert path.read_text() == written == document.saved_text
         assert "seq_len = 64 # short" in written
         assert document.shown("data.seq_len") == typed
@@ -260,17 +265,31 @@ def test_what_was_typed_while_it_was_saved_stays(document: ConfigDocument) -> No
         assert document.changed_keys() == {"data.seq_len"}
 
 
-def test_a_save_while_the_disk_is_read_is_no_change_on_disk(
-    document: ConfigDocument, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_changed_just_before_it_is_saved_is_not_overwritten(
+    document: ConfigDocument,
 ) -> None:
-    def read_and_save(path: Path) -> str:
-        text = path.read_text()
-        save(document, Path("deep/er/run.toml"))  # as if by another thread
-        return text
+    document.path.write_text("seed = 9\n")
+    with pytest.raises(UserError, match=r"run\.toml"):
+        save_text("seed = 1\n", document.path, origin=document.path, replaces=document.saved_text)
+    assert document.path.read_text() == "seed = 9\n"
 
-    with monkeypatch.context() as patch:
-        patch.setattr("tui.config.document.read_text", read_and_save)
-        assert document.changed_on_disk() is None
-    assert document.changed_on_disk() is None
-    document.path.write_text(TEXT)
-    assert document.changed_on_disk() == TEXT
+
+def test_configs_are_listed_with_their_first_comment_but_not_those_of_runs(workplace: Path) -> None:
+    for name in ("a/b/deep.toml", "models/run/config.toml", ".hidden/x.toml", "a/b/c/deeper.toml"):
+        (workplace / name).parent.mkdir(parents=True, exist_ok=True)
+        (workplace / name).write_text("seed = 1\n")
+    (workplace / "mine.toml").write_text("# For one GPU.\nseed = 1\n")
+    assert list_configs(workplace) == [
+        ConfigFile(workplace / "mine.toml", "For one GPU."),
+        ConfigFile(workplace / "a/b/deep.toml", ""),
+    ]
+
+
+def test_the_first_config_is_the_folders_own_or_else_a_template(workplace: Path) -> None:
+    template = default_config()
+    assert template.is_template
+    own = workplace / "configs" / template.path.name
+    own.parent.mkdir()
+    own.touch()
+    assert default_config() == ConfigFile(own, "")
+    assert free_path(template.path) == Path("configs") / f"{own.stem}-2.toml"

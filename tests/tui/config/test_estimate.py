@@ -1,0 +1,55 @@
+"""The estimate: the machine, the token files, and what a config costs on both."""
+
+from pathlib import Path
+
+from simplegpt.config.load import inspect, load
+from simplegpt.train.speed import MeasuredSpeed
+from tests.tui.configs import MACHINE, PATH, make_project
+from tests.tui.made_runs import Shape, make_run
+from tui.config.estimate import (
+    Machine,
+    TokenFiles,
+    estimate,
+    inspect_machine,
+    inspect_token_files,
+)
+
+
+def test_token_files_are_counted_and_checked(workplace: Path) -> None:
+    text = make_project(workplace).read_text().replace("n_vocab = 256", "n_vocab = 100")
+    found = inspect_token_files(inspect(text, path=PATH))
+    assert (found.n_train_tokens, found.n_val_tokens) == (100_000, 10_000)
+    assert [error.keys[0] for error in found.errors] == ["model.n_vocab", "model.n_vocab"]
+    (workplace / "data/val-char.bin").unlink()
+    assert inspect_token_files(inspect(text, path=PATH)).n_val_tokens is None
+
+
+def test_the_machine_knows_its_memory_and_the_speed_of_earlier_runs(workplace: Path) -> None:
+    make_run(workplace / "models/first", Shape(steps=100, state="finished"))
+    machine = inspect_machine(workplace)
+    assert machine.cpu_memory > 2**28
+    assert [speed.run for speed in machine.speeds] == ["first"]
+
+
+def test_a_gpu_counts_only_where_the_config_does_not_say_cpu(workplace: Path) -> None:
+    path = make_project(workplace)
+    speeds = (MeasuredSpeed("a", 10**7, 1e9, "cpu"), MeasuredSpeed("b", 10**7, 1e13, "gpu"))
+    machine = Machine(80 * 2**30, MACHINE.memory, 2, "H100", speeds)
+    on_gpu = estimate(load(path), TokenFiles(), machine)
+    assert (on_gpu.device_name, on_gpu.available_memory) == ("H100", 80 * 2**30)
+    assert on_gpu.plan.devices == 2
+    assert on_gpu.speed == speeds[1]
+    config = load(path, {"trainer.accelerator": "cpu"})
+    on_cpu = estimate(config, TokenFiles(), machine)
+    assert (on_cpu.device_name, on_cpu.available_memory) == ("CPU", MACHINE.memory)
+    assert on_cpu.speed == speeds[0]
+
+
+def test_the_speed_is_that_of_the_run_nearest_in_size(workplace: Path) -> None:
+    slow = MeasuredSpeed("slow", 10**9, 1e9, "cpu")
+    near = MeasuredSpeed("near", 5_000_000, 8.2e9, "cpu")
+    machine = Machine(2**34, 2**34, 0, speeds=(slow, near))
+    found = estimate(load(make_project(workplace)), TokenFiles((), 100_000, 10_000), machine)
+    assert found.speed == near
+    assert found.plan.seconds is not None
+    assert 900 < found.plan.seconds < 1200
