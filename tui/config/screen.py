@@ -428,7 +428,7 @@ training.
             if not await self._may_leave():
                 return
             loaded = await self._load(ConfigFile(path, ""))
-        if self.state is None:  # just mounted
+        if path is None and self.state is None:  # just mounted
             await self._load(None)
         if loaded and values and not self.document.has_syntax_error:
             self.document.apply(values)
@@ -438,13 +438,16 @@ training.
 
     async def _load(self, config: ConfigFile | None) -> bool:
         """Edit another config, or the default one; False where it cannot be read."""
-        file = config or await asyncio.to_thread(default_config)
+        if config is None:
+            config = await asyncio.to_thread(default_config)
         try:
             document = await asyncio.to_thread(
-                ConfigDocument.open, file.path, is_new=file.is_template
+                ConfigDocument.open, config.path, is_new=config.is_template
             )
         except UserError as error:
             self.notify(str(error), severity="error", title="Not opened")
+            if self.state is None:
+                self.refresh_state()  # an empty config is better than none
             return False
         self.show_document(document)
         return True
