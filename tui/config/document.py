@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from simplegpt.config.edit import edit, literal, literal_changes, literal_for, literals
+from simplegpt.config.edit import differences, edit, literal, literal_changes, literal_for, literals
 from simplegpt.config.load import inspect
 from simplegpt.config.schema import settings, tables
 from tui.config.files import read_text, short_path
@@ -194,14 +194,7 @@ class ConfigDocument:
     def changed_keys(self) -> frozenset[str]:
         """Return the settings and tables whose value differs from the saved file's."""
         if self._changed is None:
-            now, then = self.parsed, self._saved
-            on = now.tables_on | then.tables_on
-            keys = {
-                key
-                for key, setting in settings().items()
-                if setting.table in on and literal(now.values[key]) != literal(then.values[key])
-            }
-            self._changed = frozenset(keys | (now.tables_on ^ then.tables_on))
+            self._changed = frozenset(differences(self._saved.values, self.parsed.values))
         return self._changed
 
     def diff(self) -> list[str]:
