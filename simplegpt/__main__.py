@@ -10,14 +10,14 @@ from simplegpt.cli import UserError, nearest, run_command
 COMMANDS = {
     "data": "turn text into token files",
     "train": "train a GPT on them",
-    "inference": "let a trained GPT continue a text",
-    "evaluate": "measure a GPT on a token file",
+    "inference": "continue a text with a trained GPT",
+    "evaluate": "measure the loss of a GPT on a token file",
     "gpt2": "export a GPT as a folder of Hugging Face's",
 }
 
 
 def main(words: Sequence[str] | None = None) -> int | None:
-    """Run the command that the first word names; it is imported only then."""
+    """Run the command that the first word names, which is imported only then."""
     name, *rest = list(sys.argv[1:] if words is None else words) or ["--help"]
     if name in ("-h", "--help"):
         print(_help())
@@ -27,10 +27,9 @@ def main(words: Sequence[str] | None = None) -> int | None:
         return 0
     if name not in COMMANDS:
         raise UserError(
-            f"there is no command {name}{nearest(name, COMMANDS)}\n"
-            f"  commands: {', '.join(COMMANDS)}"
+            f"unknown command {name}{nearest(name, COMMANDS)}\n  commands: {', '.join(COMMANDS)}"
         )
-    sys.argv = [f"simplegpt {name}", *rest]  # so that its help shows how it was called
+    sys.argv = [f"simplegpt {name}", *rest]  # its help shows how it was called
     module = importlib.import_module(f"simplegpt.{name}")
     if hasattr(module, "__path__"):  # a package, which python -m runs by its __main__ too
         module = importlib.import_module(f"simplegpt.{name}.__main__")
@@ -44,11 +43,11 @@ def _help() -> str:
         [
             "usage: simplegpt COMMAND …",
             "",
-            "Train small GPTs from a text file and a TOML file, and talk to them.",
+            "Train small GPTs from a text file and a TOML config, and chat with them.",
             "",
             *lines,
             "",
-            "simplegpt COMMAND --help tells each one's options. The workbench is simplegpt-tui.",
+            "simplegpt COMMAND --help lists its options. The workbench is simplegpt-tui.",
         ]
     )
 

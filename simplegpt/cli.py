@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
 # Exit codes, the same for every command.
-DONE, FAILED, USER_MISTAKE, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+DONE, FAILED, INVALID_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 class UserError(Exception):
@@ -38,7 +38,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
         sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        code = USER_MISTAKE
+        code = INVALID_INPUT
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:

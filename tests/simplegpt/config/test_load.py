@@ -298,8 +298,8 @@ def test_every_value_tells_where_it_comes_from(tmp_path: Path) -> None:
     path = write(tmp_path / "run.toml", 'include = "base.toml"\ndata.seq_len = 2\n')
     found = inspect(path, {"model.n_layer": "2"})
     assert found.values["seed"] == 5
-    told = {key: str(found.origins[key]) for key in ("seed", "model.n_ctx", "data.seq_len")}
-    assert told == {
+    places = {key: str(found.origins[key]) for key in ("seed", "model.n_ctx", "data.seq_len")}
+    assert places == {
         "seed": f"{tmp_path}/base.toml:2",
         "model.n_ctx": f"{tmp_path}/base.toml:5",
         "data.seq_len": f"{path}:2",

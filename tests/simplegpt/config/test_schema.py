@@ -1,4 +1,4 @@
-"""The schema: it says what Lightning says, and its fields can all be spoken of."""
+"""The schema agrees with Lightning, and all its fields are described."""
 
 import inspect
 
@@ -25,7 +25,7 @@ def test_every_key_of_lightnings_trainer_is_offered_or_refused_by_name() -> None
     assert theirs - set(TrainerConfig.model_fields) <= set(OWNED_TRAINER_KEYS)
 
 
-def test_every_setting_has_a_description_and_says_what_is_allowed() -> None:
+def test_every_setting_has_a_description_and_allowed_values() -> None:
     for setting in settings().values():
         assert setting.description, setting.key
         assert setting.allowed, setting.key
@@ -50,9 +50,7 @@ def test_every_setting_has_a_description_and_says_what_is_allowed() -> None:
         ("seed", "integer", "an integer ≥ 0 and < 4,294,967,296"),
     ],
 )
-def test_a_setting_tells_its_kind_and_its_bounds_in_words(
-    key: str, kind: str, allowed: str
-) -> None:
+def test_a_setting_has_a_kind_and_bounds(key: str, kind: str, allowed: str) -> None:
     assert settings()[key].kind == kind
     assert settings()[key].allowed == allowed
 
@@ -71,7 +69,7 @@ def test_settings_of_a_section_have_plain_names() -> None:
     assert list(settings_of(ModelConfig))[:2] == ["n_vocab", "n_ctx"]
 
 
-def test_a_config_made_in_code_holds_to_the_rules_too() -> None:
+def test_a_config_made_in_code_is_checked_against_the_rules() -> None:
     with pytest.raises(ValidationError, match=r"n_embd \(100\) .*n_head \(12\)"):
         Config(model=ModelConfig(n_embd=100))
     with pytest.raises(ValidationError, match=r"seq_len \(2048\) .*n_ctx \(1024\)"):

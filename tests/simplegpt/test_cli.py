@@ -1,6 +1,8 @@
-"""Options made from the schema, and what is said of a slip."""
+"""Options made from the schema, their errors, and the exit codes of commands."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,7 +64,7 @@ def test_a_negative_number_is_a_value_in_every_spelling() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["x.toml", "--pln"], "unknown option --pln; did you mean '--plan'?"),
         (["x.toml", "--model.n_hed=3"], "did you mean '--model.n_head'?"),
@@ -73,8 +75,8 @@ def test_a_negative_number_is_a_value_in_every_spelling() -> None:
         (["x.toml", "--seed"], "--seed: expected one argument"),
     ],
 )
-def test_a_slip_is_told_with_the_nearest_option(words: list[str], told: str) -> None:
-    with pytest.raises(UserError, match=re.escape(told)):
+def test_an_unknown_option_gets_the_nearest_one(words: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
         config_parser().parse_args(words)
 
 
@@ -126,7 +128,7 @@ def test_help_says_how_the_command_was_called(monkeypatch: pytest.MonkeyPatch) -
     assert CommandParser().prog == "simplegpt data"
 
 
-def test_every_wrong_sampling_option_is_told_at_once() -> None:
+def test_all_invalid_sampling_options_are_reported_at_once() -> None:
     arguments = sampling_parser().parse_args(["--top-k=-1", "--top_p", "2", "--seed", "one"])
     with pytest.raises(UserError) as caught:
         parse_section(SamplingConfig, arguments.sampling)
@@ -147,16 +149,16 @@ def test_help_lists_every_field_with_docstring_bounds_and_default(
     assert caught.value.code == 0
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 100
-    told = " ".join(printed.split())
+    text = " ".join(printed.split())
     for key, setting in settings().items():
         if key == "include":  # a file's own business
             continue
-        assert f"--{key} " in told
-        assert setting.description in told
-        assert f"{setting.allowed[1:]}; default" in told
+        assert f"--{key} " in text
+        assert setting.description in text
+        assert f"{setting.allowed[1:]}; default" in text
     for name, table in tables().items():
-        assert f"[{name}]" in told or not name
-        assert table.description in told
+        assert f"[{name}]" in text or not name
+        assert table.description in text
 
 
 @pytest.mark.parametrize("name", ["data", "train", "inference", "evaluate", "gpt2"])
@@ -176,5 +178,51 @@ def test_the_installed_command_names_its_commands(capsys: pytest.CaptureFixture[
     for name in ("data", "train", "inference", "evaluate", "gpt2"):
         assert f"\n  {name} " in printed
     assert main(["--version"]) == 0
-    with pytest.raises(UserError, match="there is no command trian; did you mean 'train'"):
+    with pytest.raises(UserError, match="unknown command trian; did you mean 'train'"):
         main(["trian"])
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from simplegpt.cli import UserError, run_command
+
+def main():
+    with open("file", "w") as file:
+        print("printed", flush=True)
+        print("reported", file=sys.stderr, flush=True)
+        file.write("written" + sys.stdin.read())
+    {end}
+
+run_command(main)
+"""
+
+
+def run(end: str, redirections: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    Path(folder, "program.py").write_text(PROGRAM.format(end=end))
+    command = f"exec {sys.executable} program.py {redirections}"
+    return subprocess.run(
+        command, shell=True, cwd=folder, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "code"),
+    [
+        ("return None", 0),
+        ("return 1", 1),
+        ("raise UserError('no such thing')", 2),
+        ("raise KeyboardInterrupt", 130),
+        ("raise BrokenPipeError", 0),
+    ],
+)
+def test_every_end_has_its_exit_code(end: str, code: int, tmp_path: Path) -> None:
+    ended = run(end, "< /dev/null", tmp_path)
+    assert (ended.returncode, "Traceback" in ended.stderr) == (code, False)
+    assert ("error: no such thing" in ended.stderr) == (code == 2)
+
+
+def test_closed_streams_neither_fail_nor_write_into_a_file(tmp_path: Path) -> None:
+    ended = run("return None", "<&- >&- 2>&-", tmp_path)
+    assert ended.returncode == 0
+    assert Path(tmp_path, "file").read_text() == "written"
