@@ -1,12 +1,12 @@
 """Text to token ids and back.
 
-``load_tokenizer("gpt2")`` gives a `Tokenizer`; `tokenizer_names` lists what there is:
+``load_tokenizer("gpt2")`` returns a `Tokenizer`; `tokenizer_names` lists the names:
 
 =========  ======================================================================
-``char``   the character's code, 0 to 255 (Latin-1); beyond, an error that names it
+``char``   the character's code, 0 to 255 (Latin-1); any other character is an error
 ``byte``   the bytes of the text's UTF-8
-``gpt2``   GPT-2's byte-pair encoding, its vocabulary inside the package
-others     every further name that tiktoken knows; it downloads them on first use
+``gpt2``   GPT-2's byte-pair encoding; the package includes its vocabulary
+others     tiktoken's other encodings, downloaded by it on first use
 =========  ======================================================================
 
 Nothing here imports torch.
@@ -61,25 +61,25 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode_to_numpy(self, text: str) -> Ids:
-        """The ids of `text`, uint32 [n]. All of it is text, a literal ``<|endoftext|>`` too.
+        """Return the ids of `text`, uint32 [n]. A literal ``<|endoftext|>`` is text as well.
 
-        Raises UnknownCharacterError (a UserError) where the vocabulary has no id for a character.
+        Raises UnknownCharacterError (a UserError) if the vocabulary has no id for a character.
         """
 
     @abstractmethod
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
-        """The UTF-8 of `ids`; it may begin or end inside a character.
+        """Return the UTF-8 of `ids`; it may begin or end inside a character.
 
         An id outside the vocabulary (a padded model may emit one) becomes U+FFFD.
         """
 
     def encode(self, text: str) -> list[int]:
-        """`encode_to_numpy` as a list."""
+        """Return the ids of `text` as a list."""
         ids: list[int] = self.encode_to_numpy(text).tolist()
         return ids
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of `ids`; what is not whole UTF-8 becomes U+FFFD."""
+        """Return the text of `ids`; bytes that are not UTF-8 become U+FFFD."""
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
 
@@ -96,16 +96,16 @@ class UnknownCharacterError(UserError):
 
 
 def tokenizer_names() -> list[str]:
-    """Every name that `load_tokenizer` takes; all but the first four may need the network."""
+    """Return all names that `load_tokenizer` takes; all but the first four may need the network."""
     own = ["char", "byte", *_GPT2_NAMES]
     return own + [name for name in tiktoken.list_encoding_names() if name not in own]
 
 
 @functools.cache
 def load_tokenizer(name: str) -> Tokenizer:
-    """The tokenizer called `name`; the same object for the same name.
+    """Return the tokenizer called `name`; the same object for the same name.
 
-    Raises UserError for an unknown name, and where tiktoken cannot download a vocabulary.
+    Raises UserError for an unknown name, and if tiktoken cannot download a vocabulary.
     """
     if name == "char":
         return CharTokenizer()
@@ -116,18 +116,18 @@ def load_tokenizer(name: str) -> Tokenizer:
     names = tokenizer_names()
     if name not in names:
         raise UserError(
-            f"unknown tokenizer '{name}'{nearest(name, names)} (there are: {', '.join(names)})"
+            f"unknown tokenizer '{name}'{nearest(name, names)} (available: {', '.join(names)})"
         )
     return BytePairTokenizer(_download_encoding(name))
 
 
 def is_same_vocabulary(one: str, other: str) -> bool:
-    """Whether two names of tokenizers mean the same ids."""
+    """Return whether two names of tokenizers stand for the same ids."""
     return one == other or {one, other} == set(_GPT2_NAMES)
 
 
 class CharTokenizer(Tokenizer):
-    """A character's code is its id: the 256 characters of Latin-1."""
+    """Character-level: a character's code is its id, for the 256 characters of Latin-1."""
 
     name = "char"
     n_vocab = 256
@@ -145,7 +145,7 @@ class CharTokenizer(Tokenizer):
 
 
 class ByteTokenizer(Tokenizer):
-    """The bytes of the text's UTF-8."""
+    """Byte-level: the bytes of the text's UTF-8."""
 
     name = "byte"
     n_vocab = 256
@@ -159,7 +159,7 @@ class ByteTokenizer(Tokenizer):
 
 
 class BytePairTokenizer(Tokenizer):
-    """A byte-pair encoding, done by tiktoken."""
+    """A byte-pair encoding (BPE) of tiktoken."""
 
     def __init__(self, encoding: tiktoken.Encoding) -> None:
         self.name = encoding.name
@@ -186,9 +186,9 @@ class BytePairTokenizer(Tokenizer):
 
 
 class StreamDecoder:
-    """Ids in, text out as it comes, never cutting a character in half.
+    """Decodes a stream of ids without splitting a character.
 
-    ``push`` keeps back the bytes of an unfinished character; ``flush`` gives them up as U+FFFD.
+    ``push`` keeps the bytes of an incomplete character; ``flush`` returns them as U+FFFD.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -196,18 +196,18 @@ class StreamDecoder:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
 
     def push(self, ids: Sequence[int]) -> str:
-        """The text that is complete once `ids` are added; often "" inside a character."""
+        """Add `ids` and return the text that is complete now; "" inside a character."""
         return self._decoder.decode(self._tokenizer.decode_bytes(ids))
 
     def flush(self) -> str:
-        """What is left at the end; the decoder can be used again afterwards."""
+        """Return the rest at the end, and reset the decoder."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return rest
 
 
 def _gpt2_encoding(name: str) -> tiktoken.Encoding:
-    """GPT-2's encoding from the package's own file, checked against its hash."""
+    """Load GPT-2's encoding from the package's own file, checked against its hash."""
     data = resources.files("simplegpt").joinpath("vocab", "gpt2.bpe").read_bytes()
     if hashlib.sha256(data).hexdigest() != _GPT2_SHA256:
         raise UserError("the package's vocab/gpt2.bpe is damaged: install simplegpt again")
@@ -222,7 +222,7 @@ def _gpt2_encoding(name: str) -> tiktoken.Encoding:
 
 
 def byte_pair_ranks(merges: str) -> dict[bytes, int]:
-    """{token's bytes: id} of a ``vocab.bpe``: the 256 bytes, then one token a merge, in order."""
+    """Return {bytes: id} for a ``vocab.bpe``: the 256 bytes, then one token per merge, in order."""
     alphabet = byte_alphabet()
     ranks = {bytes([byte]): rank for rank, byte in enumerate(alphabet.values())}
     for line in merges.splitlines()[1:]:  # after its "#version" line
@@ -231,10 +231,10 @@ def byte_pair_ranks(merges: str) -> dict[bytes, int]:
 
 
 def byte_alphabet() -> dict[str, int]:
-    """GPT-2's printable name for each byte, in the order of their ids.
+    """Return {GPT-2's printable character: byte}, in the order of the ids.
 
-    The bytes that print as themselves in Latin-1 come first under their own character; the rest
-    (space, controls …) follow as the characters from 256 on, so that a merges file shows no blanks.
+    The bytes that are printable in Latin-1 come first under their own character; the rest (space,
+    controls …) follow as the characters from 256 on, so that a merges file has no blanks in names.
     """
     printable = [byte for byte in range(256) if chr(byte).isprintable() and byte != ord(" ")]
     others = [byte for byte in range(256) if byte not in printable]
@@ -243,8 +243,8 @@ def byte_alphabet() -> dict[str, int]:
 
 
 def _download_encoding(name: str) -> tiktoken.Encoding:
-    """One of tiktoken's own encodings: from its cache, or downloaded by it."""
-    import requests  # tiktoken's own way to the network
+    """Load one of tiktoken's encodings, from its cache or by download."""
+    import requests  # tiktoken downloads with it
 
     try:
         return tiktoken.get_encoding(name)

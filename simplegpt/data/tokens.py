@@ -213,9 +213,9 @@ class TokenWriter:
 
 
 def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
-    """What a config does not fit in the token files that it names, and an unknown tokenizer.
+    """Check a config against the token files that it names, and its tokenizer's name.
 
-    Invalid keys are not checked again. `scan` reads a large file without a sidecar whole, to find
+    Invalid keys are not checked again. `scan` reads even a large file without a sidecar, to find
     its largest id.
     """
     invalid, values = set(inspection.invalid_keys), inspection.values
@@ -225,7 +225,7 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
     tokenizer, names = values["tokenizer_name"], tokenizer_names()
     if "tokenizer_name" not in invalid and tokenizer not in names:
         invalid.add("tokenizer_name")
-        message = f"unknown tokenizer{nearest(tokenizer, names)} (there are {', '.join(names)})"
+        message = f"unknown tokenizer{nearest(tokenizer, names)} (available: {', '.join(names)})"
         problems.append(inspection.problem(("tokenizer_name",), message))
     for key in ("data.train_fpath", "data.val_fpath"):
         if key in invalid:
@@ -247,7 +247,7 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
 def _misfits(
     values: Mapping[str, Any], invalid: Set[str], spec: str, tokens: Tokens, *, scan: bool
 ) -> Iterator[tuple[str, str]]:
-    """The valid keys of a config that do not fit a token file, each with a message."""
+    """Yield the valid keys of a config that do not fit a token file, each with a message."""
     if "model.n_vocab" not in invalid:
         n_vocab = values["model.n_vocab"]
         is_known = scan or tokens.tokenizer or len(tokens) <= _QUICK_SCAN
@@ -259,12 +259,11 @@ def _misfits(
     if "tokenizer_name" not in invalid and tokens.tokenizer:
         wanted, made_by = values["tokenizer_name"], tokens.tokenizer
         if not is_same_vocabulary(made_by, wanted):
-            message = f'tokenizer_name ("{wanted}") must be "{made_by}", which made {spec}'
+            message = f'tokenizer_name ("{wanted}") must be "{made_by}", which encoded {spec}'
             yield "tokenizer_name", message
-    if "data.seq_len" not in invalid and len(tokens) <= values["data.seq_len"]:
-        message = (
-            f"data.seq_len ({values['data.seq_len']}) must be < {len(tokens)}, the tokens of {spec}"
-        )
+    seq_len, count = values["data.seq_len"], len(tokens)
+    if "data.seq_len" not in invalid and count <= seq_len:
+        message = f"data.seq_len ({seq_len}) must be < {count}, the number of tokens in {spec}"
         yield "data.seq_len", message
 
 

@@ -19,7 +19,6 @@ def token_file(path: Path, ids: list[int], tokenizer: str | None = None) -> Path
             "dtype": "uint16",
             "count": len(ids),
             "tokenizer": tokenizer,
-            "sha256": "0" * 64,
             "source": "a test",
             "max_id": max(ids),
         }
