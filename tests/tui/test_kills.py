@@ -75,7 +75,7 @@ def kill(process: psutil.Process) -> None:
     process.wait(SECONDS)
 
 
-def test_run_outlives_a_killed_workbench_and_the_next_one_joins_it(terminal: Terminal) -> None:
+def test_run_outlives_a_killed_workbench_and_the_next_one_attaches_to_it(terminal: Terminal) -> None:
     run = RunDirectory(terminal.folder / "models" / "tiny")
     terminal.start("simplegpt-tui", "tiny.toml")
     terminal.wait_for("tokens a step")  # the form is there, with what follows from it
@@ -86,7 +86,7 @@ def test_run_outlives_a_killed_workbench_and_the_next_one_joins_it(terminal: Ter
 
     left = status_of(run)
     assert left.is_live
-    terminal.until(lambda: status_of(run).step > left.step, "the run goes on")
+    terminal.until(lambda: status_of(run).step > left.step, "the run continues")
     assert status_of(run).pid == left.pid
     assert status_of(run).is_live
 
@@ -108,7 +108,7 @@ def test_run_outlives_a_killed_workbench_and_the_next_one_joins_it(terminal: Ter
     terminal.until(lambda: not terminal.processes("simplegpt.train"), "the trainer is gone")
 
 
-def test_killed_trainer_is_called_lost_and_goes_on_where_it_saved(terminal: Terminal) -> None:
+def test_killed_trainer_has_crashed_and_resumes_where_it_saved(terminal: Terminal) -> None:
     run = RunDirectory(terminal.folder / "models" / "tiny")
     command = [sys.executable, "-m", "simplegpt.train", "tiny.toml"]
     trainer = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -123,15 +123,15 @@ def test_killed_trainer_is_called_lost_and_goes_on_where_it_saved(terminal: Term
     trainer.kill()
     trainer.wait(SECONDS)
 
-    terminal.wait_for("crashed: the process exited unexpectedly at step")
-    terminal.wait_for("Go on from the last checkpoint")
+    terminal.wait_for("crashed at step")
+    terminal.wait_for("Resume from the last checkpoint")
     assert not status_of(run).is_live
     terminal.press("F7")
     terminal.wait_for(r"● running +tiny .*attempt 2")
     began = [event for event in run.read_events() if isinstance(event, RunStarted)]
     assert [event.attempt for event in began] == [1, 2]
     assert began[1].resumed_from_step == int(found[1])
-    terminal.until(lambda: status_of(run).step > int(found[1]), "the run goes on")
+    terminal.until(lambda: status_of(run).step > int(found[1]), "the run continues")
     assert status_of(run).pid != trainer.pid
 
 
