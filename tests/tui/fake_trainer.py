@@ -1,7 +1,8 @@
 """Stands in for `simplegpt.train` where a test needs many steps at once: a real process that writes
 a run's directory through the core's own classes and answers commands, but trains nothing.
 
-``python -m tests.tui.fake_trainer CONFIG`` or ``--resume RUN``, as the trainer itself.
+``python -m tests.tui.fake_trainer CONFIG`` or ``--resume RUN [--trainer.max_steps N]``, as the
+trainer itself.
 """
 
 import sys
@@ -20,6 +21,7 @@ from simplegpt.run.events import (
 )
 from simplegpt.run.state import RunState, Status
 
+COMMAND = (sys.executable, "-m", "tests.tui.fake_trainer")
 STEP_SECONDS = 0.01
 
 
@@ -28,7 +30,8 @@ def main() -> int:
         run = RunDirectory(sys.argv[2])
         before = run.status()
         assert before is not None
-        return FakeTrainer(run, before.max_steps, before.attempt + 1, before.step).train()
+        max_steps = int(sys.argv[4]) if len(sys.argv) > 3 else before.max_steps
+        return FakeTrainer(run, max_steps, before.attempt + 1, before.step).train()
     config = config_file.load(sys.argv[1])
     run = RunDirectory(config.output_dir)
     run.create()

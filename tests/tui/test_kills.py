@@ -75,7 +75,7 @@ def kill(process: psutil.Process) -> None:
     process.wait(SECONDS)
 
 
-def test_run_outlives_a_killed_workbench_and_the_next_one_attaches_to_it(terminal: Terminal) -> None:
+def test_run_outlives_a_killed_workbench_and_the_next_attaches_to_it(terminal: Terminal) -> None:
     run = RunDirectory(terminal.folder / "models" / "tiny")
     terminal.start("simplegpt-tui", "tiny.toml")
     terminal.wait_for("tokens a step")  # the form is there, with what follows from it

@@ -5,13 +5,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
+import psutil
 import pytest
 from textual.app import SystemCommand
 from textual.widgets import Input, Static
 
 from simplegpt.cli import UserError
 from simplegpt.run.directory import RunDirectory
+from tests.tui import fake_trainer
 from tests.tui.conftest import SMALL, settle, toasts, until
 from tests.tui.made_runs import Shape, make_run
 from tui.__main__ import kind_of, main, start_for
@@ -67,15 +70,15 @@ async def test_every_screen_has_a_key_a_tab_and_a_palette_entry(workplace: Path)
             await until(pilot, lambda mode=mode: app.current_mode == mode)  # type: ignore[misc]
 
 
-async def test_every_action_with_a_key_is_in_the_palette(workplace: Path) -> None:
-    app = Workbench()
+async def test_every_possible_action_with_a_key_is_in_the_palette(workplace: Path) -> None:
+    run = make_run(workplace / "models" / "r", Shape(steps=100, state="finished"))
+    app = Workbench(messages.OpenRun(run.path))
     async with app.run_test(size=SMALL) as pilot:
-        await pilot.press("f5")
-        await until(pilot, lambda: app.current_mode == "train")
+        await settle(pilot)
         assert isinstance(app.screen, WorkbenchScreen)
         entries: list[SystemCommand] = list(app.screen.commands())
-        assert {"Log scale", "X axis", "Show the samples"} <= {entry.title for entry in entries}
-        assert "Save now" not in {entry.title for entry in entries}  # nothing runs
+        assert {"Log scale", "Overlay runs", "Show the samples"} <= {one.title for one in entries}
+        assert "Save checkpoint" not in {one.title for one in entries}  # nothing runs
 
 
 async def test_help_tells_of_the_focused_widget_and_the_screens_keys(workplace: Path) -> None:
@@ -173,9 +176,16 @@ async def test_quitting_with_a_run_under_way_can_be_taken_back(workplace: Path) 
         assert not run.commands.read_text()
 
 
+class FakeTraining(Workbench):
+    """Its trainings take steps of 10 ms."""
+
+    CSS_PATH = REPOSITORY / "tui" / "app.tcss"
+    MODES: ClassVar = {**Workbench.MODES, "train": lambda: TrainingScreen(fake_trainer.COMMAND)}
+
+
 async def test_finished_run_is_resumed_up_to_a_later_step(workplace: Path) -> None:
     run = make_run(workplace / "r", Shape(steps=100, max_steps=100, state="finished"))
-    app = Workbench(messages.ResumeTraining(run.path))
+    app = FakeTraining(messages.ResumeTraining(run.path))
     async with app.run_test(size=SMALL) as pilot:
         await until(pilot, lambda: isinstance(app.screen, TextDialog))
         dialog = app.screen
@@ -187,14 +197,11 @@ async def test_finished_run_is_resumed_up_to_a_later_step(workplace: Path) -> No
             assert "above 100" in str(dialog.query_one("#error", Static).render())
         field.value = "1_500"
         await pilot.press("enter")
-        await until(pilot, lambda: "train" in app.visited)
-        screen = app.visited["train"]
-        assert isinstance(screen, TrainingScreen)
-        await until(pilot, lambda: bool(screen.trainers))
-        [trainer] = screen.trainers.values()
-        assert trainer.arguments[-2:] == ("--trainer.max_steps", "1500")
-        trainer.cancel()
-        trainer.process.wait()
+        await until(pilot, lambda: (now := run.status()) is not None and now.attempt == 2)
+        status = run.status()
+        assert status is not None
+        assert status.max_steps == 1_500
+        psutil.Process(status.pid).kill()
 
 
 async def test_unsaved_work_is_asked_about(

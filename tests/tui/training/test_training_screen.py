@@ -1,6 +1,5 @@
 """The dashboard, with real processes that write real run directories."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,6 +15,7 @@ from textual.widgets import Button, DataTable, Input, RichLog
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep, Validation
 from simplegpt.run.state import RunState
+from tests.tui import fake_trainer
 from tests.tui.conftest import LARGE, SMALL, settle, until
 from tests.tui.made_runs import NOBODY, SAMPLE, Shape, make_run
 from tui.app import Start, Workbench
@@ -34,14 +34,12 @@ from tui.training.screen import TrainingScreen
 from tui.training.view import NO_RUN, RunView
 
 REPOSITORY = Path(__file__).parents[3]
-FAKE_TRAINER = (sys.executable, "-m", "tests.tui.fake_trainer")
 OUT_OF_MEMORY = "CUDA out of memory: tried to allocate 2.00 GiB"
 
 
 @pytest.fixture
-def config(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def config(workplace: Path) -> Iterator[Path]:
     """The config of a long run; a process that trains it is killed after the test."""
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
     path = workplace / "tiny.toml"
     path.write_text('output_dir = "models/tiny"\n[trainer]\nmax_steps = 1_000_000\n')
     yield path
@@ -55,7 +53,7 @@ class FakeTraining(Workbench):
     """Its trainings take steps of 10 ms; what other screens would open is kept."""
 
     CSS_PATH = REPOSITORY / "tui" / "app.tcss"
-    MODES: ClassVar = {**Workbench.MODES, "train": lambda: TrainingScreen(FAKE_TRAINER)}
+    MODES: ClassVar = {**Workbench.MODES, "train": lambda: TrainingScreen(fake_trainer.COMMAND)}
 
     def __init__(self, start: Start = None) -> None:
         super().__init__(start)
