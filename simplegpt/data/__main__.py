@@ -11,7 +11,6 @@ complete. Nothing here imports torch.
 import argparse
 import contextlib
 import glob
-import os
 import signal
 import sys
 import time
@@ -22,9 +21,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from simplegpt.cli import TERMINATED, CommandParser, UserError, nearest, run_command
+from simplegpt.cli import TERMINATED, CommandParser, UserError, run_command
 from simplegpt.data import corpus
-from simplegpt.data.encode import Source, encode_files, split_by_line
+from simplegpt.data.encode import Source, check_text_file, encode_files, split_by_line
 from simplegpt.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, tokenizer_names
 from simplegpt.data.tokens import TokenWriter, check_output, token_file_name
 from simplegpt.progress import ProgressLine
@@ -85,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    datasets = "\n".join(f"{c.name}: {c.description}" for c in corpus.CORPORA.values())
+    datasets = "; ".join(f"{c.name} ({c.description})" for c in corpus.CORPORA.values())
     parser = CommandParser(description="Turn text of any size into token files.")
     text = parser.add_argument_group("input")
     source = text.add_mutually_exclusive_group(required=True)
@@ -98,7 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         help="UTF-8 text: one or more files or globs.",
     )
     source.add_argument(
-        "--dataset", metavar="NAME", help=f"A named corpus, downloaded if needed:\n{datasets}"
+        "--dataset", metavar="NAME", help=f"A named corpus, downloaded if needed: {datasets}."
     )
     text.add_argument(
         "--separator",
@@ -108,14 +107,14 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument(
         "--marker",
         metavar="TEXT",
-        help="Ends a document wherever it stands in the text, and is removed.",
+        help="Ends a document, as the end of a file does, and is removed from the text.",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--tokenizer_name",
         default="char",
         metavar="NAME",
-        help=f"Default char. {', '.join(tokenizer_names())}.",
+        help=f"{', '.join(tokenizer_names())}; default char.",
     )
     output.add_argument("--output_file", metavar="FILE", help="Write all of the text to this file.")
     output.add_argument(
@@ -211,22 +210,10 @@ def _text_sources(names: Sequence[str]) -> tuple[Source, ...]:
         else:
             paths.append(Path(name))
     for path in paths:
-        _check_text_file(path)
+        check_text_file(path)
     if not any(path.stat().st_size for path in paths):
         raise UserError(f"{', '.join(map(str, paths[:3]))}: empty, there is no text to encode")
     return tuple(map(Source, paths))
-
-
-def _check_text_file(path: Path) -> None:
-    if path.is_dir():
-        raise UserError(f"{path} is a directory; {path}/*.txt takes the text files in it")
-    if not path.exists():
-        names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f"no such text file: {path}{nearest(path.name, names)}")
-    if not path.is_file():
-        raise UserError(f"{path} is not a regular file")
-    if not os.access(path, os.R_OK):
-        raise UserError(f"{path}: permission denied")
 
 
 def _write(

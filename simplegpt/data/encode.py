@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simplegpt.cli import UserError
+from simplegpt.cli import UserError, nearest
 from simplegpt.data.tokenizer import Ids, Tokenizer, UnknownCharacterError
 from simplegpt.progress import ProgressLine
 
@@ -135,13 +135,13 @@ def read_chunks(
     """
     for source in sources:
         line = 1 + _count_line_ends(Source(source.path, stop=source.start))
-        for text, begins in _cut(_documents(_decode(source, size), marker), tokenizer.cut, size):
+        for text, begins in _cut(_documents(decode(source, size), marker), tokenizer.cut, size):
             yield Chunk(text, source.path, line, begins)
             line += text.count("\n")
 
 
-def _decode(source: Source, size: int) -> Iterator[str]:
-    """Decode a source strictly, in blocks."""
+def decode(source: Source, size: int = CHUNK) -> Iterator[str]:
+    """Read a source's text, at most `size` bytes at a time. Raises UserError if it is not UTF-8."""
     if source.start == 0 and next(source.blocks(3), b"") == BOM_UTF8:
         source = replace(source, start=3)
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -153,6 +153,19 @@ def _decode(source: Source, size: int) -> Iterator[str]:
         except UnicodeDecodeError as error:
             raise _not_utf8(source.path, offset - n_held + error.start) from None
         offset += len(block)
+
+
+def check_text_file(path: Path) -> None:
+    """Raise UserError if there is no readable file at `path`."""
+    if path.is_dir():
+        raise UserError(f"{path} is a directory, not a text file")
+    if not path.exists():
+        names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        raise UserError(f"no such text file: {path}{nearest(path.name, names)}")
+    if not path.is_file():
+        raise UserError(f"{path} is not a regular file")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path}: permission denied")
 
 
 def _not_utf8(path: Path, offset: int) -> UserError:

@@ -1,163 +1,96 @@
-"""A window to choose a file in: folders as a tree, a field that filters it or takes a path."""
+"""A dialog to choose a text file: type to filter a folder, or a path.
 
-from collections.abc import Iterable
+It is the workbench's filtered list over one folder. The library textual-fspicker does not filter
+while typing, and would still need our checks of the file.
+"""
+
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import ClassVar
 
-from rich.text import Text, TextType
-from textual import on
-from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
-from textual.containers import Vertical
-from textual.screen import ModalScreen
-from textual.widgets import DirectoryTree, Input, Static, Tree
-from textual.widgets.directory_tree import DirEntry
+from textual import work
+from textual.widgets import Input
 
 from simplegpt.cli import UserError
 from simplegpt.progress import format_bytes
-from tui.data.text_look import check_file
-from tui.shared.text import one_line
+from tui.data.text_file import check_file
+from tui.shell.dialogs import Entry, ListDialog
+
+HOME = "~"
+PARENT = ".."
 
 
-class FileTree(DirectoryTree):
-    """Folders and files; hidden ones only where the filter begins with a dot."""
+class FilePicker(ListDialog[Path]):
+    """Returns a text file, or None for Escape."""
 
-    ICON_NODE, ICON_NODE_EXPANDED, ICON_FILE = "▸ ", "▾ ", "  "
+    def __init__(self) -> None:
+        super().__init__(
+            "Choose a text file",
+            placeholder="Filter, or a path such as ~/texts/",
+            hint="Enter to choose or open · Esc to cancel",
+            search=self._find,
+        )
 
-    filter_text = ""
+    async def _find(self, text: str) -> Sequence[Entry[Path]]:
+        return await asyncio.to_thread(find_entries, text)
 
-    def filter_paths(self, paths: Iterable[Path]) -> Iterable[Path]:
-        wanted = self.filter_text.lower()
-        for path in paths:
-            if path.name.startswith(".") and not wanted.startswith("."):
-                continue
-            if not wanted or wanted in path.name.lower() or path.is_dir():
-                yield path
+    def choose(self, value: Path) -> None:
+        """Open a folder, or end the dialog with a text file."""
+        self._open(value)
 
-    def process_label(self, label: TextType) -> Text:
-        plain = label if isinstance(label, str) else label.plain
-        return Text(one_line(plain), no_wrap=True, overflow="ellipsis")
-
-
-class FilePicker(ModalScreen[Path | None]):
-    """Returns the file that was chosen, or None for Escape."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "dismiss", "Cancel"),
-        Binding("backspace", "up", "Folder above"),
-    ]
-    DEFAULT_CSS = """
-    FilePicker {
-        align: center middle;
-        background: $background 60%;
-        #window {
-            width: 84;
-            max-width: 96%;
-            height: 90%;
-            padding: 0 1;
-            background: $surface;
-            border: round $primary;
-            border-title-color: $accent;
-            border-title-style: bold;
-            border-subtitle-color: $text-muted;
-        }
-        #place { height: 1; color: $text-muted; text-wrap: nowrap; text-overflow: ellipsis; }
-        FileTree {
-            height: 1fr;
-            margin: 1 0;
-            overflow-x: hidden;
-            background: $surface;
-            scrollbar-background: $surface;
-            scrollbar-size-vertical: 1;
-        }
-        #about { height: 2; color: $text-muted; &.-problem { color: $text-error; } }
-    }
-    """
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder.absolute()
-
-    def compose(self) -> ComposeResult:
-        with Vertical(id="window") as window:
-            window.border_title = "Choose a text file"
-            window.border_subtitle = "Enter choose · Backspace folder above · Esc cancel"
-            yield Static(id="place", markup=False)
-            yield Input(placeholder="filter, or a path such as ~/texts/book.txt", compact=True)
-            yield FileTree(self.folder)
-            yield Static(id="about", markup=False)
-
-    def on_mount(self) -> None:
-        tree = self.query_one(FileTree)
-        tree.show_root = False
-        tree.guide_depth = 2
-        self._show_place()
-        tree.focus()
-
-    def action_up(self) -> None:
-        """Show the folder above."""
-        self._open(self.folder.parent)
-
-    @on(Input.Changed)
-    async def _filter_changed(self, event: Input.Changed) -> None:
-        self._say("")
-        text = "" if _is_path(event.value) else event.value.strip()
-        tree = self.query_one(FileTree)
-        if text != tree.filter_text:
-            tree.filter_text = text
-            await tree.reload()
-
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        text = event.value.strip()
-        if not _is_path(text):
-            self.query_one(FileTree).focus()
+    @work(group="open", exclusive=True)
+    async def _open(self, value: Path) -> None:
+        if await asyncio.to_thread(value.expanduser().is_dir):
+            field = self.query_one("#filter", Input)
+            field.value = "" if value == Path() else f"{value}/"
+            field.cursor_position = len(field.value)
             return
-        path = self.folder / Path(text).expanduser()
-        if path.is_dir():
-            self.query_one(Input).value = ""
-            self._open(path)
-        else:
-            self._choose(path)
-
-    @on(DirectoryTree.FileSelected)
-    def _file_selected(self, event: DirectoryTree.FileSelected) -> None:
-        self._choose(event.path)
-
-    @on(Tree.NodeHighlighted)
-    def _highlighted(self, event: Tree.NodeHighlighted[DirEntry]) -> None:
-        if event.node.data is None or event.node.is_root:
-            return
-        path = event.node.data.path
         try:
-            about = "folder" if path.is_dir() else format_bytes(path.stat().st_size)
-        except OSError as error:
-            about = error.strerror or str(error)
-        self._say(f"{one_line(path.name)} · {about}")
-
-    def _choose(self, path: Path) -> None:
-        try:
-            check_file(path)
+            await asyncio.to_thread(check_file, value.expanduser())
         except UserError as error:
-            self._say(str(error), problem=True)
-            return
-        self.dismiss(path.absolute())
-
-    def _open(self, folder: Path) -> None:
-        self.folder = folder.resolve()
-        tree = self.query_one(FileTree)
-        tree.path = self.folder
-        tree.focus()
-        self._show_place()
-
-    def _show_place(self) -> None:
-        self.query_one("#place", Static).update(one_line(str(self.folder)))
-
-    def _say(self, sentence: str, problem: bool = False) -> None:
-        about = self.query_one("#about", Static)
-        about.set_class(problem, "-problem")
-        about.update(one_line(sentence))
+            self.show_error(str(error))
+        else:
+            self.dismiss(value.expanduser())
 
 
-def _is_path(text: str) -> bool:
-    return "/" in text or text.startswith("~")
+def find_entries(text: str) -> list[Entry[Path]]:
+    """List the folder that `text` begins with, filtered by the rest of it. Folders come first.
+
+    Hidden files are listed only if the rest begins with a dot. A path that is a whole file, or is
+    not in the list, is the only entry, so that choosing it says why not.
+    """
+    start, slash, pattern = text.rpartition("/")
+    if text == HOME:
+        start, slash, pattern = HOME, "/", ""
+    folder = Path(f"{start}{slash}")
+    try:
+        paths = list(folder.expanduser().iterdir())
+    except OSError:
+        paths = []
+    shown = [
+        path
+        for path in paths
+        if pattern.casefold() in path.name.casefold()
+        and path.name.startswith(".") <= pattern.startswith(".")
+    ]
+    shown.sort(key=lambda path: (not path.is_dir(), path.name.casefold()))
+    entries = [_entry(folder / path.name, path) for path in shown]
+    if not pattern:
+        entries.insert(0, Entry(_parent(folder), PARENT, ["folder above"]))
+    if slash and not entries:
+        entries = [Entry(Path(text), text)]
+    return entries
+
+
+def _parent(folder: Path) -> Path:
+    if folder.name == HOME:
+        return folder.expanduser().parent
+    return folder / PARENT if folder.name in ("", PARENT) else folder.parent
+
+
+def _entry(value: Path, path: Path) -> Entry[Path]:
+    try:
+        size = "" if path.is_dir() else format_bytes(path.stat().st_size)
+    except OSError as error:
+        size = error.strerror or str(error)
+    return Entry(value, f"{value.name}/" if path.is_dir() else value.name, [size])

@@ -1,4 +1,4 @@
-"""What is known of the text chosen: its facts, its first lines, and the same lines as tokens."""
+"""The chosen text: its statistics, its first lines, and the same lines as tokens."""
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -6,27 +6,28 @@ from textual.content import Content
 from textual.widgets import Static
 
 from simplegpt.progress import format_bytes, format_count
-from tui.data.text_look import Survey, TextHead, TokenLook, alphabet_in_words
+from tui.data.text_file import TextHead, TextStatistics, TokenPreview, format_alphabet
 from tui.data.text_sample import TextSample
 from tui.shared.run_signs import MUTED
 from tui.shared.text import one_line, printable
 
-# More of an alphabet than this tells nobody more, and would push the text off the screen.
-_MOST_ALPHABET = 150
+_ALPHABET_LENGTH = 150  # characters; more would push the text off the screen
 
 
 class TextPreview(Vertical):
-    """Facts above, then the text, then its tokens. A short screen shows one of the two samples:
-    the class `-tokens` says which."""
+    """Statistics and an error above, the text and its tokens below.
+
+    A short screen shows one of the two samples: the tokens if it has the class `-tokens`.
+    """
 
     DEFAULT_CSS = """
     TextPreview {
         #facts { height: auto; max-height: 6; padding: 0 1; }
-        #problem {
+        #error {
             height: auto; max-height: 6; padding: 0 1; display: none;
             color: $text-error; background: $error 12%;
         }
-        &.-problem #problem { display: block; }
+        &.-error #error { display: block; }
         TextSample {
             height: 1fr;
             padding: 0 1;
@@ -38,13 +39,9 @@ class TextPreview(Vertical):
     }
     """
 
-    def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id)
-        self.head: TextHead | None = None
-
     def compose(self) -> ComposeResult:
         yield Static(id="facts", markup=False)
-        yield Static(id="problem", markup=False)
+        yield Static(id="error", markup=False)
         yield TextSample(id="text")
         yield TextSample(id="tokens")
 
@@ -60,64 +57,57 @@ class TextPreview(Vertical):
     def tokens(self) -> TextSample:
         return self.query_one("#tokens", TextSample)
 
-    def show_nothing(self, name: str, about: str) -> None:
-        """A corpus that is not here yet, or a text that is no text."""
-        self.head = None
+    def show_name(self, name: str, about: str = "") -> None:
+        """Show a text without its content: a corpus to download, or an unsuitable file."""
         facts = Content.assemble((one_line(name), "bold"), (f"\n{about}" if about else "", MUTED))
         self.query_one("#facts", Static).update(facts)
         self.text.show((), coloured=False)
         self.text.border_subtitle = ""
         self.show_tokens(None)
 
-    def show_head(self, name: str, head: TextHead) -> None:
-        """The start of a text; its alphabet comes with `show_survey`."""
-        self.head = head
-        self._show_facts(name, head, None)
+    def show_text(self, name: str, head: TextHead) -> None:
+        """Show the first lines of a text."""
+        self.show_statistics(name, head, None)
         self.text.show([head.text], coloured=False)
         self.text.border_subtitle = "" if head.is_whole else "the first lines"
 
-    def show_survey(self, name: str, survey: Survey) -> None:
-        """The alphabet and the length of the text whose head is shown."""
-        if self.head is not None:
-            self._show_facts(name, self.head, survey)
+    def show_statistics(self, name: str, head: TextHead, known: TextStatistics | None) -> None:
+        """Show a text's size and, once they are `known`, its statistics."""
+        facts = [format_bytes(head.size)]
+        alphabet = Content.styled("counting its characters …", MUTED)
+        if known is not None:
+            more = "" if known.is_whole else "more than "
+            facts.append(f"{more}{format_count(known.n_lines)} lines")
+            alphabet = _alphabet(known)
+        title = Content.assemble((one_line(name), "bold"), (f"  {' · '.join(facts)}", MUTED))
+        self.query_one("#facts", Static).update(Content("\n").join([title, alphabet]))
 
-    def show_tokens(self, look: TokenLook | None) -> None:
-        """The same lines as tokens; None where there are none (yet)."""
+    def show_tokens(self, preview: TokenPreview | None) -> None:
+        """Show the same lines as tokens; None clears them."""
         tokens = self.tokens
-        if look is None:
+        if preview is None:
             tokens.show((), coloured=True)
             tokens.border_title, tokens.border_subtitle = "Tokens", ""
             return
-        tokens.show(look.pieces, coloured=True)
-        tokens.border_title = f"{len(look.pieces):,} tokens of {look.n_characters:,} characters"
+        tokens.show(preview.pieces, coloured=True)
+        tokens.border_title = (
+            f"{len(preview.pieces):,} tokens of {preview.n_characters:,} characters"
+        )
         tokens.border_subtitle = (
-            f"{look.tokenizer}: {look.characters_a_token:.2f} characters a token"
+            f"{preview.tokenizer}: {preview.characters_per_token:.2f} characters per token"
         )
 
-    def show_problem(self, sentence: str | None) -> None:
-        """A mistake in the person's words; None takes it away."""
-        self.set_class(bool(sentence), "-problem")
-        self.query_one("#problem", Static).update(printable(sentence or ""))
-
-    def _show_facts(self, name: str, head: TextHead, survey: Survey | None) -> None:
-        facts = [format_bytes(head.size)]
-        if survey is not None:
-            more = "" if survey.is_whole else "more than "
-            facts.append(f"{more}{format_count(survey.lines)} lines")
-        lines = [
-            Content.assemble((one_line(name), "bold"), (f"  {' · '.join(facts)}", MUTED)),
-            _alphabet(survey),
-        ]
-        self.query_one("#facts", Static).update(Content("\n").join(lines))
+    def show_error(self, error: str) -> None:
+        """Show why the text cannot be tokenized; empty clears it."""
+        self.set_class(bool(error), "-error")
+        self.query_one("#error", Static).update(printable(error))
 
 
-def _alphabet(survey: Survey | None) -> Content:
-    if survey is None:
-        return Content.styled("reading its alphabet …", MUTED)
-    words = alphabet_in_words(survey.characters)
-    if len(words) > _MOST_ALPHABET:
-        words = words[:_MOST_ALPHABET].rsplit(" ", 1)[0] + " …"
-    count = len(survey.characters)
-    where = "" if survey.is_whole else " in its beginning"
+def _alphabet(statistics: TextStatistics) -> Content:
+    text = format_alphabet(statistics.alphabet)
+    if len(text) > _ALPHABET_LENGTH:
+        text = text[:_ALPHABET_LENGTH].rsplit(" ", 1)[0] + " …"
+    count = len(statistics.alphabet)
+    where = "" if statistics.is_whole else " in its beginning"
     head = f"{count:,} character{'s' if count != 1 else ''}{where}: "
-    return Content.assemble((head, "$text-accent"), printable(words))
+    return Content.assemble((head, "$text-accent"), printable(text))

@@ -1,4 +1,4 @@
-"""The first lines of a text, plain or as coloured tokens; scrolls."""
+"""The first lines of a text, plain or as coloured tokens."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -18,11 +18,11 @@ _FAINT = Style(dim=True)
 
 
 class TextSample(ScrollView, can_focus=True):
-    """Shows pieces of text one after another, as the file has them."""
+    """Shows pieces of text one after another, as they are in the file."""
 
     HELP = """\
-**The text** as it is in the file, or cut into tokens, each with a colour of its own; ↵ is a line's
-end, signs such as ␛ stand for control characters, `<e2>` for a byte that is no whole character.
+**The text** as it is in the file, or as tokens of alternating colours. ↵ is a line end, ␛ and the
+like are control characters, `\\xe2` is a byte that is not a whole character.
 """
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"text-sample--token-{i}" for i in range(SHADES)}
     DEFAULT_CSS = """

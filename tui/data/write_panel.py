@@ -1,4 +1,4 @@
-"""The last step of preparing data: where to, how much for validation, and the writing itself."""
+"""The last step of preparing data: output folder, validation split, and the progress."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,20 +18,20 @@ Phase = Literal["choosing", "working", "done"]
 _BUTTONS: dict[Phase, tuple[str, str]] = {
     "choosing": ("Prepare", "primary"),
     "working": ("Cancel", "default"),
-    "done": ("Look at the config", "success"),
+    "done": ("Open config", "success"),
 }
 
 
 class WritePanel(Vertical):
-    """Asks where to, shows the progress, and what was written.
+    """The output settings, then the progress, then the result.
 
-    Its button is the next step: prepare, cancel while it works, then on to the config.
+    Its button is the next step: prepare, cancel while it works, then open the config.
     """
 
     HELP = """\
-**Token files** — the text is cut at a line: the last part is for validation, to see how the model
-does on what it was not trained on. Two files are written, `train-TOKENIZER.bin` and
-`val-TOKENIZER.bin`. Cancel leaves nothing behind.
+**Token files**: the last lines are held out for validation, to measure the loss on text that the
+model was not trained on. Two files are written, `train-TOKENIZER.bin` and `val-TOKENIZER.bin`.
+Cancel leaves no files behind.
 """
     DEFAULT_CSS = """
     WritePanel {
@@ -40,7 +40,7 @@ does on what it was not trained on. Two files are written, `train-TOKENIZER.bin`
         .what { width: 11; }
         Input { width: 1fr; }
         #percent { width: 5; }
-        #said { height: 1fr; min-height: 2; color: $text-muted; }
+        #status { height: 1fr; min-height: 2; color: $text-muted; }
         ProgressBar { height: 1; width: 100%; display: none; Bar { width: 1fr; } }
         #next { width: 100%; }
         &.-working, &.-done { .field { display: none; } }
@@ -52,38 +52,39 @@ does on what it was not trained on. Two files are written, `train-TOKENIZER.bin`
 
     @dataclass
     class Pressed(Message):
-        """The button was pressed; which one it was, the phase says."""
+        """The button was pressed in `phase`."""
 
         phase: Phase
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id)
         self._total = 1
-        self._before = 0
-        self._step: ProgressReport | None = None
+        self._done_files = 0
+        """Bytes of the files that are done."""
+        self._report: ProgressReport | None = None
 
     def compose(self) -> ComposeResult:
         with Horizontal(classes="field"):
             yield Label("Folder", classes="what")
-            yield Input("data", id="folder", compact=True, tooltip="Where the token files go")
+            yield Input("data", id="folder", compact=True, tooltip="Folder for the token files")
         with Horizontal(classes="field"):
             yield Label("Validation", classes="what")
             yield Input(
-                "10", id="percent", compact=True, tooltip="Percent of the lines, the last ones"
+                "10", id="percent", compact=True, tooltip="Held-out lines, from the end of the text"
             )
             yield Label("% of the lines")
         yield ProgressBar(total=1, show_eta=False, show_percentage=True)
-        yield Static(id="said", markup=False)
+        yield Static(id="status", markup=False)
         yield Button("Prepare", id="next", variant="primary", compact=True)
 
     @property
     def folder(self) -> Path:
-        """Where to, as it was typed."""
+        """The output folder, as it was typed."""
         return Path(self.query_one("#folder", Input).value.strip() or ".").expanduser()
 
     @property
-    def fraction(self) -> float | None:
-        """The part for validation, 0 up to 1; None where what was typed is none."""
+    def val_fraction(self) -> float | None:
+        """The held-out fraction, from 0 to below 1; None if the input is invalid."""
         try:
             percent = float(self.query_one("#percent", Input).value.strip().rstrip("%"))
         except ValueError:
@@ -93,9 +94,9 @@ does on what it was not trained on. Two files are written, `train-TOKENIZER.bin`
     def propose_folder(self, folder: str) -> None:
         self.query_one("#folder", Input).value = folder
 
-    def say(self, words: str | Content) -> None:
-        """A line or two above the button."""
-        self.query_one("#said", Static).update(words)
+    def show_status(self, status: str | Content) -> None:
+        """Show a line or two above the button."""
+        self.query_one("#status", Static).update(status)
 
     def watch_phase(self, phase: Phase) -> None:
         self.set_class(phase == "working", "-working")
@@ -106,25 +107,25 @@ does on what it was not trained on. Two files are written, `train-TOKENIZER.bin`
         self.refresh_bindings()
 
     def start(self, total: int) -> None:
-        """The work begins; `total` bytes of text over all files."""
-        self._total, self._before, self._step = max(total, 1), 0, None
+        """Show that work on `total` bytes of text begins."""
+        self._total, self._done_files, self._report = max(total, 1), 0, None
         self.query_one(ProgressBar).update(total=self._total, progress=0)
         self.phase = "working"
-        self.say("starting …")
-        self.screen.set_focus(None)  # a second Enter shall not cancel what the first began
+        self.show_status("starting …")
+        self.screen.set_focus(None)  # a second Enter must not cancel what the first one started
 
-    def advance(self, step: ProgressReport) -> None:
-        """One more report: of the file that is being written now."""
-        if self._step is not None and step.label != self._step.label:
-            self._before += self._step.total
-        self._step = step
-        done = self._before + step.done
-        self.query_one(ProgressBar).update(progress=min(done, self._total))
-        left = (self._total - done) / step.rate if step.rate else None
-        parts = [f"{format_bytes(step.rate)}/s"]
-        parts += [f"{format_duration(max(left, 0))} left"] if left is not None else []
-        parts += [f"{format_count(n)} {name}" for name, n in step.counts.items()]
-        self.say(" · ".join(parts))
+    def show_progress(self, report: ProgressReport) -> None:
+        """Show a report about the file that is being written now."""
+        if self._report is not None and report.label != self._report.label:
+            self._done_files += self._report.total
+        self._report = report
+        done = min(self._done_files + report.done, self._total)
+        self.query_one(ProgressBar).update(progress=done)
+        parts = [f"{format_bytes(report.rate)}/s"]
+        if report.rate:
+            parts.append(f"ETA {format_duration((self._total - done) / report.rate)}")
+        parts += [f"{format_count(n)} {name}" for name, n in report.counts.items()]
+        self.show_status(" · ".join(parts))
 
     @on(Button.Pressed, "#next")
     def _pressed(self, event: Button.Pressed) -> None:

@@ -1,4 +1,4 @@
-"""Pictures of the Data screen and its windows, at both sizes."""
+"""Pictures of the Data screen."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,15 +8,10 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from simplegpt.data.__main__ import Done, Written
-from simplegpt.progress import ProgressReport
-from tests.tui.conftest import LARGE, SIZES, settle
+from tests.tui.conftest import LARGE, SIZES, SMALL, settle
 from tests.tui.made_runs import SAMPLE
 from tui.app import Workbench
-from tui.data.file_picker import FilePicker
 from tui.data.screen import DataScreen
-from tui.data.tokenizing import Work
-from tui.data.writing import FilesWritten, WritingFailed
 
 Snap = Callable[..., bool]
 Size = tuple[int, int]
@@ -24,7 +19,7 @@ Size = tuple[int, int]
 
 @pytest.fixture(autouse=True)
 def texts(workplace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A few texts, as they lie about."""
+    """A few texts in the data folder."""
     data = workplace / "data"
     data.mkdir()
     (data / "verse.txt").write_text(SAMPLE * 200)
@@ -51,14 +46,6 @@ async def on_data(pilot: Pilot[Any], name: str | None = None) -> DataScreen:
 
 
 @SIZES
-def test_first_sight(snap: Snap, size: Size) -> None:
-    async def steps(pilot: Pilot[Any]) -> None:
-        await on_data(pilot)
-
-    assert snap(Workbench(), size, steps)
-
-
-@SIZES
 def test_text_as_tokens(snap: Snap, size: Size) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         await on_data(pilot, "verse")
@@ -76,100 +63,15 @@ def test_tokens_in_a_light_theme(snap: Snap) -> None:
     assert snap(Workbench(), LARGE, steps)
 
 
-@SIZES
-def test_long_and_hostile_text(snap: Snap, size: Size) -> None:
+def test_long_and_hostile_text(snap: Snap) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         await on_data(pilot, "a-book")
 
-    assert snap(Workbench(), size, steps)
+    assert snap(Workbench(), SMALL, steps)
 
 
-@SIZES
-def test_text_that_is_none(snap: Snap, size: Size) -> None:
+def test_unsuitable_text(snap: Snap) -> None:
     async def steps(pilot: Pilot[Any]) -> None:
         await on_data(pilot, "latin")
 
-    assert snap(Workbench(), size, steps)
-
-
-@SIZES
-def test_writing(snap: Snap, size: Size) -> None:
-    async def steps(pilot: Pilot[Any]) -> None:
-        screen = await on_data(pilot, "verse")
-        screen.panel.start(80_000_000)
-        report = ProgressReport(
-            label="tokenizing train-char.bin",
-            unit="B",
-            done=31_000_000,
-            total=72_000_000,
-            rate=7_200_000,
-            eta=5.7,
-            counts={"tokens": 9_812_345},
-        )
-        screen.panel.advance(report)
-
-    assert snap(Workbench(), size, steps)
-
-
-def done() -> FilesWritten:
-    work = Work(Path("data/verse.txt"), "gpt2", Path("data/verse"))
-    files = [
-        Written(path=f"data/verse/{part}-gpt2.bin", tokens=n, tokenizer="gpt2")
-        for part, n in (("train", 305_970), ("val", 32_055))
-    ]
-    return FilesWritten(work, Done(files=files, seconds=0.4))
-
-
-@SIZES
-def test_written(snap: Snap, size: Size) -> None:
-    async def steps(pilot: Pilot[Any]) -> None:
-        screen = await on_data(pilot, "verse")
-        await pilot.press("enter", "enter")
-        screen.post_message(done())
-
-    assert snap(Workbench(), size, steps)
-
-
-@SIZES
-def test_writing_that_failed(snap: Snap, size: Size) -> None:
-    async def steps(pilot: Pilot[Any]) -> None:
-        screen = await on_data(pilot, "verse")
-        sentence = (
-            "data/verse/train-char.bin cannot be written: the disk is full after 1,234,567 tokens; "
-            "nothing was kept"
-        )
-        screen.post_message(WritingFailed(sentence))
-
-    assert snap(Workbench(), size, steps)
-
-
-@SIZES
-def test_question_before_overwriting(snap: Snap, size: Size, workplace: Path) -> None:
-    (workplace / "data/verse").mkdir()
-    for part in ("train", "val"):
-        for suffix in ("bin", "bin.json"):
-            (workplace / f"data/verse/{part}-char.{suffix}").touch()
-
-    async def steps(pilot: Pilot[Any]) -> None:
-        await on_data(pilot, "verse")
-        await pilot.press("f9")
-        await pilot.pause()
-
-    assert snap(Workbench(), size, steps)
-
-
-@SIZES
-def test_file_picker(snap: Snap, size: Size, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The folder's own path is another on each machine.
-    monkeypatch.setattr(FilePicker, "_show_place", lambda self: None)
-
-    async def steps(pilot: Pilot[Any]) -> None:
-        await on_data(pilot)
-        await pilot.press("f7")
-        await settle(pilot)
-        await pilot.press("home", "enter")
-        await pilot.pause()
-        await settle(pilot)
-        await pilot.press("down")
-
-    assert snap(Workbench(), size, steps)
+    assert snap(Workbench(), SMALL, steps)

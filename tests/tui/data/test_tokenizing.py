@@ -1,4 +1,4 @@
-"""The data command as a child process: its progress, its mistakes, its end."""
+"""The data command as a child process: its progress, its errors, its end."""
 
 import asyncio
 import contextlib
@@ -12,8 +12,7 @@ import pytest
 
 from simplegpt.data.tokens import open_tokens
 from simplegpt.progress import ProgressReport
-from tui.data import tokenizing
-from tui.data.tokenizing import TokenizingError, Work, tokenize
+from tui.data.tokenizing import Job, TokenizingError, tokenize
 
 
 @pytest.fixture
@@ -24,30 +23,30 @@ def text(workplace: Path) -> Path:
 
 
 async def test_token_files_are_written_and_counted(text: Path, workplace: Path) -> None:
-    work = Work(text, "gpt2", Path("data"), val_fraction=0.25)
-    reports = [report async for report in tokenize(work)]
+    job = Job(text, "gpt2", Path("data"), val_fraction=0.25)
+    reports = [report async for report in tokenize(job)]
     done = reports[-1]
     assert not isinstance(done, ProgressReport)
     assert [Path(file.path).name for file in done.files] == ["train-gpt2.bin", "val-gpt2.bin"]
     tokens = open_tokens(workplace / "data" / "train-gpt2.bin")
     assert (len(tokens), tokens.tokenizer) == (done.files[0].tokens, "gpt2")
     assert all(isinstance(report, ProgressReport) for report in reports[:-1])
-    assert work.outputs == (Path("data/train-gpt2.bin"), Path("data/val-gpt2.bin"))
+    assert job.outputs == (Path("data/train-gpt2.bin"), Path("data/val-gpt2.bin"))
 
 
 async def test_without_validation_there_is_one_file(text: Path, workplace: Path) -> None:
-    work = Work(text, "char", Path("data"), val_fraction=0)
-    async for _ in tokenize(work):
+    job = Job(text, "char", Path("data"), val_fraction=0)
+    async for _ in tokenize(job):
         pass
     names = {path.name for path in (workplace / "data").iterdir()}
     assert names == {"train-char.bin", "train-char.bin.json"}
-    assert work.outputs == (Path("data/train-char.bin"),)
+    assert job.outputs == (Path("data/train-char.bin"),)
 
 
-async def test_the_commands_own_sentence_is_told(text: Path) -> None:
+async def test_the_commands_own_message_is_the_error(text: Path) -> None:
     text.write_text("語\n" * 20)
     with pytest.raises(TokenizingError, match="the character '語'"):
-        async for _ in tokenize(Work(text, "char", Path("data"))):
+        async for _ in tokenize(Job(text, "char", Path("data"))):
             pass
 
 
@@ -61,12 +60,12 @@ def large(text: Path) -> Path:
     return text
 
 
-async def first_report(work: Work) -> asyncio.Task[None]:
+async def first_report(job: Job) -> asyncio.Task[None]:
     """A task that tokenizes, after its first report."""
     began = asyncio.Event()
 
     async def run() -> None:
-        async with contextlib.aclosing(tokenize(work)) as reports:
+        async with contextlib.aclosing(tokenize(job)) as reports:
             async for _ in reports:
                 began.set()
 
@@ -78,7 +77,7 @@ async def first_report(work: Work) -> asyncio.Task[None]:
 
 async def test_cancel_ends_the_process_and_leaves_nothing(text: Path, workplace: Path) -> None:
     before = set(children())
-    task = await first_report(Work(large(text), "gpt2", Path("data")))
+    task = await first_report(Job(large(text), "gpt2", Path("data")))
     assert {path.suffix for path in (workplace / "data").iterdir()} == {".partial"}
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -87,13 +86,12 @@ async def test_cancel_ends_the_process_and_leaves_nothing(text: Path, workplace:
     assert set(children()) <= before
 
 
-async def test_process_that_does_not_listen_is_killed_and_tidied_after(
-    text: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+async def test_process_that_ignores_the_signal_is_killed_and_leaves_nothing(
+    text: Path, workplace: Path
 ) -> None:
-    monkeypatch.setattr(tokenizing, "LEAVE_SECONDS", 0.1)
     (workplace / "data").mkdir()
     report = ProgressReport(label="x", unit="B", done=0, total=1, rate=0, eta=None)
-    deaf = (
+    ignoring = (
         "import pathlib, signal, sys\n"
         "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
         "pathlib.Path('data/train-char.bin.partial').write_text('half')\n"
@@ -102,7 +100,9 @@ async def test_process_that_does_not_listen_is_killed_and_tidied_after(
     )
     before = set(children())
     async with contextlib.aclosing(
-        tokenize(Work(text, "char", Path("data")), (sys.executable, "-c", deaf))
+        tokenize(
+            Job(text, "char", Path("data")), (sys.executable, "-c", ignoring), grace_seconds=0.1
+        )
     ) as reports:
         async for _ in reports:
             break
@@ -110,23 +110,23 @@ async def test_process_that_does_not_listen_is_killed_and_tidied_after(
     assert set(children()) <= before
 
 
-async def test_process_that_is_killed_is_told_of(text: Path, workplace: Path) -> None:
+async def test_killed_process_is_an_error(text: Path, workplace: Path) -> None:
     before = set(children())
-    task = await first_report(Work(large(text), "gpt2", Path("data")))
+    task = await first_report(Job(large(text), "gpt2", Path("data")))
     (child,) = [one for one in children() if one not in before]
     os.kill(child.pid, signal.SIGKILL)
     with pytest.raises(TokenizingError, match="ended by signal 9"):
         await task
 
 
-async def test_a_command_that_is_missing_is_told_of(text: Path) -> None:
-    with pytest.raises(TokenizingError, match="could not be started: No such file"):
-        async for _ in tokenize(Work(text, "char", Path("data")), ("/nowhere/python",)):
+async def test_missing_command_is_an_error(text: Path) -> None:
+    with pytest.raises(TokenizingError, match="cannot start /nowhere/python: No such file"):
+        async for _ in tokenize(Job(text, "char", Path("data")), ("/nowhere/python",)):
             pass
 
 
 async def test_a_traceback_becomes_its_last_line(text: Path) -> None:
     command = (sys.executable, "-c", "raise RuntimeError('no luck')")
-    with pytest.raises(TokenizingError, match="The process failed: RuntimeError: no luck"):
-        async for _ in tokenize(Work(text, "char", Path("data")), command):
+    with pytest.raises(TokenizingError, match="the process failed: RuntimeError: no luck"):
+        async for _ in tokenize(Job(text, "char", Path("data")), command):
             pass

@@ -1,6 +1,5 @@
-"""The Data screen: from a text to token files to the config, and every mistake on the way."""
+"""The Data screen: from a text to token files to the config, and every error on the way."""
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -10,19 +9,20 @@ from typing import Any
 import psutil
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Button, Input, OptionList, Static
+from textual.screen import Screen
+from textual.widgets import Button, Input, OptionList, ProgressBar, Static
 
 from simplegpt.data import corpus
 from simplegpt.data.corpus import OnProgress
 from simplegpt.data.tokens import open_tokens
-from tests.tui.conftest import SMALL, settle
+from simplegpt.progress import ProgressReport
+from tests.tui.conftest import SMALL, settle, until
 from tui.app import Workbench
 from tui.config.screen import ConfigScreen
-from tui.data.file_picker import FilePicker, FileTree
+from tui.data.file_picker import FilePicker
 from tui.data.screen import DataScreen
 from tui.data.text_preview import TextPreview
 from tui.data.text_sample import TextSample
-from tui.data.write_panel import Phase
 from tui.shell.dialogs import Question
 
 VERSE = "To be, or not to be, that is the question.\n"
@@ -39,15 +39,15 @@ def text(workplace: Path) -> Path:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path | None, Mapping[str, Any]]]:
-    """What the config editor was asked to open."""
-    asked: list[tuple[Path | None, Mapping[str, Any]]] = []
+    """What the config editor opened."""
+    opened: list[tuple[Path | None, Mapping[str, Any]]] = []
 
     def record(self: ConfigScreen, path: Path | None, values: Mapping[str, Any]) -> None:
-        asked.append((path, values))
+        opened.append((path, values))
 
     monkeypatch.setattr(ConfigScreen, "open", record)
     monkeypatch.setattr("simplegpt.run.hardware.gpus", list)  # as on a machine without one
-    return asked
+    return opened
 
 
 @asynccontextmanager
@@ -69,23 +69,13 @@ async def choose(pilot: Pilot[None], name: str) -> None:
     await settle(pilot)
 
 
-async def until(pilot: Pilot[None], phase: Phase) -> None:
-    """Wait for the writing to begin or to end; `settle` does not take a cancelled worker."""
-    screen = pilot.app.screen
-    assert isinstance(screen, DataScreen)
-    async with asyncio.timeout(60):
-        while screen.panel.phase != phase:
-            await pilot.pause(0.02)
-    await pilot.pause()
-
-
-def said(screen: DataScreen, where: str) -> str:
+def shown(screen: Screen[Any], where: str) -> str:
     return str(screen.query_one(where, Static).render())
 
 
-def problem(screen: DataScreen) -> str:
-    assert screen.query_one("#problem").display, "no problem is told"
-    return said(screen, "#problem")
+def error(screen: DataScreen) -> str:
+    assert screen.query_one("#error").display, "no error is shown"
+    return shown(screen, "#error")
 
 
 async def test_enter_leads_from_the_text_to_the_config(
@@ -93,16 +83,16 @@ async def test_enter_leads_from_the_text_to_the_config(
 ) -> None:
     async with data_screen() as (pilot, screen):
         await choose(pilot, "data/verse.txt")
-        assert "4.3 kB · 100 lines" in said(screen, "#facts")
-        assert "17 characters: ↵ space , . T a b e h i n o q–u" in said(screen, "#facts")
+        assert "4.20 KiB · 100 lines" in shown(screen, "#facts")
+        assert "17 characters: ↵ space , . T a b e h i n o q–u" in shown(screen, "#facts")
         await pilot.press("enter")  # this text
         await pilot.press("enter")  # with char
-        assert said(screen, "#said").startswith("4,300 tokens, 8.6 kB on disk")
+        assert shown(screen, "#status").startswith("4,300 tokens, 8.40 KiB on disk")
         await pilot.press("enter")  # prepare
         await settle(pilot)
-        assert "3,870 tokens to train on" in said(screen, "#said")
+        assert "3,870 tokens for training" in shown(screen, "#status")
         assert screen.focused is screen.query_one("#next")
-        await pilot.press("enter")  # look at the config
+        await pilot.press("enter")  # open the config
         await settle(pilot)
         assert pilot.app.current_mode == "config"
     assert len(open_tokens(workplace / "data/verse/train-char.bin")) == 3870
@@ -170,24 +160,35 @@ async def test_existing_files_are_replaced_only_after_a_question(
     assert len(opened) == 1
 
 
-async def test_cancel_leaves_nothing_and_says_so(text: Path, workplace: Path) -> None:
+async def test_cancel_leaves_nothing(text: Path, workplace: Path) -> None:
     text.write_text(VERSE * 1_000_000)
     async with data_screen() as (pilot, screen):
         await choose(pilot, "data/verse.txt")
         await pilot.press("enter", "down", "down")  # gpt2 takes some seconds for it
         await settle(pilot)
         await pilot.press("f9")
-        async with asyncio.timeout(60):
-            while not list(workplace.glob("data/verse/*.partial")):
-                await pilot.pause(0.02)
+        await until(pilot, lambda: bool(list(workplace.glob("data/verse/*.partial"))), 60)
         assert screen.unsaved() == "token files that are being written"
         await pilot.press("enter")  # one too many: it does not cancel
         assert screen.panel.phase == "working"
         await pilot.press("escape")
-        await until(pilot, "choosing")
-        assert said(screen, "#said") == "Cancelled; nothing was written."
+        await until(pilot, lambda: screen.panel.phase == "choosing")
+        assert shown(screen, "#status") == "Cancelled; nothing was written."
         assert screen.unsaved() is None
     assert list((workplace / "data").iterdir()) == [text]
+
+
+async def test_progress_counts_the_bytes_of_both_files(text: Path) -> None:
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        screen.panel.start(2000)
+        report = ProgressReport(
+            label="train", unit="B", done=1500, total=1500, rate=100, eta=0, counts={"tokens": 400}
+        )
+        screen.panel.show_progress(report)
+        assert shown(screen, "#status") == "100 B/s · ETA 5s · 400 tokens"
+        screen.panel.show_progress(report.model_copy(update={"label": "val", "done": 300}))
+        assert screen.query_one(ProgressBar).progress == 1800
 
 
 async def test_nothing_else_is_chosen_while_it_works(text: Path) -> None:
@@ -217,38 +218,31 @@ async def test_quitting_while_it_writes_leaves_neither_process_nor_half_files(
         await pilot.press("enter", "down", "down")
         await settle(pilot)
         await pilot.press("f9")
-        async with asyncio.timeout(60):
-            while not list(workplace.glob("data/verse/*.partial")):
-                await pilot.pause(0.02)
+        await until(pilot, lambda: bool(list(workplace.glob("data/verse/*.partial"))), 60)
         screen.leave()
-        pilot.app.exit()
-    async with asyncio.timeout(30):
-        while (
-            set(psutil.Process().children(recursive=True)) - before
-            or (text.parent / "verse").exists()
-        ):
-            await asyncio.sleep(0.02)
+        await until(pilot, lambda: set(psutil.Process().children(recursive=True)) <= before, 60)
+        await until(pilot, lambda: not (text.parent / "verse").exists())
     assert list((workplace / "data").iterdir()) == [text]
 
 
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", "verse.txt is empty"),
-        (b"\xff\xfe", "verse.txt is not UTF-8 text: byte 0 is 0xff"),
-        (b"x" * 20_000 + b"\n\xff", "verse.txt is not UTF-8 text: byte 20,001 is 0xff"),
+        (b"", "verse.txt: empty"),
+        (b"\xff\xfe", "verse.txt:1: invalid UTF-8 at byte 0"),
+        (b"x" * 20_000 + b"\n\xff", "verse.txt:2: invalid UTF-8 at byte 20,001"),
     ],
 )
-async def test_text_that_is_none_is_told_and_not_prepared(
+async def test_an_unsuitable_text_is_an_error_and_not_prepared(
     text: Path, workplace: Path, data: bytes, sentence: str
 ) -> None:
     text.write_bytes(data)
     async with data_screen() as (pilot, screen):
         await choose(pilot, "data/verse.txt")
-        assert sentence in problem(screen)
+        assert sentence in error(screen)
         await pilot.press("f9")
         await settle(pilot)
-        assert sentence in problem(screen)
+        assert sentence in error(screen)
         assert screen.panel.phase == "choosing"
     assert list((workplace / "data").iterdir()) == [text]
 
@@ -259,20 +253,20 @@ async def test_text_beyond_char_gets_gpt2_and_char_says_why_not(text: Path) -> N
     async with data_screen() as (pilot, screen):
         await choose(pilot, "data/verse.txt")
         assert screen.tokenizer == "gpt2"
-        assert not screen.query_one("#problem").display
+        assert not screen.query_one("#error").display
         await choose(pilot, "data/ascii.txt")
         assert screen.tokenizer == "char"  # which was left for the other text's sake only
         await choose(pilot, "data/verse.txt")
         screen.query_one("#tokenizers").focus()
         await pilot.press("home")
         await settle(pilot)
-        assert "the character '語'" in problem(screen)
+        assert "the character '語'" in error(screen)
         await pilot.press("f9")
         await settle(pilot)
-        assert "'byte' and 'gpt2' take any text" in problem(screen)
+        assert "'byte' and 'gpt2' encode any text" in error(screen)
         await pilot.press("down")
         await settle(pilot)
-        assert not screen.query_one("#problem").display
+        assert not screen.query_one("#error").display
 
 
 async def test_character_far_down_the_text_is_known_before_the_writing_fails(text: Path) -> None:
@@ -283,18 +277,18 @@ async def test_character_far_down_the_text_is_known_before_the_writing_fails(tex
         await pilot.press("home")
         await settle(pilot)
         assert screen.tokenizer == "char"
-        assert "characters beyond code 255, such as '語'" in problem(screen)
+        assert "characters beyond code 255, such as '語'" in error(screen)
 
 
 @pytest.mark.parametrize(
     ("field", "value", "sentence"),
     [
-        ("#percent", "ten", "a percentage, from 0 to below 100"),
-        ("#percent", "100", "a percentage, from 0 to below 100"),
-        ("#folder", "data/verse.txt", "data/verse.txt is a file"),
+        ("#percent", "ten", "must be a percentage"),
+        ("#percent", "100", "must be a percentage"),
+        ("#folder", "data/verse.txt", "data/verse.txt is not a directory"),
     ],
 )
-async def test_mistyped_settings_are_told(
+async def test_invalid_settings_are_errors(
     text: Path, field: str, value: str, sentence: str
 ) -> None:
     async with data_screen() as (pilot, screen):
@@ -302,17 +296,17 @@ async def test_mistyped_settings_are_told(
         screen.query_one(field, Input).value = value
         await pilot.press("f9")
         await settle(pilot)
-        assert sentence in problem(screen)
+        assert sentence in error(screen)
 
 
-async def test_failure_of_the_command_is_told_in_its_words(text: Path, workplace: Path) -> None:
+async def test_failure_of_the_command_is_shown(text: Path, workplace: Path) -> None:
     (workplace / "data/verse").mkdir()
     (workplace / "data/verse/train-char.bin.partial").mkdir()  # where it would write
     async with data_screen() as (pilot, screen):
         await choose(pilot, "data/verse.txt")
         await pilot.press("f9")
         await settle(pilot)
-        assert "cannot be written" in problem(screen)
+        assert "cannot be written" in error(screen)
         assert screen.panel.phase == "choosing"
 
 
@@ -323,7 +317,7 @@ def replace_shakespeare(monkeypatch: pytest.MonkeyPatch, make: Any, text: str = 
     monkeypatch.setitem(corpus.CORPORA, "tinyshakespeare", fake)
 
 
-async def test_enter_fetches_a_corpus_that_is_not_here(
+async def test_enter_fetches_a_corpus_that_is_not_available(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make(path: Path, on_progress: OnProgress) -> None:
@@ -332,14 +326,14 @@ async def test_enter_fetches_a_corpus_that_is_not_here(
 
     replace_shakespeare(monkeypatch, make)
     async with data_screen() as (pilot, screen):
-        assert "not here yet: Enter downloads it" in said(screen, "#facts")
+        assert "not available yet: Enter to download it" in shown(screen, "#facts")
         await pilot.press("f9")
-        assert "Enter on it fetches it" in problem(screen)
+        assert "is not available yet" in error(screen)
         await pilot.press("enter")
         await settle(pilot)
         assert screen.choice is not None
-        assert screen.choice.is_here
-        assert "430 B · 10 lines" in said(screen, "#facts")
+        assert screen.choice.is_available
+        assert "430 B · 10 lines" in shown(screen, "#facts")
         assert screen.focused is screen.query_one("#tokenizers")
         assert screen.panel.folder == Path("data")
 
@@ -355,14 +349,14 @@ async def test_fetch_can_be_cancelled_and_keeps_nothing(
     replace_shakespeare(monkeypatch, make)
     async with data_screen() as (pilot, screen):
         await pilot.press("enter")
-        await until(pilot, "working")
+        await until(pilot, lambda: screen.panel.phase == "working")
         await pilot.press("escape")
-        await until(pilot, "choosing")
-        assert said(screen, "#said") == "Cancelled; nothing was kept."
+        await until(pilot, lambda: screen.panel.phase == "choosing")
+        assert shown(screen, "#status") == "Cancelled; nothing was kept."
     assert not [path for path in corpus.cache_folder().rglob("*") if path.is_file()]
 
 
-async def test_corpus_that_cannot_be_had_is_told_with_one_that_can(
+async def test_unavailable_corpus_is_an_error_that_names_another(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def make(path: Path, on_progress: OnProgress) -> None:
@@ -372,30 +366,37 @@ async def test_corpus_that_cannot_be_had_is_told_with_one_that_can(
     async with data_screen() as (pilot, screen):
         await pilot.press("enter")
         await settle(pilot)
-        assert problem(screen) == "it could not be downloaded\npython-stdlib needs no network."
+        assert error(screen) == "it could not be downloaded\npython-stdlib needs no network."
 
 
-async def test_file_is_picked_from_a_tree_that_is_filtered(text: Path, workplace: Path) -> None:
+async def open_picker(pilot: Pilot[None]) -> FilePicker:
+    await pilot.press("f7")
+    await pilot.pause()
+    picker = pilot.app.screen
+    assert isinstance(picker, FilePicker)
+    await until(pilot, lambda: bool(picker.shown))
+    return picker
+
+
+def labels(picker: FilePicker) -> list[str]:
+    return [entry.label for entry in picker.shown]
+
+
+async def test_file_is_picked_from_a_filtered_list(text: Path, workplace: Path) -> None:
     books = workplace / "books"
     books.mkdir()
     for name in ("moby.txt", "emma.txt", ".hidden.txt"):
         (books / name).write_text(VERSE)
     async with data_screen() as (pilot, screen):
-        await pilot.press("f7")
+        picker = await open_picker(pilot)
+        assert labels(picker) == ["..", "books/", "data/"]
+        await pilot.press("down", "enter")  # opens books
+        await until(pilot, lambda: labels(picker) == ["..", "emma.txt", "moby.txt"])
+        await pilot.press(*"mm")
+        await until(pilot, lambda: labels(picker) == ["emma.txt"])
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is screen)
         await settle(pilot)
-        picker = pilot.app.screen
-        assert isinstance(picker, FilePicker)
-        tree = picker.query_one(FileTree)
-        picker.query_one(Input).value = "emm"
-        await settle(pilot)
-        tree.focus()
-        await pilot.press("home", "enter")  # opens books
-        await settle(pilot)
-        shown = [str(node.label) for node in tree.root.children[0].children]
-        assert shown == ["emma.txt"]
-        await pilot.press("down", "enter")
-        await settle(pilot)
-        assert pilot.app.screen is screen
         assert screen.choice is not None
         assert screen.choice.name == "books/emma.txt"
         assert screen.panel.folder == Path("data/emma")
@@ -403,30 +404,24 @@ async def test_file_is_picked_from_a_tree_that_is_filtered(text: Path, workplace
         assert screen.choices[corpora.highlighted or 0].name == "books/emma.txt"
 
 
-async def test_picker_takes_a_path_and_tells_what_is_wrong_with_it(
+async def test_picker_opens_folders_and_shows_an_error_for_a_wrong_path(
     text: Path, workplace: Path
 ) -> None:
     async with data_screen() as (pilot, screen):
-        await pilot.press("f7")
-        await settle(pilot)
-        picker = pilot.app.screen
+        picker = await open_picker(pilot)
         field = picker.query_one(Input)
-        field.focus()
         field.value = "data/vers.txt"
         await pilot.press("enter")
-        assert "did you mean 'verse.txt'" in str(picker.query_one("#about", Static).render())
-        field.value = "data/"
-        await pilot.press("enter")  # a folder is opened
-        await settle(pilot)
-        assert str(picker.query_one("#place", Static).render()) == str(workplace / "data")
-        await pilot.press("backspace")
-        await settle(pilot)
-        assert str(picker.query_one("#place", Static).render()) == str(workplace)
-        field.focus()
-        field.value = "data/verse.txt"
+        await until(pilot, lambda: "did you mean 'verse.txt'" in shown(picker, "#error"))
+        field.value = f"{workplace}/data/"
+        await until(pilot, lambda: labels(picker) == ["..", "verse.txt"])
+        await pilot.press("home", "enter")  # the folder above
+        await until(pilot, lambda: labels(picker) == ["..", "data/"])
+        assert field.value == f"{workplace}/"
+        field.value = f"{workplace}/data/verse.txt"
         await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is screen)
         await settle(pilot)
-        assert pilot.app.screen is screen
         assert screen.choice is not None
         assert screen.choice.name == "data/verse.txt"
 
@@ -446,7 +441,7 @@ async def test_nothing_in_a_text_reaches_the_terminal_as_a_command(text: Path) -
             await pilot.press("f8")
             await pilot.pause()
         await choose(pilot, "data/\x1b[2Jevil[bold].txt")
-        assert "␛[2Jevil[bold].txt" in said(screen, "#facts")
+        assert "␛[2Jevil[bold].txt" in shown(screen, "#facts")
 
 
 async def test_steps_show_text_or_tokens_where_there_is_room_for_one(text: Path) -> None:
