@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from textual.pilot import Pilot
 
 from tests.tui.conftest import LARGE, SIZES, SMALL
@@ -28,12 +27,6 @@ LONG = Shape(
 
 def on_run(folder: Path, name: str, shape: Shape) -> Workbench:
     return Workbench(messages.OpenRun(make_run(folder / "models" / name, shape).path))
-
-
-@pytest.fixture(autouse=True)
-def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No second look at the runs: pictures do not depend on how long they took."""
-    monkeypatch.setattr("tui.app.WATCH_SECONDS", 3_600)
 
 
 @SIZES
