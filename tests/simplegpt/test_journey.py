@@ -74,7 +74,7 @@ def test_from_a_text_to_generated_text(shell: Shell, tmp_path: Path) -> None:
 
     shell("tiny.toml", "--trainer.max_steps", "40", module="train")
     printed = shell("--resume", "models/stdlib", "--trainer.max_steps", "60", module="train")
-    assert "resumed at step 40" in printed
+    assert "resumed from step 40" in printed
     run = RunDirectory(tmp_path / "models/stdlib")
     losses = [event.loss for event in run.read_events() if isinstance(event, TrainStep)]
     assert losses[-1] < losses[0] - 1.5

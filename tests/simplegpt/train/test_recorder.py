@@ -1,232 +1,45 @@
-"""A training process is watched and steered through its directory, and ends as it was asked to."""
-
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TypeVar
+"""The step time that a run reports, and the one of its ETA."""
 
 import pytest
 
-from simplegpt.run.checkpoints import read_info
-from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import (
-    CommandDone,
-    CommandName,
-    Event,
-    LineReader,
-    RunEnded,
-    Sample,
-    System,
-    TrainStep,
-    Validation,
-    Warned,
-)
-from tests.simplegpt.train.test_training import TINY, folder
-
-__all__ = ["folder"]
-E = TypeVar("E")
-DEADLINE_SECONDS = 60.0
+from simplegpt.train.recorder import Throughput
 
 
-class Trainer:
-    """A real training process that would go on for long, and what it wrote."""
+class Clocked:
+    """A Throughput on a clock that the test moves."""
 
-    def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "simplegpt.train", "tiny.toml", *arguments]
-        self.run = RunDirectory("run")
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.throughput = Throughput(clock=lambda: self.now)
 
-    def wait_for(self, kind: type[E], holds: Callable[[E], bool] = lambda event: True) -> E:
-        deadline = time.monotonic() + DEADLINE_SECONDS
-        reader = LineReader(self.run.events)
-        while time.monotonic() < deadline:
-            for event in reader.read_events():
-                if isinstance(event, kind) and holds(event):
-                    return event
-            assert self.process.poll() is None, self.process.communicate()[0]
-            os.sched_yield()
-        raise AssertionError(f"no {kind.__name__} in {DEADLINE_SECONDS} s")
-
-    def ask(self, command: CommandName, factor: float | None = None) -> CommandDone:
-        sent = self.run.send(command, factor=factor)
-        return self.wait_for(CommandDone, lambda done: done.id == sent)
-
-    def events(self) -> list[Event]:
-        return self.run.read_events()
-
-    def step(self) -> int:
-        status = self.run.status()
-        assert status is not None
-        return status.step
+    def take(self, steps: int, seconds: float) -> float:
+        """Take steps in that time; return the measured seconds per step."""
+        self.now += seconds
+        return self.throughput.measure(steps)
 
 
-@pytest.fixture
-def trainer(folder: Path) -> Iterator[Trainer]:
-    samples = ["--samples.prompts", '["ab"]', "--samples.every_n_steps", "1_000_000"]
-    trainer = Trainer("--trainer.max_steps", "1_000_000", *samples)
-    try:
-        trainer.wait_for(TrainStep)
-        yield trainer
-    finally:
-        trainer.process.kill()
-        trainer.process.communicate()
+def test_slow_first_steps_are_soon_outweighed() -> None:
+    run = Clocked()
+    assert run.throughput.average_step_seconds() == 0
+    assert run.take(10, 5.0) == pytest.approx(0.5)  # warming up
+    assert run.throughput.average_step_seconds() == pytest.approx(0.5)
+    for _ in range(10):
+        assert run.take(100, 1.0) == pytest.approx(0.01)
+    # 15 s for 1,010 steps so far, of which the older ones count a little less
+    assert run.throughput.average_step_seconds() == pytest.approx(15 / 1010, rel=0.1)
 
 
-def test_commands_are_answered_by_what_they_did(trainer: Trainer) -> None:
-    assert "saved step" in trainer.ask("save").message
-    assert trainer.run.last_checkpoint.exists()
-    assert "val loss" in trainer.ask("validate").message
-    trainer.ask("sample")
-    assert trainer.ask("set_lr_factor", factor=0.5).ok
-    trainer.wait_for(TrainStep, lambda e: e.step > 22 and e.lr == pytest.approx(0.5e-4))
-    events = trainer.events()
-    assert [event.prompt for event in events if isinstance(event, Sample)] == ["ab"]
-    assert all(event.text for event in events if isinstance(event, Sample))
-    assert any(isinstance(event, System) and event.memory_total > 0 for event in events)
+def test_change_of_speed_is_followed_within_minutes() -> None:
+    run = Clocked()
+    for _ in range(300):
+        run.take(10, 1.0)
+    assert run.throughput.average_step_seconds() == pytest.approx(0.1)
+    for _ in range(300):
+        run.take(5, 1.0)  # another program shares the machine now
+    assert run.throughput.average_step_seconds() == pytest.approx(0.2, rel=0.02)
 
 
-def test_pause_stands_still_until_resume(trainer: Trainer) -> None:
-    assert "memory" in trainer.ask("pause").message
-    status = trainer.run.status()
-    assert status is not None
-    assert status.state == "paused"
-    at = max(event.step for event in trainer.events() if isinstance(event, TrainStep))
-    trainer.ask("save")  # still answered, and by then steps would have been made
-    trainer.ask("validate")
-    assert max(e.step for e in trainer.events() if isinstance(e, TrainStep)) == at
-    trainer.ask("resume")
-    trainer.wait_for(TrainStep, lambda event: event.step > at + 10)
-
-
-def test_stop_leaves_a_checkpoint_of_the_last_step(trainer: Trainer) -> None:
-    trainer.run.send("stop")
-    assert trainer.process.wait(DEADLINE_SECONDS) == 0
-    ended = trainer.events()[-1]
-    assert isinstance(ended, RunEnded)
-    assert ended.reason == "stopped"
-    assert_resumable_from(trainer.step())
-
-
-def assert_resumable_from(step: int) -> None:
-    command = [sys.executable, "-m", "simplegpt.train", "--resume", "run"]
-    command += ["--trainer.max_steps", str(step + 2)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-    assert told.returncode == 0, told.stderr
-    assert f"resumed from step {step:,}" in told.stdout
-
-
-def test_old_stop_does_not_stop_a_resumed_run(trainer: Trainer) -> None:
-    trainer.run.send("stop")
-    trainer.run.send("stop")
-    trainer.process.wait(DEADLINE_SECONDS)
-    step = trainer.step()
-    assert_resumable_from(step)
-    assert trainer.step() == step + 2
-
-
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
-)
-def test_signal_stops_at_the_next_step_with_a_checkpoint(
-    trainer: Trainer, number: int, code: int
-) -> None:
-    trainer.process.send_signal(number)
-    assert trainer.process.wait(DEADLINE_SECONDS) == code
-    status = trainer.run.status()
-    assert status is not None
-    assert status.state == "stopped"
-    assert_resumable_from(status.step)
-
-
-def test_second_ctrl_c_leaves_at_once(trainer: Trainer) -> None:
-    trainer.ask("pause")
-    # stopped, it takes both signals before it runs again
-    trainer.process.send_signal(signal.SIGSTOP)
-    trainer.process.send_signal(signal.SIGINT)
-    trainer.process.send_signal(signal.SIGCONT)
-    trainer.process.send_signal(signal.SIGINT)
-    code = trainer.process.wait(DEADLINE_SECONDS)
-    assert code in (0, 130)  # two signals may be merged into one by the system
-    status = trainer.run.status()
-    assert status is not None
-    assert status.state == "stopped"
-
-
-def is_live(run: RunDirectory) -> bool:
-    status = run.status()
-    return status is not None and status.is_live
-
-
-def test_killed_run_has_crashed_and_can_be_resumed(trainer: Trainer) -> None:
-    trainer.ask("save")
-    trainer.process.kill()
-    # not yet reaped: a zombie answers kill(pid, 0), and still is no live run
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while is_live(trainer.run):
-        assert time.monotonic() < deadline
-    with trainer.run.events.open("ab") as file:
-        file.write(b'{"version":1,"type":"train_st')  # the line it was writing
-    saved = read_info(trainer.run.last_checkpoint)
-    assert saved is not None
-    assert_resumable_from(saved.step)
-
-
-def test_live_run_cannot_be_taken_over(trainer: Trainer) -> None:
-    for arguments in (["--resume", "run"], ["tiny.toml"]):
-        command = [sys.executable, "-m", "simplegpt.train", *arguments]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-        assert told.returncode == 2
-        assert f"is running (process {trainer.process.pid})" in told.stderr
-
-
-def test_checkpoint_that_cannot_be_written_does_not_end_the_run(folder: Path) -> None:
-    """No file may grow beyond 60 kB: events and log fit, checkpoints do not."""
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
-    program = f"{limit} from simplegpt.train.__main__ import main; exit(main(['tiny.toml']))"
-    command = [sys.executable, "-c", program]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-    assert told.returncode == 1
-    run = RunDirectory("run")
-    events = run.read_events()
-    assert [e.step for e in events if isinstance(e, Validation)] == [4, 8, 12]
-    warnings = [event.message for event in events if isinstance(event, Warned)]
-    assert "no checkpoint at step 4" in warnings[0]
-    assert "File too large" in (run.failure() or pytest.fail("no failure")).message
-    assert not list(run.checkpoints.iterdir())
-
-
-def test_validations_come_at_their_interval_while_gradients_accumulate(folder: Path) -> None:
-    settings = ["--trainer.accumulate_grad_batches", "3", "--trainer.max_steps", "5"]
-    command = [sys.executable, "-m", "simplegpt.train", "tiny.toml", *settings]
-    assert subprocess.run(command, timeout=DEADLINE_SECONDS).returncode == 0
-    events = RunDirectory("run").read_events()
-    # after batches 4, 8 and 12, at the ends of the steps in which they are: batches 6, 9, 12
-    assert [e.step for e in events if isinstance(e, Validation)] == [2, 3, 4, 5]
-
-
-def test_failure_is_told_in_a_sentence(folder: Path) -> None:
-    Path("tiny.toml").write_text(TINY + 'strategy = "ddp"\n')
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "none"}
-    command = [sys.executable, "-m", "simplegpt.train", "tiny.toml"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
-    assert told.returncode == 1
-    status = RunDirectory("run").status()
-    assert status is not None
-    assert status.state == "failed"
-    ended = RunDirectory("run").read_events()[-1]
-    assert isinstance(ended, RunEnded)
-    assert ended.failure == status.failure
-    assert "\n" not in (ended.error or "\n")
-    assert "Traceback" in RunDirectory("run").log.read_text()
-
-
-def test_validations_come_at_their_interval(folder: Path) -> None:
-    assert subprocess.run([sys.executable, "-m", "simplegpt.train", "tiny.toml"]).returncode == 0
-    events = RunDirectory("run").read_events()
-    assert [e.step for e in events if isinstance(e, Validation)] == [4, 8, 12]
+def test_time_spent_on_something_else_is_left_out() -> None:
+    run = Clocked()
+    run.throughput.leave_out(30.0)
+    assert run.take(10, 31.0) == pytest.approx(0.1)

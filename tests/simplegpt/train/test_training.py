@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,53 +16,14 @@ import torch
 
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
-from simplegpt.config.schema import Config, OptimizationConfig
 from simplegpt.run.checkpoints import read_info
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved, RunEnded, TrainStep, Validation, Warned
 from simplegpt.train.__main__ import main as train
 from simplegpt.train.module import BatchIndices, GPTModule
-from simplegpt.train.optimizer import MuonWithAdamW, make_optimizer, orthogonalize
-from simplegpt.train.schedule import learning_rate_factor
+from tests.simplegpt.train.conftest import TINY
 
-TINY = """
-output_dir = "run"
-tokenizer_name = "byte"
-[model]
-n_vocab = 256
-n_ctx = 16
-n_embd = 16
-n_head = 2
-n_layer = 2
-[data]
-train_fpath = "train.bin"
-val_fpath = "val.bin"
-seq_len = 16
-train_batch_size = 4
-val_batch_size = 8
-[optimization]
-dropout_p = 0.1
-warmup_steps = 2
-decay_steps = 20
-[trainer]
-accelerator = "cpu"
-max_steps = 12
-val_check_interval = 4
-log_every_n_steps = 2
-"""
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with token files and tiny.toml, as the working directory."""
-    monkeypatch.chdir(tmp_path)
-    generator = np.random.default_rng(0)
-    # each byte is mostly the one before plus one: something to learn at once
-    for name, n in (("train.bin", 3000), ("val.bin", 500)):
-        steps = (generator.random(n) < 0.1) * generator.integers(0, 9, n) + 1
-        (np.cumsum(steps) % 64).astype("<u2").tofile(name)
-    Path("tiny.toml").write_text(TINY)
-    return tmp_path
+README = Path(__file__).parents[3] / "README.md"
 
 
 def run_train(*arguments: str) -> int:
@@ -338,75 +300,89 @@ def test_torchrun_on_two_ranks_equals_one_rank_with_the_whole_batch(folder: Path
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
 
 
-# The optimizer and the schedule
+CALLBACK = """
+from pathlib import Path
+
+from lightning.pytorch.callbacks import Callback
 
 
-def schedule(**settings: Any) -> OptimizationConfig:
-    defaults = {
-        "peak_lr": 1.0,
-        "start_lr": 0.1,
-        "end_lr": 0.2,
-        "warmup_steps": 10,
-        "decay_steps": 20,
-    }
-    return OptimizationConfig(**{**defaults, **settings})
+class Witness(Callback):
+    def on_validation_end(self, trainer, pl_module):
+        with Path("seen.txt").open("a") as file:
+            loss = float(trainer.callback_metrics["val_loss"])
+            file.write(f"{trainer.global_step} {loss == pl_module.state.val_loss}\\n")
+"""
 
 
-def test_cosine_rises_falls_and_stays() -> None:
-    factors = [learning_rate_factor(step, schedule(), 100) for step in (0, 5, 10, 20, 30, 99)]
-    assert factors == pytest.approx([0.1, 0.55, 1.0, 0.6, 0.2, 0.2])
-
-
-def test_warmup_stable_decay_cools_down_at_the_end() -> None:
-    config = schedule(schedule="warmup_stable_decay")
-    factors = [learning_rate_factor(step, config, 100) for step in (0, 10, 79, 80, 90, 100)]
-    assert factors == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.6, 0.2])
-
-
-def test_no_warmup_and_no_decay_is_a_constant() -> None:
-    config = schedule(warmup_steps=0, decay_steps=0, end_lr=1.0)
-    assert [learning_rate_factor(step, config, 10) for step in (0, 3, 20)] == [1.0, 1.0, 1.0]
-
-
-@pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_only_matrices_decay(name: str) -> None:
-    config = Config()
-    small = config.model.model_copy(update={"n_embd": 8, "n_head": 2, "n_layer": 1, "n_vocab": 16})
-    module = GPTModule(config.model_copy(update={"model": small}))
-    settings = OptimizationConfig(optimizer=name, weight_decay=0.1)  # type: ignore[arg-type]
-    optimizer = make_optimizer(module.gpt, settings, fused=False)
-    decays = {id(p): g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
-    for parameter in module.gpt.parameters():
-        assert decays.pop(id(parameter)) == (0.1 if parameter.dim() >= 2 else 0.0)
-    assert not decays
-    assert isinstance(optimizer, MuonWithAdamW) == (name == "muon")
-
-
-@pytest.mark.parametrize("shape", [(16, 16), (32, 8), (8, 32)])
-def test_orthogonalised_matrices_keep_their_directions(shape: tuple[int, int]) -> None:
-    torch.manual_seed(0)
-    left, _, right = torch.linalg.svd(torch.randn(3, *shape), full_matrices=False)
-    stretched = left @ torch.diag(torch.linspace(0.05, 1.0, min(shape))) @ right
-    result = orthogonalize(stretched)
-    values = torch.linalg.svdvals(result)
-    assert values.min() > 0.5
-    assert values.max() < 1.3
-    # the same singular vectors: in their basis the result is diagonal
-    inner = left.mT @ result @ right.mT
-    assert (inner - torch.diag_embed(torch.diagonal(inner, dim1=1, dim2=2))).abs().max() < 1e-4
-
-
-def test_adamw_half_of_muon_is_torchs_adamw() -> None:
-    torch.manual_seed(0)
-    ours, theirs = (torch.nn.Parameter(torch.ones(3, 5)) for _ in range(2))
-    settings = {"lr": 0.1, "betas": (0.9, 0.95), "weight_decay": 0.1}
-    optimizers = [
-        MuonWithAdamW([{"params": [ours], **settings}], [], fused=False),
-        torch.optim.AdamW([theirs], **settings),  # type: ignore[arg-type]
+def test_callbacks_of_the_config_see_the_validations(folder: Path) -> None:
+    Path("mine.py").write_text(CALLBACK)
+    assert run_train("tiny.toml", "--trainer.callbacks", '["mine.Witness"]') == 0
+    assert [line.split()[0] for line in Path("seen.txt").read_text().splitlines()] == [
+        "4",
+        "8",
+        "12",
     ]
-    for _ in range(4):
-        gradient = torch.randn(3, 5)
-        for parameter, optimizer in zip((ours, theirs), optimizers, strict=True):
-            parameter.grad = gradient.clone()
-            optimizer.step()
-    torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("path", ["nowhere.Witness", "mine:Nobody", "pathlib.Path"])
+def test_callback_that_is_not_one_is_one_message(folder: Path, path: str) -> None:
+    Path("mine.py").write_text(CALLBACK)
+    with pytest.raises(UserError, match=f"trainer.callbacks: {path}"):
+        train(["tiny.toml", "--trainer.callbacks", f'["{path}"]'])
+    assert not Path("run").exists()
+
+
+def test_config_is_trained_from_python_with_a_callback_as_in_the_readme(folder: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    (program,) = [block for block in blocks if "simplegpt.train import train" in block]
+    program = program.replace("configs/shakespeare_char.toml", "tiny.toml").replace("% 100", "% 5")
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert re.findall(r"step (\d+): gradient norm", done.stdout) == ["5", "10"]
+    assert (RunDirectory("run").status() or pytest.fail("no status")).state == "finished"
+
+
+def test_training_package_is_imported_without_torch() -> None:
+    program = "import sys, simplegpt.train; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
+def test_max_time_ends_a_run_at_a_step_and_starts_anew_on_resume(folder: Path) -> None:
+    steps = ["--trainer.max_steps", "1_000_000", "--trainer.accumulate_grad_batches", "2"]
+    assert train(["tiny.toml", *steps, "--trainer.max_time", "00:00:00:01"]) == 0
+    run = RunDirectory("run")
+    first = read_info(run.last_checkpoint)
+    ended = run.read_events()[-1]
+    assert first is not None
+    assert isinstance(ended, RunEnded)
+    assert ended.error == "max_time reached"
+    assert train(["--resume", "run", "--trainer.max_time", "00:00:00:01"]) == 0
+    second = read_info(run.last_checkpoint)
+    assert second is not None
+    assert second.step > first.step
+
+
+def test_checkpoint_of_the_first_versions_is_resumed(folder: Path) -> None:
+    assert train(["tiny.toml", "--output_dir", "whole"]) == 0
+    assert train(["tiny.toml", "--output_dir", "old", "--trainer.max_steps", "5"]) == 0
+    path = RunDirectory("old").last_checkpoint
+    checkpoint = torch.load(path, weights_only=True)
+    state = checkpoint["simplegpt"]
+    old = {key: state.pop(key) for key in ("samples_seen", "best_loss", "lr_factor")}
+    old["learning_rate_scale"] = old.pop("lr_factor")
+    old["validations_without_improvement"] = state.pop("validations_without_improvement")
+    old |= {"tokens": state["tokens"], "val_loss": state["val_loss"]}
+    checkpoint["callbacks"]["Recorder"] = old
+    torch.save(checkpoint, path)
+    assert train(["--resume", "old", "--trainer.max_steps", "12"]) == 0
+    assert_equal_weights("whole", "old")
+
+
+def test_last_validation_reaches_a_step_that_was_saved_before_it(folder: Path) -> None:
+    every = ["--checkpointing.every_n_steps", "5", "--trainer.val_check_interval", "100"]
+    assert train(["tiny.toml", "--trainer.max_steps", "5", *every]) == 0
+    run = RunDirectory("run")
+    for name in ("last.ckpt", "best.ckpt"):
+        info = read_info(run.checkpoints / name)
+        assert info is not None
+        assert (info.step, info.val_loss) == (5, info.score)
