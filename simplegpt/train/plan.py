@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from simplegpt.config.schema import Config, ModelConfig
+from simplegpt.progress import format_bytes, format_count, format_duration
 
 Device = Literal["cpu", "gpu"]
 
@@ -190,64 +191,35 @@ def describe(plan: Plan) -> str:
     """The plan as a small table."""
     memory = plan.memory
     inner = plan.parameters - plan.embedding_parameters
+    layers = f"{format_count(inner)} in the layers"
     rows = [
         (
             "parameters",
-            short(plan.parameters),
-            f"{short(inner)} in the layers, {short(plan.embedding_parameters)} embeddings",
+            format_count(plan.parameters),
+            f"{layers}, {format_count(plan.embedding_parameters)} embeddings",
         ),
         (
-            "tokens a step",
-            f"{plan.tokens_per_step:,}",
+            "tokens/step",
+            format_count(plan.tokens_per_step),
             f"on {plan.devices} device{'s' * (plan.devices > 1)}",
         ),
         (
-            "tokens in all",
-            short(plan.total_tokens),
-            f"{_digits(plan.epochs)} epochs" if plan.epochs is not None else "",
+            "total tokens",
+            format_count(plan.total_tokens),
+            "" if plan.epochs is None else f"{plan.epochs:,.2f} epochs",
         ),
-        ("FLOPs a step", short(plan.flops_per_step), f"{short(plan.total_flops)} in all"),
-        ("memory", short_bytes(memory.total), "on each device, at the peak:"),
-        ("", short_bytes(memory.weights), "weights"),
-        ("", short_bytes(memory.gradients), "gradients"),
-        ("", short_bytes(memory.optimizer), "optimizer"),
-        ("", short_bytes(memory.activations), "activations"),
-        ("", short_bytes(memory.logits), "logits and their gradient"),
-        ("", short_bytes(memory.libraries), "libraries"),
-        ("checkpoint", short_bytes(plan.checkpoint_bytes), ""),
+        ("FLOPs/step", f"{plan.flops_per_step:.2e}", f"{plan.total_flops:.2e} in total"),
+        ("memory", format_bytes(memory.total), "peak on each device:"),
+        ("", format_bytes(memory.weights), "weights"),
+        ("", format_bytes(memory.gradients), "gradients"),
+        ("", format_bytes(memory.optimizer), "optimizer"),
+        ("", format_bytes(memory.activations), "activations"),
+        ("", format_bytes(memory.logits), "logits and their gradient"),
+        ("", format_bytes(memory.libraries), "libraries"),
+        ("checkpoint", format_bytes(plan.checkpoint_bytes), ""),
     ]
     if plan.seconds is not None:
-        rows.append(("time", short_time(plan.seconds), "at the speed of an earlier run here"))
+        rows.append(("time", format_duration(plan.seconds), "at the speed of an earlier run"))
     widest = max(len(figure) for _, figure, _ in rows)
     lines = [f"{name:15}{figure:>{widest}}  {more}".rstrip() for name, figure, more in rows]
     return "\n".join(lines)
-
-
-def short(number: float) -> str:
-    """``124 M``: three digits and a decimal prefix."""
-    for factor, prefix in ((1e18, "E"), (1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M")):
-        if number >= factor:
-            return f"{_digits(number / factor)} {prefix}"
-    return f"{number / 1e3:.3g} k" if number >= 10_000 else f"{number:,.0f}"
-
-
-def short_bytes(number: float) -> str:
-    """``1.25 GiB``."""
-    for factor, unit in ((2**40, "TiB"), (2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
-        if number >= factor:
-            return f"{_digits(number / factor)} {unit}"
-    return f"{number:.0f} B"
-
-
-def short_time(seconds: float) -> str:
-    """``2 h 05 min``, ``3 min 10 s``, ``12 s``."""
-    whole = round(seconds)
-    if whole >= 48 * 3600:
-        return f"{whole / 86400:.1f} days"
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
-    return f"{whole // 60} min {whole % 60:02} s" if whole >= 60 else f"{whole} s"
-
-
-def _digits(number: float) -> str:
-    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
