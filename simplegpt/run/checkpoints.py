@@ -22,7 +22,7 @@ from simplegpt.run.events import Record
 
 
 class CheckpointInfo(Record):
-    """What a checkpoint's sidecar tells."""
+    """The content of a checkpoint's sidecar."""
 
     step: int
     tokens: int = 0

@@ -1,4 +1,4 @@
-"""A run's directory: what passes between a training process and whoever watches it.
+"""A run's directory: the files between a training process and its observers.
 
 The trainer (rank 0) appends events and replaces the status; any process of the same user
 appends commands; everyone else reads. Nothing here imports torch.

@@ -1,4 +1,4 @@
-"""What a run tells and is asked: the lines of events.jsonl and commands.jsonl."""
+"""The lines of events.jsonl and commands.jsonl."""
 
 import os
 import time
@@ -32,7 +32,7 @@ class RunStarted(BaseEvent):
     resumed_from_step: int = 0
     max_steps: int = 0
     device: str = ""
-    """What it trains on, in words."""
+    """The device's name and number."""
 
 
 class TrainStep(BaseEvent):
@@ -246,7 +246,7 @@ def surviving(events: Iterable[Event]) -> list[Event]:
 
 
 def skim(path: Path, tail_bytes: int = 256_000, samples: int = 400) -> list[Event]:
-    """A first picture of a long history without reading it: its head, samples, and its tail.
+    """Read a part of a long history: its head, samples, and its tail.
 
     Half a million steps are 150 MB of lines; this reads well under 1 MB of them.
     """

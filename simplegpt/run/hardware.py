@@ -31,7 +31,7 @@ PEAK_TFLOPS: dict[str, tuple[float, float]] = {
 
 def peak_flops(device_name: str, precision: str) -> float | None:
     """The published peak in FLOP/s of a GPU by its name, or None for one we do not know."""
-    # the longest name first: "L40S" is no "L4"
+    # the longest name first: "L40S" contains "L4"
     for name in sorted(PEAK_TFLOPS, key=len, reverse=True):
         if name.lower() in device_name.lower():
             half, single = PEAK_TFLOPS[name]

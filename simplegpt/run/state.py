@@ -1,4 +1,4 @@
-"""The state of a run, and the status.json that tells it: decided here and nowhere else."""
+"""The state of a run, and the status.json that holds it."""
 
 import socket
 import time

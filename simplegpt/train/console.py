@@ -53,9 +53,6 @@ class Console:
                 os.write(original, data)
         os.close(source)
 
-    def print(self, text: str) -> None:
-        print(text, flush=True)
-
     def show_live(self, text: str) -> None:
         """Replace the live line by `text`; do nothing where there is no terminal."""
         if not self.is_terminal:

@@ -32,7 +32,7 @@ PLAIN_LINE_SECONDS = 10.0  # between two lines of progress where no terminal sho
 
 @dataclass(frozen=True)
 class Ending:
-    """Why training ends before a failure could, and the process's exit code."""
+    """How a training ends that does not fail, and the process's exit code."""
 
     reason: Literal["finished", "stopped"]
     exit_code: int = DONE
@@ -123,7 +123,7 @@ class Recorder(Callback):
         try:
             self.run.append_event(event)
         except OSError as error:
-            self.console.print(f"warning: {self.run.events}: {error.strerror}")
+            print(f"warning: {self.run.events}: {error.strerror}", flush=True)
 
     def warn(self, message: str) -> None:
         self.record(Warned(message=message))
@@ -131,7 +131,7 @@ class Recorder(Callback):
 
     def print(self, text: str) -> None:
         if self._thread is not None:
-            self.console.print(text)
+            print(text, flush=True)
 
     def write_status(self, **changes: Any) -> None:
         if self._thread is None:
@@ -280,7 +280,7 @@ class Recorder(Callback):
             self.console.show_live(line)
         elif time.monotonic() - self._last_plain_line > PLAIN_LINE_SECONDS:
             self._last_plain_line = time.monotonic()
-            self.console.print(line)
+            print(line, flush=True)
 
 
 class Throughput:

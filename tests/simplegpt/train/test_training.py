@@ -18,7 +18,7 @@ from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
 from simplegpt.run.checkpoints import read_info
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import CheckpointSaved, RunEnded, TrainStep, Validation, Warned
+from simplegpt.run.events import CheckpointSaved, RunEnded, Sample, TrainStep, Validation, Warned
 from simplegpt.train.__main__ import main as train
 from simplegpt.train.module import BatchIndices, GPTModule
 from tests.simplegpt.train.conftest import TINY
@@ -115,7 +115,11 @@ def test_checkpoint_holds_plain_data_only(folder: Path) -> None:
 def test_compiled_run_learns_the_same_under_the_same_names(folder: Path) -> None:
     settings = ["tiny.toml", "--optimization.dropout_p", "0", "--model.n_layer", "1"]
     assert train([*settings, "--output_dir", "plain", "--torch_compile", "false"]) == 0
-    assert train([*settings, "--output_dir", "compiled", "--torch_compile", "true"]) == 0
+    samples = ["--samples.prompts", '["ab"]', "--samples.every_n_steps", "6"]
+    compiled_settings = ["--output_dir", "compiled", "--torch_compile", "true", *samples]
+    assert train([*settings, *compiled_settings]) == 0
+    events = RunDirectory("compiled").read_events()
+    assert [e.step for e in events if isinstance(e, Sample)] == [6, 12]
     plain, compiled = weights("plain"), weights("compiled")
     assert plain.keys() == compiled.keys()
     assert [n for n in plain if not torch.allclose(plain[n], compiled[n], atol=1e-4)] == []
