@@ -1,8 +1,29 @@
-"""The step time that a run reports, and the one of its ETA."""
+"""The status and the step times that a run reports."""
+
+from pathlib import Path
 
 import pytest
 
-from simplegpt.train.recorder import Throughput
+from simplegpt.config.schema import Config
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import RunEnded
+from simplegpt.train.recorder import Recorder, Throughput
+
+
+def test_directory_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.create()
+    recorder = Recorder(run, Config())
+    recorder.start()
+    run.path.rename(tmp_path / "away")
+    with recorder.activity("saving"):
+        recorder.record(RunEnded(reason="stopped"))
+    (tmp_path / "away").rename(run.path)
+    recorder.end(RunEnded(reason="stopped"))
+    status = run.status()
+    assert status is not None
+    assert status.state == "stopped"
+    assert isinstance(run.read_events()[-1], RunEnded)
 
 
 class Clocked:
