@@ -27,7 +27,7 @@ class SaveDialog(Dialog[Path]):
         #dialog { width: 84; }
         #diff {
             height: auto;
-            max-height: 16;
+            max-height: 50vh;
             margin-top: 1;
             padding: 0 1;
             background: $background;

@@ -195,6 +195,7 @@ training.
         """Edit another document."""
         self.document = document
         self.token_files = TokenFiles()
+        self.estimate = None
         self.refresh_state()
 
     def watch_state(self, old: ConfigState | None, new: ConfigState) -> None:
@@ -214,7 +215,7 @@ training.
         self._update_estimate()
 
     def _update_estimate(self) -> None:
-        config = self.document.inspection.config
+        config = self.state.config if self.state is not None else None
         if config is not None and self.machine is not None:
             self.estimate = estimate(config, self.token_files, self.machine)
 

@@ -118,6 +118,17 @@ async def test_an_error_is_shown_at_both_fields_and_found_by_its_count() -> None
         assert "834,304" in text_of(screen, "#figures")  # the estimate from before the error
 
 
+async def test_a_config_that_opens_with_errors_has_no_estimate_yet(project: Path) -> None:
+    (project / PATH).write_text(CONFIG.replace("n_ctx = 64", "n_ctx = 0"))
+    async with config_screen() as (pilot, screen):
+        assert screen.estimate is None
+        assert "834,304" not in text_of(screen, "#figures")
+        await screen.go_to("model.n_ctx")
+        await pilot.press("6", "4")
+        await settle(pilot)
+        assert "834,304" in text_of(screen, "#figures")
+
+
 async def test_invalid_input_stays_and_ctrl_g_goes_from_error_to_error() -> None:
     async with config_screen() as (pilot, screen):
         await screen.go_to("data.seq_len")
@@ -288,6 +299,8 @@ async def test_saving_shows_the_changes_first(project: Path) -> None:
             "+max_steps = 1_0000",
         ]
         assert (project / PATH).read_text() == CONFIG
+        await pilot.pause()
+        assert question.region.contains_region(question.query_one("#accept").region)
         await pilot.press("enter")
         await settle(pilot)
         assert (project / PATH).read_text() == CONFIG.replace("1_000", "1_0000")
