@@ -80,7 +80,7 @@ def set_field(terminal: Terminal, name: str, value: str) -> None:
     terminal.wait_for(rf"^ {name} +All")
     terminal.wait_for(rf"^  ? ?{name} +\S+ +this file")
     terminal.press("Enter")
-    terminal.wait_for("Must be a whole number")  # what is told of the field with the focus
+    terminal.wait_for("Must be an integer")  # the description of the focused field
     terminal.type(value)
     terminal.wait_for(rf"^ ● {name} +{value} ")
 

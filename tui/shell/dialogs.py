@@ -21,6 +21,7 @@ from textual.worker import Worker
 from tui.shared.text import one_line
 
 Result = TypeVar("Result")
+MUTED = "$footer-description-foreground"  # $text-muted is a colour of stylesheets only
 Variant = Literal["default", "primary", "success", "warning", "error"]
 
 
@@ -221,6 +222,8 @@ class ListDialog(Dialog[Result]):
             margin-top: 1;
             border: none;
             background: transparent;
+            text-wrap: nowrap;
+            text-overflow: ellipsis;
             scrollbar-size-vertical: 1;
         }
         #error { height: auto; }
@@ -300,7 +303,7 @@ class ListDialog(Dialog[Result]):
             if options.highlighted_option is None or options.highlighted_option.disabled:
                 options.action_cursor_down()
         else:
-            options.add_option(Option(Content.styled(self.empty, "$text-muted"), disabled=True))
+            options.add_option(Option(Content.styled(self.empty, MUTED), disabled=True))
 
     @on(Input.Changed, "#filter")
     def _typed(self, event: Input.Changed) -> None:
@@ -360,9 +363,9 @@ def entry_content(entry: Entry[Result], widths: Sequence[int]) -> Content:
         Content(one_line(text)).truncate(width, ellipsis=True, pad=True)
         for text, width in zip(texts, widths, strict=False)
     ]
-    muted = [cell.stylize("$text-muted") for cell in cells[1:]]
+    muted = [cell.stylize(MUTED) for cell in cells[1:]]
     line = Content("  ").join([cells[0], *muted])
     if entry.detail:
-        detail = Content.styled(one_line(entry.detail), "$text-muted")
+        detail = Content.styled(one_line(entry.detail), MUTED)
         line = Content.assemble(line, "\n  ", detail)
     return line
