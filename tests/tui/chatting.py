@@ -47,6 +47,8 @@ async def chatting(
         screen.session.settings = screen.settings = short
         yield pilot, screen
         screen.leave()
+        for pane in screen.panes:
+            await pane.session.model.engine.close()
 
 
 async def say(pilot: Pilot[None], screen: ChatScreen, text: str) -> None:

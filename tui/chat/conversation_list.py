@@ -13,7 +13,9 @@ from tui.chat.labels import short_name
 from tui.shared.text import format_age, one_line
 from tui.shell.dialogs import Entry, ListDialog
 
-EXCERPT_LENGTH = 76
+EXCERPT_LENGTH = 64
+MODEL_LENGTH = 18
+"""Both for a terminal of 80 columns."""
 
 
 class ConversationList(ListDialog[str]):
@@ -55,10 +57,12 @@ class ConversationList(ListDialog[str]):
 
 
 def summary_entry(summary: Summary) -> Entry[str]:
-    """A conversation's title, model, length and age, and an excerpt below."""
+    """A conversation's title, model and age, and an excerpt below."""
+    model = one_line(short_name(summary.model) or "no model")
+    if len(model) > MODEL_LENGTH:
+        model = model[: MODEL_LENGTH - 1] + "…"
     age = format_age(time.time() - summary.updated)
-    columns = (short_name(summary.model) or "no model", f"{summary.n_turns} turns", f"{age} ago")
     excerpt = one_line(summary.excerpt)
     if len(excerpt) > EXCERPT_LENGTH:
         excerpt = excerpt[:EXCERPT_LENGTH].rpartition(" ")[0] + " …"
-    return Entry(summary.id, summary.title, columns, detail=excerpt)
+    return Entry(summary.id, summary.title, (model, age), detail=excerpt)

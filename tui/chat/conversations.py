@@ -211,7 +211,6 @@ class Summary(BaseModel):
     title: str
     model: str
     updated: float
-    n_turns: int
     excerpt: str
     """The end of its text, or the surroundings of what was searched for."""
 
@@ -279,7 +278,6 @@ def _summary(conversation: Conversation, text: str, words: list[str]) -> Summary
         title=conversation.title,
         model=conversation.header.model,
         updated=conversation.header.updated,
-        n_turns=len(conversation.turns),
         excerpt=" ".join(excerpt.split()),
     )
 

@@ -70,7 +70,7 @@ def describe_statistics(turn: Turn, width: int) -> str:
 
 
 def describe_turn(turn: Turn, siblings: Sequence[Turn]) -> str:
-    """Which answer this is, how it was sampled and why it ended."""
+    """Which answer this is, why it ended and how it was sampled."""
     name = {"you": "your text", "prefill": "prefill", "model": "answer"}[turn.role]
     parts = []
     if len(siblings) > 1:
@@ -79,12 +79,11 @@ def describe_turn(turn: Turn, siblings: Sequence[Turn]) -> str:
     elif turn.role != "model":
         parts.append(name)
     if turn.role == "model":
-        parts.append(f"{len(turn.ids):,} tokens")
+        parts += [f"{len(turn.ids):,} tokens", END_REASONS[turn.reason]]
         if turn.context_slides:
             parts.append(f"context shifted {turn.context_slides}×")
         if turn.sampling is not None:
             parts += changed_settings(turn.sampling)
-        parts.append(END_REASONS[turn.reason])
     return " · ".join(parts)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from simplegpt.inference.protocol import Loaded, Loading, LoadRequest
-from tui.chat.engine import EngineError, EngineProcess, new_id
+from tui.chat.engine import EngineError, EngineProcess
 
 State = Literal["none", "loading", "ready", "failed", "crashed"]
 
@@ -28,8 +28,8 @@ class ChatModel:
         """Why the model failed to load, or had to be loaded again."""
         engine.on_crash = self._engine_crashed
 
-    async def load(self, request: LoadRequest, *, niceness: int = 0, reason: str = "") -> None:
-        """Load a model in place of this one, in a process of the given priority.
+    def begin_load(self, request: LoadRequest, reason: str = "") -> None:
+        """Give up the current model for another one, which `finish_load` loads.
 
         `reason` is shown as `error`: why the model is loaded again.
         """
@@ -38,11 +38,15 @@ class ChatModel:
         self.request, self.loaded, self.error = request, None, reason
         self.progress = Loading(id=request.id, progress=0, message="starting the engine")
         self._set_state("loading")
+
+    async def finish_load(self, niceness: int) -> None:
+        """Load the model in a process of the given priority."""
+        assert self.request is not None
         try:
             if niceness != self.engine.niceness:
                 await self.engine.close()
                 self.engine.niceness = niceness
-            async for answer in self.engine.load(request):
+            async for answer in self.engine.load(self.request):
                 if isinstance(answer, Loaded):
                     self.loaded = answer
                     self._set_state("ready")
@@ -52,12 +56,6 @@ class ChatModel:
         except EngineError as error:
             self.error = "Loading was cancelled." if self.engine.is_closing else str(error)
             self._set_state("failed")
-
-    async def reload(self, reason: str) -> None:
-        """Load the same model again, in a new process where this one has ended."""
-        assert self.request is not None
-        request = self.request.model_copy(update={"id": new_id()})
-        await self.load(request, niceness=self.engine.niceness, reason=reason)
 
     def cancel_load(self) -> None:
         """Give up a load; it fails."""

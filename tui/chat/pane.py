@@ -203,7 +203,11 @@ class ChatPane(Vertical):
             loading = labels.describe_loading(model.progress, name)
             self._show_state_line(f"{printable(model.error)}\n{loading}".strip(), "-busy")
         elif error:
-            hint = " F7 to choose a model." if model.state == "failed" else ""
+            hint = ""
+            if model.state == "failed":
+                hint = " F7 to choose a model."
+            elif error == model.error:
+                hint = " The model was loaded again."
             self._show_state_line(printable(error) + hint, "-error")
         elif model.state == "none" and not self.note:
             self._show_state_line("No model is loaded. F7 to choose one.", "")

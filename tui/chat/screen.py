@@ -1,7 +1,7 @@
 """The Chat screen: a text, a model that continues it, and its sampling settings."""
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -309,21 +309,22 @@ this prompt through all checkpoints of a run.
     def _load(self, pane: ChatPane, request: LoadRequest, niceness: int = 0) -> None:
         if pane is self.right and self._shares_model:
             pane.session.model = self._new_model("right")
-        model = pane.session.model
-        self._interrupt(model)
-        self._run_load(model, model.load(request, niceness=niceness))
+        self._start_load(pane.session.model, request, niceness)
 
     def _reload(self, model: ChatModel, reason: str) -> None:
-        self._interrupt(model)
-        self._run_load(model, model.reload(reason))
+        assert model.request is not None
+        request = model.request.model_copy(update={"id": new_id()})
+        self._start_load(model, request, model.engine.niceness, reason)
 
-    def _interrupt(self, model: ChatModel) -> None:
+    def _start_load(
+        self, model: ChatModel, request: LoadRequest, niceness: int, reason: str = ""
+    ) -> None:
         for pane in self.panes:
             if pane.session.model is model:
                 pane.interrupt()
-
-    def _run_load(self, model: ChatModel, load: Coroutine[None, None, None]) -> None:
-        self.run_worker(load, group=f"load-{model.name}", exclusive=True)
+        model.begin_load(request, reason)
+        group = f"load-{model.name}"
+        self.run_worker(model.finish_load(niceness), group=group, exclusive=True)
 
     @property
     def _shares_model(self) -> bool:
@@ -338,7 +339,7 @@ this prompt through all checkpoints of a run.
                 pane.show_state()
         self._update()
         if event.model.state == "crashed":
-            self._reload(event.model, f"{event.model.error} Restarting it.")
+            self._reload(event.model, event.model.error)
 
     @on(ChatPane.StateChanged)
     def _update(self) -> None:
@@ -501,7 +502,7 @@ this prompt through all checkpoints of a run.
             model.cancel_load()
         for model in {pane.session.model for pane in self.panes if pane.stop()}:
             model.engine.kill()
-            self._reload(model, "Stopped at once. Reloading the model.")
+            self._reload(model, "Stopped at once.")
 
     def action_continue(self) -> None:
         self._share_seed()

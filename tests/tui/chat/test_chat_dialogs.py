@@ -194,6 +194,26 @@ async def test_compared_settings_answer_from_the_same_seed() -> None:
         assert screen.right is None
 
 
+async def test_second_stop_restarts_a_shared_engine_once() -> None:
+    async with chatting("slow") as (pilot, screen):
+        await say_only(pilot, screen, "/compare")
+        await dialog(pilot, Question)
+        await pilot.press("enter")  # the settings
+        await settle(pilot)
+        engine = screen.session.model.engine
+        pid = engine.pid
+        await say_only(pilot, screen, "x")
+        await until(pilot, lambda: shown(screen) == "x five six")
+        screen.action_stop()
+        screen.action_stop()
+        await until(pilot, lambda: screen.can_generate)
+        assert all(pane.session.model.engine is engine for pane in screen.panes)
+        assert engine.pid != pid
+        assert screen.left.conversation.text == "x five six"
+        assert screen.right is not None
+        assert screen.right.conversation.text == "x", "its answer had not begun"
+
+
 async def test_compared_models_have_an_engine_each() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "/compare other")
@@ -246,7 +266,7 @@ async def test_model_list_has_runs_with_their_checkpoints_and_pretrained_names(
         assert names[:2] == ["models/run", "last.ckpt"]
         assert "gpt2-xl" in names
         await pilot.press(*"last", "enter")
-        await until(pilot, lambda: screen.can_generate)
+        await until(pilot, lambda: screen.loaded is not None)
         assert screen.loaded is not None
         assert screen.loaded.model == str(run / "ckpts" / "last.ckpt")
         assert screen.live_run is not None, "it is training, and is not slowed down"
@@ -261,7 +281,7 @@ async def test_model_list_takes_a_typed_path(workplace: Path) -> None:
         window.query_one("#filter", Input).value = "my model"
         window.query_one("#precision", Select).value = "bfloat16"
         await pilot.press("enter")
-        await until(pilot, lambda: screen.can_generate)
+        await until(pilot, lambda: screen.loaded is not None)
         assert screen.loaded is not None
         assert screen.loaded.model == "my model"
         assert screen.loaded.precision == "bfloat16"
@@ -293,7 +313,7 @@ async def test_first_checkpoint_of_a_live_run_is_loaded_when_it_is_saved(workpla
         await until(pilot, lambda: "no checkpoint yet" in screen.left.note)
         save_checkpoint(run, 100)
         screen.look_for_checkpoint()
-        await until(pilot, lambda: screen.can_generate)
+        await until(pilot, lambda: screen.loaded is not None)
         assert screen.loaded is not None
         assert screen.loaded.model.endswith("last.ckpt")
 
