@@ -63,12 +63,12 @@ def prepare(terminal: Terminal) -> None:
     terminal.press("Down", "Down")
     terminal.wait_for(r"animals.txt .* lines")
     terminal.press("Enter")
-    terminal.wait_for("characters a token")
+    terminal.wait_for("characters per token")
     before = button(terminal)
     terminal.press("Enter")
     terminal.until(lambda: button(terminal) != before, "the button has the focus")
     terminal.press("Enter")
-    terminal.wait_for("tokens to train on")
+    terminal.wait_for("tokens for training")
     terminal.press("Enter")
     terminal.wait_for("epochs")  # the token files were looked at
 
