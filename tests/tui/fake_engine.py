@@ -1,8 +1,8 @@
 """An engine without a model, for tests: a real process that speaks the protocol.
 
-It continues any prompt by the words "one two three …", one token each, and does what the name of
-the "model" says: ``slow`` waits for its input before each token, so that a test decides when one
-comes; ``missing`` fails to load; ``crash`` dies while it loads; ``mortal`` dies in an answer.
+It continues any prompt with the words "one two three …", one token each. The name of the "model"
+selects its behaviour: ``slow`` stops after two tokens until it is cancelled, ``missing`` fails to
+load, ``forever`` never finishes loading, ``crash`` crashes while loading, ``mortal`` in an answer.
 """
 
 import math
@@ -34,7 +34,7 @@ class FakeEngine:
             else:
                 self.requests.put(request)
         if self.model == "forever":
-            os._exit(0)  # as the real one: it ends with its input, whatever it does
+            os._exit(0)  # like the real one, it exits when its input closes
         self.requests.put(None)
 
     def say(self, answer: protocol.Message) -> None:
@@ -127,7 +127,7 @@ class FakeEngine:
         )
 
     def wait_for_cancel(self, request_id: str, i: int) -> None:
-        """The first two tokens come at once, the third only if nobody cancels for a minute."""
+        """Generate two tokens at once, the third only if nothing cancels it for a minute."""
         if i < 2:
             return
         tick = threading.Event()

@@ -13,12 +13,6 @@ from tui.shared.text import one_line
 class ModelInfo(Static):
     """One fact a line; hidden while there is no model."""
 
-    HELP = """\
-## The model
-
-**context** is how many tokens it can attend to. When it is full, its older half is dropped, the
-newer half is read again, and the text goes on.
-"""
     BORDER_TITLE = "Model"
 
     loaded: reactive[Loaded | None] = reactive(None)

@@ -18,14 +18,14 @@ from tui.chat.conversations import (
 @pytest.fixture
 def conversation() -> Conversation:
     """you -> answer -> you -> answer."""
-    talk = Conversation()
+    conversation = Conversation()
     at: str | None = None
     for role, text in (("you", "To be"), ("model", " or not"), ("you", " to"), ("model", " be.")):
         sampling = SamplingConfig(seed=7, temperature=0.5) if role == "model" else None
         model = "gpt2" if role == "model" else ""
         turn = Turn(role=role, text=text, parent=at, model=model, sampling=sampling)
-        at = talk.add(turn).id
-    return talk
+        at = conversation.add(turn).id
+    return conversation
 
 
 def test_text_is_the_path_joined(conversation: Conversation) -> None:

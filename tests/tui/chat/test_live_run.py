@@ -4,7 +4,7 @@ from pathlib import Path
 
 from simplegpt.run.checkpoints import CheckpointInfo, sidecar
 from simplegpt.run.events import GPU
-from tui.chat.live_run import LOW_PRIORITY, LiveRun, choose_resources, examine
+from tui.chat.live_run import LOW_PRIORITY, choose_resources, examine
 
 GIB = 2**30
 
@@ -51,7 +51,4 @@ def test_newest_checkpoint_is_the_one_of_the_last_step(tmp_path: Path) -> None:
     assert older.loaded is not None
     assert older.loaded.info.step == 200
     assert older.has_newer
-
-
-def test_note_names_the_run_and_its_newest_checkpoint(tmp_path: Path) -> None:
-    assert tmp_path.name in LiveRun(tmp_path).note
+    assert "step 300, /refresh" in older.note
