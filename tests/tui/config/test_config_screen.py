@@ -8,6 +8,7 @@ from textual.content import Content
 from textual.message import Message
 from textual.widgets import Button, Input, Select, Switch, TextArea
 
+from simplegpt.config.load import Problem
 from simplegpt.config.schema import settings
 from simplegpt.run.directory import RunDirectory
 from simplegpt.train.speed import MeasuredSpeed
@@ -15,7 +16,7 @@ from tests.tui.configs import BASE, CONFIG, PATH, config_screen, make_project
 from tests.tui.conftest import LARGE, SIZES, SMALL, settle, until
 from tests.tui.made_runs import Shape, make_run
 from tui.config.dialogs import SaveDialog
-from tui.config.estimate import Machine
+from tui.config.estimate import Machine, TokenFiles
 from tui.config.estimate_panel import EstimatePanel
 from tui.config.fields import FieldState
 from tui.config.form_field import FormField, field_id
@@ -152,6 +153,20 @@ async def test_missing_token_files_are_errors_of_their_fields(project: Path) -> 
         message = state(screen, "data.val_fpath").error
         assert "data/val-char.bin" in message
         assert "F3" in message
+
+
+async def test_a_check_of_the_token_files_between_two_letters_loses_none() -> None:
+    async with config_screen() as (pilot, screen):
+        await screen.go_to("trainer.max_steps")
+        editor = field(screen, "trainer.max_steps").query_one(Input)
+        editor.value = "77"  # typed, and not yet handled
+        error = Problem(("trainer.max_steps",), "too few for these files")
+        screen.token_files = TokenFiles(errors=(error,))
+        assert state(screen, "trainer.max_steps").error
+        assert editor.value == "77"
+        await settle(pilot)
+        assert "max_steps = 77\n" in screen.document.text
+        assert shown(screen, "trainer.max_steps") == "77"
 
 
 async def test_switches_and_lists_write_their_values() -> None:
