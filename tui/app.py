@@ -1,6 +1,7 @@
 """The app: five screens as modes, the routes between them, the known runs, and quitting."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -90,7 +91,7 @@ class Workbench(App[None]):
     """`simplegpt-tui`. `start` says what to open; None opens Runs, or Data for a newcomer."""
 
     TITLE = "SimpleGPT"
-    CSS_PATH = "app.tcss"
+    CSS_PATH = Path(__file__).with_name("app.tcss")  # also for a subclass elsewhere
     MODES: ClassVar = {
         "runs": _runs_screen,
         "data": _data_screen,
@@ -110,7 +111,7 @@ class Workbench(App[None]):
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False),
     ]
 
-    runs: reactive[SeenRuns] = reactive((), repaint=False)
+    runs: reactive[SeenRuns | None] = reactive(None, repaint=False, init=False)
     """All runs below the working directory and those watched elsewhere, at the last look."""
 
     def __init__(self, start: Start = None) -> None:
@@ -121,6 +122,9 @@ class Workbench(App[None]):
         self.collector = Collector()
         self._watched: list[Path] = []
         self._next_search = 0.0
+        self._looking = asyncio.Lock()
+        self._is_waiting = False
+        """Whether a look waits for the one before it; one is enough."""
         for theme in THEMES:
             self.register_theme(theme)
         kept = settings.Settings.load().theme
@@ -238,22 +242,31 @@ class Workbench(App[None]):
         self._next_search = 0.0
         self.look_at_runs()
 
-    @work(group="runs", exclusive=True)
+    @work(group="runs")
     async def look_at_runs(self) -> None:
         """See how the known runs are, and now and then which others there are."""
-        started = time.monotonic()
-        if started < self._next_search:
-            paths = dict.fromkeys([*(run.path for run in self.runs), *self._watched])
-            self.runs = await asyncio.to_thread(look_at_runs, paths, self.runs)
+        if self._is_waiting:
             return
-        self.runs = await asyncio.to_thread(look_for_runs, self.root, self._watched, self.runs)
-        ended = time.monotonic()
-        self._next_search = ended + max(SEARCH_SECONDS, (ended - started) / SEARCH_SHARE)
+        self._is_waiting = True
+        async with self._looking:
+            self._is_waiting = False
+            started, known = time.monotonic(), self.runs or ()
+            if started < self._next_search:
+                paths = dict.fromkeys([*(run.path for run in known), *self._watched])
+                self.runs = await asyncio.to_thread(look_at_runs, paths, known)
+                return
+            self._next_search = math.inf  # until a search is requested meanwhile, or this one ends
+            found = await asyncio.to_thread(look_for_runs, self.root, self._watched, known)
+            ended = time.monotonic()
+            pause = max(SEARCH_SECONDS, (ended - started) / SEARCH_SHARE)
+            self._next_search = min(self._next_search, ended + pause)
+            self.runs = found
 
-    def watch_runs(self, before: SeenRuns, runs: SeenRuns) -> None:
-        for screen in self.visited.values():
-            screen.runs = runs
-        were_live = {run.path for run in before if run.is_live}
+    def watch_runs(self, before: SeenRuns | None, runs: SeenRuns) -> None:
+        for screen in {*self.visited.values(), self.screen}:
+            if isinstance(screen, WorkbenchScreen):
+                screen.runs = runs
+        were_live = {run.path for run in before or () if run.is_live}
         for run in runs:
             if run.path in were_live and not run.is_live:
                 self._notify_of_end(run)
@@ -312,7 +325,7 @@ class Workbench(App[None]):
         unsaved = [text for screen in screens if (text := screen.unsaved())]
         if unsaved and not await self._may_lose(unsaved):
             return
-        runs = await asyncio.to_thread(look_at_runs, [run.path for run in self.runs])
+        runs = await asyncio.to_thread(look_at_runs, [run.path for run in self.runs or ()])
         live = [run.path for run in runs if run.is_live]
         starting = [path for screen in screens for path in screen.starting_runs()]
         if (live or starting) and not await self._may_leave(live, starting):

@@ -36,10 +36,13 @@ async def settle(pilot: Pilot[Any]) -> None:
 
     Where a question is open, the worker that asked it waits for its answer: it is left alone.
     """
-    for _ in range(2):
-        if not isinstance(pilot.app.screen, ModalScreen):
-            with suppress(WorkerCancelled):  # an exclusive worker made way for its successor
-                await asyncio.wait_for(pilot.app.workers.wait_for_complete(), SETTLE_SECONDS)
+    await pilot.pause()
+    while not isinstance(pilot.app.screen, ModalScreen):
+        running = [worker for worker in pilot.app.workers if not worker.is_finished]
+        if not running:
+            break
+        with suppress(WorkerCancelled):  # an exclusive worker made way for its successor
+            await asyncio.wait_for(pilot.app.workers.wait_for_complete(running), SETTLE_SECONDS)
         await pilot.pause()
     for field in pilot.app.screen.query(Input):
         field.cursor_blink = False

@@ -1,7 +1,7 @@
-"""Runs side by side: their curves in one plot, and what their configs do not share."""
+"""Runs side by side: their curves in one plot, and the settings in which they differ."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from rich.text import Text
@@ -10,152 +10,129 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
-from textual.screen import ModalScreen
+from textual.reactive import reactive
 from textual.widgets import DataTable, Static
-from textual_plot import HiResMode, PlotWidget
 
-from simplegpt.config.edit import differences
-from simplegpt.config.schema import settings as schema_settings
-from simplegpt.config.schema import tables as schema_tables
 from simplegpt.progress import format_loss
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import TrainStep, Validation, skim
-from tui.runs.run_summary import NOT_COMPARED, RunSummary, span_means
-from tui.runs.run_table import value_in_words
+from tui.runs.summary import RunSummary, differences
+from tui.runs.table import format_setting
+from tui.shared.follower import first_picture
+from tui.shared.history import History
+from tui.shared.plot import Curve, CurvePlot
 from tui.shared.run_signs import MUTED
 from tui.shared.text import one_line
+from tui.shell.modes import Mode
+from tui.shell.screen import WorkbenchScreen
 
-CURVE_POINTS = 240  # twice what a wide plot has columns; more would only cost time
-# Theme colours of the curves, in the order of the runs.
-COLOURS = ("primary", "accent", "secondary", "success", "error", "warning")
-Points = tuple[tuple[float, ...], tuple[float, ...]]
-"""Steps and losses."""
-
-
-@dataclass(frozen=True)
-class Curves:
-    """One run's losses."""
-
-    train: Points
-    validation: Points
+COLOURS = ("$primary", "$accent", "$secondary", "$success", "$error", "$warning")
+"""Of the curves, in the order of the runs."""
+MOST_RUNS = len(COLOURS)
 
 
-@dataclass
-class CurvesRead(Message):
-    """The histories of the runs, in their order."""
+class CompareScreen(WorkbenchScreen):
+    """Two to six runs. Escape returns to the list."""
 
-    curves: list[Curves]
-
-
-class CompareScreen(ModalScreen[None]):
-    """Two to six runs: curves overlaid, configs diffed. Escape goes back."""
-
+    MODE: ClassVar[Mode] = "runs"
     CSS_PATH = "compare.tcss"
+    HELP = """\
+The loss curves of several runs in one plot, and the settings in which their configs differ.
+"""
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,v", "dismiss", "Back"),
-        Binding("t", "switch_curve", "Training or validation loss"),
+        Binding("escape,q,v", "dismiss", "Back", key_display="Esc"),
+        Binding("t", "switch_loss", "Train / val loss", tooltip="Training or validation loss"),
     ]
 
-    def __init__(self, runs: Sequence[RunSummary]) -> None:
-        super().__init__()
-        self.runs = list(runs)
-        self.curves: list[Curves] = []
-        self.shows_validation = False
+    shows_validation: reactive[bool] = reactive(False)
 
-    def compose(self) -> ComposeResult:
-        with Vertical(id="window") as window:
-            window.border_title = self._title()
-            window.border_subtitle = "t training or validation · Esc back"
+    def __init__(self, compared: Sequence[RunSummary]) -> None:
+        super().__init__()
+        self.compared = compared
+        self.histories: Sequence[History] = ()
+        """Of the compared runs; empty until they are read."""
+
+    def compose_body(self) -> ComposeResult:
+        with Vertical(id="curves"):
             yield Static(self._legend(), id="legend", markup=False)
-            yield PlotWidget(id="plot", allow_pan_and_zoom=True)
-            yield Static(id="differ", markup=False)
-            yield DataTable[Text](id="settings", cursor_type="row", zebra_stripes=True)
+            yield CurvePlot(id="plot")
+            yield Static(id="values", markup=False)
+        yield Static(id="differ", markup=False)
+        yield DataTable[Text](id="settings", cursor_type="row", zebra_stripes=True)
 
     def on_mount(self) -> None:
-        plot = self.query_one(PlotWidget)
-        plot.margin_top, plot.margin_bottom, plot.margin_left = 0, 2, 7
         self._fill_settings()
-        self.query_one("#settings").focus()
+        self.query_one(CurvePlot).focus()
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
+        self._draw()
         self._read()
 
-    @work(thread=True)
-    def _read(self) -> None:
-        self.post_message(CurvesRead([read_curves(RunDirectory(run.path)) for run in self.runs]))
-
-    @on(CurvesRead)
-    def _curves_read(self, event: CurvesRead) -> None:
-        self.curves = event.curves
+    @work
+    async def _read(self) -> None:
+        runs = [RunDirectory(run.path) for run in self.compared]
+        self.histories = [await asyncio.to_thread(first_picture, run) for run in runs]
         self._draw()
 
-    def action_switch_curve(self) -> None:
+    def action_switch_loss(self) -> None:
         self.shows_validation = not self.shows_validation
-        self._draw()
+
+    def watch_shows_validation(self) -> None:
+        if self.is_mounted:
+            self._draw()
 
     def _draw(self) -> None:
-        plot = self.query_one(PlotWidget)
-        plot.clear()
-        drawn = 0
-        for i, curves in enumerate(self.curves):
-            steps, losses = curves.validation if self.shows_validation else curves.train
-            if steps:
-                colour = self.app.theme_variables[COLOURS[i]]
-                plot.plot(steps, losses, line_style=colour, hires_mode=HiResMode.BRAILLE)
-                drawn += 1
+        curves = []
+        for run, history, colour in zip(self.compared, self.histories, COLOURS, strict=False):
+            series = history.validation if self.shows_validation else history.train
+            if len(series):
+                curves.append(Curve(run.name, colour, series["step"], series["loss"]))
         kind = "validation" if self.shows_validation else "training"
-        title = f"{kind} loss over steps" if drawn else f"no {kind} loss yet"
-        self.query_one("#window").border_title = self._title(title)
+        title = f"{kind} loss over steps" if curves or not self.histories else f"no {kind} loss yet"
+        self.query_one("#curves").border_title = title
+        self.query_one(CurvePlot).show(curves, "step", logarithmic=False)
 
-    def _title(self, subject: str = "reading …") -> str:
-        return f"{len(self.runs)} runs compared: {subject}"
+    @on(CurvePlot.CursorMoved)
+    def _show_values(self, event: CurvePlot.CursorMoved) -> None:
+        """The losses where the cursor is."""
+        x = event.x
+        parts = [] if x is None else [Content(f"step {x:,.0f}")]
+        for curve, value in event.plot.read(x) if x is not None else ():
+            parts.append(Content.assemble(("━ ", curve.colour), format_loss(value)))
+        self.query_one("#values", Static).update(Content("  ").join(parts), layout=False)
 
     def _legend(self) -> Content:
         entries = [
             Content.assemble(
-                ("━━ ", f"${COLOURS[i]}"),
+                ("━━ ", colour),
                 one_line(run.name),
-                (f" {run.state}, best {format_loss(run.best_loss)}", MUTED),
+                (f"  {run.state}, best {format_loss(run.best_loss)}", MUTED),
             )
-            for i, run in enumerate(self.runs)
+            for run, colour in zip(self.compared, COLOURS, strict=False)
         ]
         return Content("\n").join(entries)
 
     def _fill_settings(self) -> None:
         table: DataTable[Text] = self.query_one("#settings", DataTable)
-        table.add_column(Text("Setting"))
-        for i, run in enumerate(self.runs):
-            colour = self.app.theme_variables[COLOURS[i]]
-            table.add_column(Text(one_line(run.path.name), colour))
-        keys = differing_keys(self.runs)
+        table.add_column("Setting")
+        for run, colour in zip(self.compared, COLOURS, strict=False):
+            style = self.app.theme_variables[colour.removeprefix("$")]
+            table.add_column(Text(one_line(run.path.name), style))
+        readable = [run.settings for run in self.compared if run.settings]
+        keys = differing_keys(readable)
         for key in keys:
-            values = (Text(value_in_words(run.settings.get(key))) for run in self.runs)
+            values = (Text(format_setting(run.settings.get(key))) for run in self.compared)
             table.add_row(Text(key), *values)
-        unread = [one_line(run.name) for run in self.runs if not run.settings]
-        sentence = (
-            f"{len(keys)} settings differ"
-            if len(keys) != 1
-            else "one setting differs: all else is the same"
-        )
-        if not keys:
-            sentence = "Their configs are the same."
-            table.display = False
+        text = "The configs are the same."
+        if keys:
+            text = f"{len(keys)} settings differ" if len(keys) > 1 else "One setting differs"
+        table.display = bool(keys)
+        unread = [one_line(run.name) for run in self.compared if not run.settings]
         if unread:
-            sentence += f" (the config of {', '.join(unread)} cannot be read)"
-        self.query_one("#differ", Static).update(sentence)
+            text += f" (cannot read the config of {', '.join(unread)})"
+        self.query_one("#differ", Static).update(text)
 
 
-def differing_keys(runs: Sequence[RunSummary]) -> list[str]:
-    """The settings in which not all of the readable configs agree, in the schema's order."""
-    readable = [run.settings for run in runs if run.settings]
-    found = {key for one in readable[1:] for key in differences(readable[0], one)} - NOT_COMPARED
-    order = list(dict.fromkeys([*schema_tables(), *schema_settings(), *sorted(found)]))
-    return sorted(found, key=order.index)
-
-
-def read_curves(run: RunDirectory) -> Curves:
-    """Both losses of a run from a part of its history."""
-    events = skim(run.events)
-    train = [(e.step, e.loss) for e in events if isinstance(e, TrainStep)]
-    validation = [(e.step, e.val_loss) for e in events if isinstance(e, Validation)]
-    return Curves(span_means(train, CURVE_POINTS), span_means(validation, CURVE_POINTS))
+def differing_keys(configs: Sequence[Mapping[str, object]]) -> list[str]:
+    """The settings in which not all configs agree, in the schema's order."""
+    values = {key: tuple(c.get(key) for c in configs) for config in configs for key in config}
+    same = {key: (first,) * len(configs) for key, (first, *_) in values.items()}
+    return list(differences(same, values))

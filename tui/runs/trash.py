@@ -8,23 +8,19 @@ until it is emptied: an undo is possible after a restart of the workbench too.
 import errno
 import os
 import shutil
-import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from simplegpt.cli import UserError
 from simplegpt.files import write_atomically
 from simplegpt.run.directory import RunDirectory
-from tui.runs.run_files import folder_size, refuse_if_alive
+from tui.runs.summary import folder_size
 
 FOLDER_NAME = ".simplegpt-trash"
 _NOTE_NAME = "trashed.json"
-
-
-class TrashError(Exception):
-    """Why something could not be deleted or brought back, in a sentence."""
 
 
 class _Note(BaseModel):
@@ -57,43 +53,45 @@ class Trash:
         self.root = root.absolute()
         self.folder = self.root / FOLDER_NAME
 
-    def delete(self, path: Path) -> TrashedItem:
-        """Move the run at `path` into the trash.
+    def delete(self, path: Path, time: float) -> TrashedItem:
+        """Move the run at `path` into the trash; `time` is the same for all deleted together.
 
-        Raises TrashError where it cannot be: a live run, the working directory itself, a folder
-        that is gone or may not be moved.
+        Raises UserError for a live run, for the working directory itself, and where the folder is
+        gone or cannot be moved.
         """
         path = path.absolute()
-        refuse_if_alive(RunDirectory(path), "deleted", TrashError)
+        status = RunDirectory(path).status()
+        if status is not None and status.is_live:
+            raise UserError(f"{path.name} is {status.state}: stop it before it is deleted")
         if path == self.root or path in self.root.parents:
-            raise TrashError(f"{path} is where the workbench was started: delete it from outside")
+            raise UserError(f"{path} contains the working directory: it cannot be deleted here")
         if not path.is_dir():
-            raise TrashError(f"{path} is no longer there")
-        item = TrashedItem(self.folder / uuid.uuid4().hex[:12], path, time.time())
+            raise UserError(f"no such directory: {path}")
+        item = TrashedItem(self.folder / uuid.uuid4().hex[:12], path, time)
         try:
             self._make_folder()
             item.slot.mkdir()
-            # The note first: a folder in the trash that nothing can bring back would be a loss.
+            # The note first: without it, the folder could not be restored.
             note = _Note(original=path, time=item.time)
             write_atomically(item.slot / _NOTE_NAME, note.model_dump_json())
             _move(path, item.path)
         except OSError as error:
             if not item.path.exists():
                 shutil.rmtree(item.slot, ignore_errors=True)
-            raise TrashError(f"{path} could not be deleted: {error.strerror}") from error
+            raise UserError(f"cannot delete {path}: {error.strerror}") from error
         return item
 
     def restore(self, item: TrashedItem) -> Path:
-        """Put `item` back where it was; returns that path. Raises TrashError where it cannot."""
+        """Put `item` back where it was; returns that path. Raises UserError where it cannot."""
         if item.original.exists():
-            raise TrashError(f"{item.original} is taken by something else now: rename that first")
+            raise UserError(f"{item.original} already exists: rename that first")
         if not item.path.is_dir():
-            raise TrashError(f"{item.original.name} is no longer in the trash")
+            raise UserError(f"{item.original.name} is no longer in the trash")
         try:
             item.original.parent.mkdir(parents=True, exist_ok=True)
             _move(item.path, item.original)
         except OSError as error:
-            raise TrashError(f"{item.original} could not be put back: {error.strerror}") from error
+            raise UserError(f"cannot restore {item.original}: {error.strerror}") from error
         shutil.rmtree(item.slot, ignore_errors=True)
         return item.original
 
@@ -108,12 +106,12 @@ class Trash:
         return folder_size(self.folder)
 
     def empty(self) -> None:
-        """Delete for good all that is in the trash. Raises TrashError where something stays."""
+        """Delete all items permanently. Raises UserError where something stays."""
         try:
             for slot in self._slots():
                 shutil.rmtree(slot)
         except OSError as error:
-            raise TrashError(f"the trash could not be emptied: {error}") from error
+            raise UserError(f"cannot empty the trash: {error}") from error
 
     def _slots(self) -> list[Path]:
         try:
@@ -125,7 +123,7 @@ class Trash:
         self.folder.mkdir(exist_ok=True)
         ignore = self.folder / ".gitignore"
         if not ignore.exists():
-            ignore.write_text("*\n")  # nobody wants deleted runs in a commit
+            ignore.write_text("*\n")  # deleted runs are not for a commit
 
 
 def _read(slot: Path) -> TrashedItem | None:
@@ -137,7 +135,7 @@ def _read(slot: Path) -> TrashedItem | None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """A rename; a copy only where the two lie on different disks, and then all or nothing."""
+    """Rename, or copy to another disk, and then all or nothing."""
     try:
         os.rename(source, target)  # noqa: PTH104 - Path.rename says no more
     except OSError as error:

@@ -13,10 +13,10 @@ SMALL_BYTES = 600_000
 """A history up to this size is read whole at once, in less time than it takes to notice."""
 
 
-def first_picture(run: RunDirectory) -> History:
+def first_picture(run: RunDirectory, tail_bytes: int = 256_000, samples: int = 400) -> History:
     """Head, samples and tail of a long history, in well under a second."""
     history = History()
-    history.extend(skim(run.events))
+    history.extend(skim(run.events, tail_bytes, samples))
     return history
 
 

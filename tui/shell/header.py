@@ -67,7 +67,7 @@ class Header(Horizontal):
     }
     """
 
-    runs: reactive[SeenRuns] = reactive(())
+    runs: reactive[SeenRuns | None] = reactive(None)
 
     def __init__(self, active: Mode) -> None:
         super().__init__()
@@ -82,8 +82,8 @@ class Header(Horizontal):
     def on_mount(self) -> None:
         self.watch(self, "runs", self._show_live)
 
-    def _show_live(self, runs: SeenRuns) -> None:
-        self.query_one(LiveRun).run = newest_live(runs)
+    def _show_live(self, runs: SeenRuns | None) -> None:
+        self.query_one(LiveRun).run = newest_live(runs or ())
 
 
 def live_run_content(run: SeenRun) -> Content:

@@ -77,8 +77,8 @@ class WorkbenchScreen(Screen[None]):
 
     # Textual's own redraws the whole screen at each change of focus.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
-    runs: reactive[SeenRuns] = reactive((), repaint=False)
-    """All known runs; set by the app."""
+    runs: reactive[SeenRuns | None] = reactive(None, repaint=False)
+    """All known runs; set by the app, None before its first look."""
 
     def compose(self) -> ComposeResult:
         yield Header(self.MODE).data_bind(WorkbenchScreen.runs)

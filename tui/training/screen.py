@@ -159,9 +159,9 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         self.add_class("-empty")
         self.set_interval(TICK_SECONDS, self._tick)
 
-    def watch_runs(self, runs: SeenRuns) -> None:
+    def watch_runs(self, runs: SeenRuns | None) -> None:
         """Attach to a live run, where none is open."""
-        live = newest_live(runs)
+        live = newest_live(runs or ())
         if self.is_mounted and self.callout is NO_RUN and live is not None:
             self.attach(live.path)
 

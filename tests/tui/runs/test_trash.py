@@ -1,12 +1,14 @@
 """Deleting a run moves it aside, undo brings it back, and a live run stays where it is."""
 
+import os
 from pathlib import Path
 
 import pytest
 
+from simplegpt.cli import UserError
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.state import Status
-from tui.runs.trash import Trash, TrashError
+from tui.runs.trash import Trash
 
 
 def make_run(path: Path, state: str = "finished") -> RunDirectory:
@@ -20,7 +22,7 @@ def make_run(path: Path, state: str = "finished") -> RunDirectory:
 def test_deleted_run_is_no_longer_found_and_undo_brings_it_back_whole(tmp_path: Path) -> None:
     run = make_run(tmp_path / "models" / "tiny")
     trash = Trash(tmp_path)
-    item = trash.delete(run.path)
+    item = trash.delete(run.path, 1.0)
     assert not run.path.exists()
     assert list(find_runs(tmp_path)) == []
     assert trash.size() > 1000
@@ -31,40 +33,40 @@ def test_deleted_run_is_no_longer_found_and_undo_brings_it_back_whole(tmp_path: 
 
 
 def test_trash_is_remembered_by_the_next_start_last_deleted_first(tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        Trash(tmp_path).delete(make_run(tmp_path / name).path)
+    for time, name in enumerate(("a", "b")):
+        Trash(tmp_path).delete(make_run(tmp_path / name).path, time)
     assert [item.original.name for item in Trash(tmp_path).items()] == ["b", "a"]
 
 
 def test_two_runs_of_one_name_do_not_collide_in_the_trash(tmp_path: Path) -> None:
     trash = Trash(tmp_path)
-    trash.delete(make_run(tmp_path / "a").path)
-    trash.delete(make_run(tmp_path / "a").path)
+    trash.delete(make_run(tmp_path / "a").path, 1.0)
+    trash.delete(make_run(tmp_path / "a").path, 1.0)
     assert len(trash.items()) == 2
 
 
 def test_live_run_is_not_deleted(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", "running")
-    with pytest.raises(TrashError, match=r"a is running \(process \d+ .*stop it before"):
-        Trash(tmp_path).delete(run.path)
+    with pytest.raises(UserError, match="a is running: stop it before"):
+        Trash(tmp_path).delete(run.path, 1.0)
     assert run.last_checkpoint.exists()
 
 
-def test_lost_run_can_be_deleted(tmp_path: Path) -> None:
+def test_crashed_run_can_be_deleted(tmp_path: Path) -> None:
     run = make_run(tmp_path / "a", "running")
     status = run.status()
     assert status is not None
     run.write_status(status.model_copy(update={"pid_created": 1.0}))
-    Trash(tmp_path).delete(run.path)
+    Trash(tmp_path).delete(run.path, 1.0)
     assert not run.path.exists()
 
 
 def test_undo_does_not_overwrite_a_newer_run_of_the_same_name(tmp_path: Path) -> None:
     trash = Trash(tmp_path)
-    item = trash.delete(make_run(tmp_path / "a").path)
+    item = trash.delete(make_run(tmp_path / "a").path, 1.0)
     newer = make_run(tmp_path / "a")
     newer.last_checkpoint.write_bytes(b"new")
-    with pytest.raises(TrashError, match="taken by something else"):
+    with pytest.raises(UserError, match="already exists"):
         trash.restore(item)
     assert newer.last_checkpoint.read_bytes() == b"new"
     assert trash.items() == [item]
@@ -72,13 +74,13 @@ def test_undo_does_not_overwrite_a_newer_run_of_the_same_name(tmp_path: Path) ->
 
 def test_the_working_directory_itself_is_not_deleted(tmp_path: Path) -> None:
     make_run(tmp_path)
-    with pytest.raises(TrashError, match="where the workbench was started"):
-        Trash(tmp_path).delete(tmp_path)
+    with pytest.raises(UserError, match="contains the working directory"):
+        Trash(tmp_path).delete(tmp_path, 1.0)
 
 
 def test_a_run_that_is_gone_is_said_to_be(tmp_path: Path) -> None:
-    with pytest.raises(TrashError, match="no longer there"):
-        Trash(tmp_path).delete(tmp_path / "a")
+    with pytest.raises(UserError, match="no such directory"):
+        Trash(tmp_path).delete(tmp_path / "a", 1.0)
     assert not (tmp_path / ".simplegpt-trash").exists()
 
 
@@ -90,9 +92,9 @@ def test_a_failed_move_leaves_the_run_and_no_empty_slot(
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tui.runs.trash.os.rename", refuse)
-    with pytest.raises(TrashError, match="Permission denied"):
-        Trash(tmp_path).delete(run.path)
+    monkeypatch.setattr(os, "rename", refuse)
+    with pytest.raises(UserError, match="Permission denied"):
+        Trash(tmp_path).delete(run.path, 1.0)
     assert run.last_checkpoint.exists()
     assert [path.name for path in (tmp_path / ".simplegpt-trash").iterdir()] == [".gitignore"]
 
@@ -105,9 +107,9 @@ def test_on_another_disk_the_run_is_copied_and_comes_back(
     def other_disk(*_: object) -> None:
         raise OSError(18, "Invalid cross-device link")
 
-    monkeypatch.setattr("tui.runs.trash.os.rename", other_disk)
+    monkeypatch.setattr(os, "rename", other_disk)
     trash = Trash(tmp_path)
-    item = trash.delete(run.path)
+    item = trash.delete(run.path, 1.0)
     assert not run.path.exists()
     trash.restore(item)
     assert run.last_checkpoint.stat().st_size == 1000
@@ -115,7 +117,7 @@ def test_on_another_disk_the_run_is_copied_and_comes_back(
 
 def test_emptying_frees_the_disk_and_keeps_the_folder_out_of_git(tmp_path: Path) -> None:
     trash = Trash(tmp_path)
-    trash.delete(make_run(tmp_path / "a").path)
+    trash.delete(make_run(tmp_path / "a").path, 1.0)
     assert (trash.folder / ".gitignore").read_text() == "*\n"
     trash.empty()
     assert trash.items() == []

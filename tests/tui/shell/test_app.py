@@ -121,7 +121,7 @@ async def test_live_run_is_in_sight_everywhere_and_a_click_opens_it(workplace: P
     make_run(workplace / "models" / "shakespeare", Shape(steps=600))
     app = Workbench()
     async with app.run_test(size=SMALL) as pilot:
-        await until(pilot, lambda: newest_live(app.runs) is not None)
+        await until(pilot, lambda: newest_live(app.runs or ()) is not None)
         await pilot.press("f3")
         await until(pilot, lambda: app.current_mode == "data")
         live = app.screen.query_one(LiveRun)
@@ -137,7 +137,7 @@ async def test_run_that_was_started_elsewhere_is_found(workplace: Path) -> None:
         assert app.runs == ()
         make_run(workplace / "models" / "new", Shape(steps=100))
         app.search_runs()  # as it does by itself every now and then
-        await until(pilot, lambda: len(app.runs) == 1)
+        await until(pilot, lambda: len(app.runs or ()) == 1)
         live = app.screen.query_one(LiveRun)
         await until(pilot, lambda: "new" in str(live.render()))
 
@@ -146,13 +146,13 @@ async def test_end_of_a_run_is_told_on_other_screens(workplace: Path) -> None:
     run = make_run(workplace / "models" / "r", Shape(steps=100))
     app = Workbench(messages.OpenData())
     async with app.run_test(size=SMALL, notifications=True) as pilot:
-        await until(pilot, lambda: newest_live(app.runs) is not None)
+        await until(pilot, lambda: newest_live(app.runs or ()) is not None)
         status = run.status()
         assert status is not None
         run.write_status(status.model_copy(update={"state": "finished"}))
         app.look_at_runs()
         await until(pilot, lambda: "r finished" in toasts(app))
-        assert newest_live(app.runs) is None
+        assert newest_live(app.runs or ()) is None
 
 
 async def test_nothing_under_way_quits_at_once(workplace: Path) -> None:

@@ -1,7 +1,7 @@
-"""The table of runs: one line each, columns to fit the width, a click on a heading sorts."""
+"""The table of runs: a line each, columns to fit the width; a click on a heading sorts."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,14 @@ from textual.widgets import DataTable
 
 from simplegpt.config.edit import literal
 from simplegpt.progress import format_bytes, format_loss
-from tui.runs.run_list import SORT_KEYS, SortKey
-from tui.runs.run_summary import Difference, RunSummary, differences_of_all
+from tui.runs.listing import SORT_KEYS, SortKey
+from tui.runs.summary import RunSummary, differences
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
 from tui.shared.text import format_age, one_line
 
-_COLOURS = ("primary", "secondary", "accent", "success", "warning", "error")
-_PADDING = 2  # a column's own, one cell on each side
-_WIDE = 110  # from here on there is room for what differs
+_PADDING = 2  # of a column: one cell on each side
+_WIDE = 110  # columns of the terminal from which the differences are shown
 
 
 @dataclass(frozen=True)
@@ -43,8 +42,8 @@ class RunTable(DataTable[Text]):
 
     HELP = """\
 **Runs** — live ones first. The sign tells the state: ● running, ‖ paused, ✓ finished, ■ stopped,
-✗ failed, **?** crashed (its process exited unexpectedly). *Differs* is what a run's config has
-otherwise than the next row's. A click on a heading sorts by it, a second one turns it round.
+✗ failed, **?** crashed. *Differs* shows the settings in which a run differs from the next row's.
+A click on a heading sorts by it, a second click reverses the order.
 """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -53,31 +52,19 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
         Binding("end", "scroll_bottom", "Last run", show=False),
     ]
 
-    class SortAsked(Message):
+    @dataclass
+    class SortRequested(Message):
         """A heading was clicked."""
 
-        def __init__(self, key: SortKey) -> None:
-            super().__init__()
-            self.key = key
-
-    COLOURS: ClassVar[tuple[str, ...]] = (
-        "success",
-        "warning",
-        "error",
-        "primary",
-        "secondary",
-        "accent",
-    )
+        key: SortKey
 
     def __init__(self, id: str | None = None) -> None:
-        super().__init__(id=id, cursor_type="row", zebra_stripes=False)
-        self.runs: list[RunSummary] = []
+        super().__init__(id=id, cursor_type="row")
+        self.runs: Sequence[RunSummary] = ()
         self.marked: AbstractSet[Path] = frozenset()
         self.sorted_by: tuple[SortKey, bool] = ("age", False)
         self.now = 0.0
         self._layout: tuple[_Column, ...] = ()
-        self._shared = ""
-        self._colours: dict[str, str] = {}
 
     def on_mount(self) -> None:
         self.app.theme_changed_signal.subscribe(self, self._recolour)
@@ -87,15 +74,20 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
         event.stop()
-        key = event.column_key.value
-        for known in SORT_KEYS:
-            if known == key:
-                self.post_message(self.SortAsked(known))
+        for key in SORT_KEYS:
+            if key == event.column_key.value:
+                self.post_message(self.SortRequested(key))
 
     @property
     def current(self) -> RunSummary | None:
         """The run under the cursor."""
         return self.runs[self.cursor_row] if 0 <= self.cursor_row < len(self.runs) else None
+
+    @property
+    def next(self) -> RunSummary | None:
+        """The run below the cursor."""
+        row = self.cursor_row + 1
+        return self.runs[row] if row < len(self.runs) else None
 
     def show(
         self,
@@ -105,16 +97,15 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
         marked: AbstractSet[Path],
         now: float,
     ) -> None:
-        """Show `runs` in their order; the cursor stays on its run."""
+        """Show `runs` in their order; the cursor stays on its run, or in its row."""
         here, row = self.current, self.cursor_row
         same_rows = [run.path for run in runs] == [run.path for run in self.runs]
-        self.runs = list(runs)
-        self.sorted_by, self.marked, self.now = sorted_by, marked, now
+        self.runs, self.sorted_by, self.marked, self.now = runs, sorted_by, marked, now
         self._fill(same_rows=same_rows)
-        if not same_rows and self.runs:
-            paths = [run.path for run in self.runs]
-            at = paths.index(here.path) if here and here.path in paths else row
-            self.move_cursor(row=min(max(at, 0), len(paths) - 1))
+        if not same_rows and runs:
+            paths = [run.path for run in runs]
+            target = paths.index(here.path) if here and here.path in paths else row
+            self.move_cursor(row=min(max(target, 0), len(paths) - 1))
 
     def move_to(self, path: Path) -> None:
         """Put the cursor on a run, if it is in the list."""
@@ -123,30 +114,25 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
                 self.move_cursor(row=row)
 
     def _fill(self, same_rows: bool = True) -> None:
-        """Write the cells: only those that changed while rows and columns stay what they are."""
+        """Write the cells: only those that changed while rows and columns stay the same."""
         if not self.outer_size.width:
             return
-        self._colours = self._colours or self._read_colours()
         layout = self._columns()
-        self._shared = shared_folder(self.runs)
-        cells = [
-            self._cells(layout, run, differing)
-            for run, differing in zip(self.runs, differences_of_all(self.runs), strict=True)
-        ]
-        if layout == self._layout and same_rows and self.row_count == len(cells):
-            for y, texts in enumerate(cells):
-                for x, text in enumerate(texts):
+        rows = self._rows(layout)
+        if layout == self._layout and same_rows and self.row_count == len(rows):
+            for y, cells in enumerate(rows):
+                for x, cell in enumerate(cells):
                     place = Coordinate(y, x)
-                    if self.get_cell_at(place) != text:
-                        self.update_cell_at(place, text)
+                    if self.get_cell_at(place) != cell:
+                        self.update_cell_at(place, cell)
             return
         self._layout, row = layout, self.cursor_row
         self.clear(columns=True)
         for column in layout:
             label = Text(column.label, justify="right" if column.right else "left")
             self.add_column(label, width=column.width, key=column.key)
-        for run, texts in zip(self.runs, cells, strict=True):
-            self.add_row(*texts, key=str(run.path))
+        for cells in rows:
+            self.add_row(*cells)
         self.move_cursor(row=row)
 
     def _columns(self) -> tuple[_Column, ...]:
@@ -186,30 +172,31 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
         arrow = "↑" if reverse else "↓"
         return arrow + column.label if column.right else column.label + arrow
 
-    def _cells(
-        self, layout: Sequence[_Column], run: RunSummary, differing: Sequence[Difference]
-    ) -> list[Text]:
-        width = {column.key: column.width for column in layout}
+    def _rows(self, layout: Sequence[_Column]) -> list[list[Text]]:
+        folder = common_folder(self.runs)
+        rows = []
+        for index, run in enumerate(self.runs):
+            after = self.runs[index + 1].settings if index + 1 < len(self.runs) else {}
+            texts = self._texts(run, {column.key: column.width for column in layout})
+            texts["name"] = Text(
+                one_line(run.name.removeprefix(folder)), "bold" if run.is_live else ""
+            )
+            texts["differs"] = Text(own_settings(run.settings, after), self._colour(MUTED))
+            rows.append([_fitted(texts[column.key], column) for column in layout])
+        return rows
+
+    def _texts(self, run: RunSummary, widths: Mapping[str, int]) -> dict[str, Text]:
         sign, colour = SIGNS[run.state]
-        style = self._colours[colour]
-        texts = {
-            "mark": Text("◆" if run.path in self.marked else "", self._colours["$accent"]),
+        style = self._colour(colour)
+        return {
+            "mark": Text("◆" if run.path in self.marked else "", self._colour("$accent")),
             "state": Text.assemble((sign, style), f" {run.state}"),
-            "name": Text(one_line(run.name[len(self._shared) :]), "bold" if run.alive else ""),
-            "progress": self._progress(run, style, width["progress"]),
+            "progress": self._progress(run, style, widths["progress"]),
             "loss": Text(format_loss(run.best_loss)),
-            "curve": Text(block_curve(run.curve, width["curve"]), self._colours["$primary"]),
+            "curve": Text(block_curve(run.curve.losses, widths["curve"]), self._colour("$primary")),
             "size": Text(format_bytes(run.size)),
             "age": Text(format_age(self.now - run.started) if run.started else "–"),
-            "differs": Text(differences_in_words(differing), self._colours[MUTED]),
         }
-        cells = []
-        for column in layout:
-            text = texts[column.key]
-            text.justify = "right" if column.right else "left"
-            text.truncate(column.width, overflow="ellipsis")
-            cells.append(text)
-        return cells
 
     def _progress(self, run: RunSummary, style: str, width: int) -> Text:
         if run.progress is None:
@@ -220,35 +207,46 @@ otherwise than the next row's. A click on a heading sorts by it, a second one tu
             return Text(percent)
         done = int(run.progress * bar)
         return Text.assemble(
-            ("━" * done, style), ("─" * (bar - done), self._colours[MUTED]), f" {percent}"
+            ("━" * done, style), ("─" * (bar - done), self._colour(MUTED)), f" {percent}"
         )
 
     def _recolour(self, theme: Theme) -> None:
-        self._colours, self._layout = {}, ()
+        self._layout = ()
         self._fill()
 
-    def _read_colours(self) -> dict[str, str]:
+    def _colour(self, style: str) -> str:
+        """A theme variable such as ``$primary``, for Rich; with an opacity: ``$foreground 60%``."""
+        name, _, opacity = style.removeprefix("$").partition(" ")
         variables = self.app.theme_variables
-        colours = {f"${name}": variables[name] for name in _COLOURS}
-        back, front = Color.parse(variables["surface"]), Color.parse(variables["foreground"])
-        return {**colours, MUTED: back.blend(front, 0.6).hex}
+        colour = Color.parse(variables[name])
+        if opacity:
+            share = float(opacity.rstrip("%")) / 100
+            colour = Color.parse(variables["surface"]).blend(colour, share)
+        return colour.hex
 
 
-def shared_folder(runs: Sequence[RunSummary]) -> str:
-    """The folder that all `runs` lie in (``models/``): said once, it need not stand in each row."""
-    shared = os.path.commonpath([Path(run.name).parent for run in runs]) if runs else ""
-    return shared and f"{shared}{os.sep}"
+def _fitted(text: Text, column: _Column) -> Text:
+    text.justify = "right" if column.right else "left"
+    text.truncate(column.width, overflow="ellipsis")
+    return text
 
 
-def differences_in_words(differing: Sequence[Difference]) -> str:
-    """``"n_layer 6, peak_lr 0.0003"``: what a run has, by the settings' own short names."""
+def common_folder(runs: Sequence[RunSummary]) -> str:
+    """The folder in which all `runs` are (``models/``), which no row needs to repeat."""
+    folder = os.path.commonpath([Path(run.name).parent for run in runs]) if runs else ""
+    return folder and f"{folder}{os.sep}"
+
+
+def own_settings(settings: Mapping[str, Any], others: Mapping[str, Any]) -> str:
+    """``"n_layer 6, peak_lr 0.0003"``: what one run has where another has something else."""
     return ", ".join(
-        f"{one.key.rpartition('.')[2]} {value_in_words(one.mine)}" for one in differing
+        f"{key.rpartition('.')[2]} {format_setting(own)}"
+        for key, (own, _) in differences(settings, others).items()
     )
 
 
-def value_in_words(value: Any) -> str:
-    """A setting's value; a path as its last part, which is what tells two of them apart."""
+def format_setting(value: Any) -> str:
+    """A setting's value; of a path its last part, which tells two of them apart."""
     if value is None:
         return "–"
     if isinstance(value, bool):

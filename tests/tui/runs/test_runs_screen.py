@@ -3,24 +3,25 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from textual import on
 from textual.content import Content
 from textual.message import Message
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
-from simplegpt.run.directory import RunDirectory
+from simplegpt.config.load import inspect
 from simplegpt.run.state import RunState
-from tests.tui.conftest import LARGE, SMALL, settle
+from tests.tui.conftest import LARGE, SMALL, settle, toasts
 from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.app import Workbench
 from tui.runs.compare import CompareScreen, differing_keys
-from tui.runs.run_details import RunDetails
-from tui.runs.run_summary import RunSummary, read_settings
-from tui.runs.run_table import RunTable
+from tui.runs.details import RunDetails
 from tui.runs.screen import RunsScreen
+from tui.runs.table import RunTable
+from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.shell.dialogs import Question
 
@@ -28,37 +29,43 @@ DAY = 86_400.0
 DONE = Shape(steps=100, max_steps=100, state="finished", best_loss=1.5)
 
 
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-    """What the screen asked of the shell; none of it happens."""
-    found: list[Message] = []
-    real = RunsScreen.post_message
+class Runs(Workbench):
+    """At a fixed time; what the list requests of the shell is noted and does not happen."""
 
-    def record(self: RunsScreen, message: Message) -> bool:
-        if type(message).__module__ == messages.__name__:
-            found.append(message)
-            return True
-        return real(self, message)
+    MODES: ClassVar = {
+        **Workbench.MODES,
+        "runs": lambda: RunsScreen(clock=lambda: STARTED + 3 * DAY, opener=("./opener",)),
+    }
 
-    monkeypatch.setattr(RunsScreen, "post_message", record)
-    return found
+    def __init__(self) -> None:
+        super().__init__()
+        self.requests: list[Message] = []
 
-
-@pytest.fixture(autouse=True)
-def fixed_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tui.runs.screen.now", lambda: STARTED + 3 * DAY)
+    @on(messages.OpenConfig)
+    @on(messages.OpenRun)
+    @on(messages.OpenChat)
+    @on(messages.OpenData)
+    @on(messages.ResumeTraining)
+    def note(self, event: Message) -> None:
+        event.prevent_default()
+        self.requests.append(event)
 
 
 @asynccontextmanager
 async def runs_screen(
     size: tuple[int, int] = SMALL,
 ) -> AsyncIterator[tuple[Pilot[None], RunsScreen]]:
-    app = Workbench()
-    async with app.run_test(size=size) as pilot:
+    app = Runs()
+    async with app.run_test(size=size, notifications=True) as pilot:
         screen = await app.visit("runs")
         assert isinstance(screen, RunsScreen)
         await settle(pilot)
         yield pilot, screen
+
+
+def requests(screen: RunsScreen) -> list[Message]:
+    assert isinstance(screen.app, Runs)
+    return screen.app.requests
 
 
 def names(screen: RunsScreen) -> list[str]:
@@ -67,13 +74,6 @@ def names(screen: RunsScreen) -> list[str]:
 
 def row(screen: RunsScreen, at: int) -> list[str]:
     return [cell.plain.strip() for cell in screen.query_one(RunTable).get_row_at(at)]
-
-
-def told(pilot: Pilot[None]) -> str:
-    """The last notification."""
-    notifications = list(pilot.app._notifications)
-    assert notifications, "nothing was told"
-    return notifications[-1].message
 
 
 def count(screen: RunsScreen) -> str:
@@ -94,14 +94,14 @@ async def test_runs_are_listed_live_ones_first_and_a_dead_one_has_crashed(workpl
         assert str(screen.query_one(RunDetails).border_title) == "models/b-live"
 
 
-async def test_lost_run_says_so_beneath(workplace: Path) -> None:
+async def test_details_say_that_a_run_has_crashed(workplace: Path) -> None:
     make_run(workplace / "c-crashed", Shape(steps=640), pid=NOBODY)
     async with runs_screen() as (_, screen):
         facts = str(screen.query_one("#facts", Static).render())
-        assert "Its process ended without a word at step 640" in facts
+        assert "exited unexpectedly at step 640" in facts
 
 
-async def test_row_tells_what_its_config_has_otherwise_than_the_next(workplace: Path) -> None:
+async def test_row_shows_where_its_config_differs_from_the_next(workplace: Path) -> None:
     first, second = make_run(workplace / "a", DONE), make_run(workplace / "b", DONE)
     text = first.config.read_text()
     second.config.write_text(text.replace("n_layer = 4", "n_layer = 6"))
@@ -110,21 +110,21 @@ async def test_row_tells_what_its_config_has_otherwise_than_the_next(workplace: 
         assert row(screen, 0)[-1] == "n_layer 4"
         assert row(screen, 1)[-1] == ""
         facts = str(screen.query_one("#facts", Static).render())
-        assert "against the next: n_layer 4 not 6" in facts
+        assert "compared to the next: n_layer 4 not 6" in facts
 
 
-async def test_newcomer_is_led_to_a_corpus(asked: list[Message]) -> None:
+async def test_newcomer_is_led_to_a_corpus(workplace: Path) -> None:
     async with runs_screen() as (pilot, screen):
         assert "No runs yet" in str(screen.query_one("#empty-text", Static).render())
         await pilot.press("enter")
         await pilot.pause()
-    assert asked == [messages.OpenData()]
+        assert requests(screen) == [messages.OpenData()]
 
 
 async def test_a_run_that_begins_appears_by_itself(workplace: Path) -> None:
     async with runs_screen() as (pilot, screen):
         make_run(workplace / "a", DONE)
-        pilot.app.post_message(messages.RunsChanged())
+        pilot.app.post_message(messages.RunsChanged())  # as the app does now and then by itself
         await settle(pilot)
         assert names(screen) == ["a"]
         assert screen.focused is screen.query_one(RunTable)
@@ -137,7 +137,7 @@ async def test_sort_by_key_and_by_heading(workplace: Path) -> None:
         for _ in range(4):  # age → name → state → progress → loss
             await pilot.press("s")
         assert names(screen) == ["b", "c", "a"]
-        assert "least loss first" in count(screen)
+        assert "lowest loss first" in count(screen)
         await pilot.press("S")
         assert names(screen) == ["a", "c", "b"]
         table = screen.query_one(RunTable)
@@ -154,7 +154,6 @@ async def test_cursor_stays_on_its_run_when_the_order_changes(workplace: Path) -
     async with runs_screen() as (_, screen):
         screen.query_one(RunTable).move_to(workplace / "c")
         screen.sort_key = "loss"
-        screen._show()
         assert names(screen) == ["b", "c", "a"]
         assert screen.current is not None
         assert screen.current.name == "c"
@@ -187,60 +186,52 @@ async def test_letters_typed_into_the_filter_are_no_commands(workplace: Path) ->
         assert names(screen) == ["dune"]
 
 
-async def test_enter_watches_and_c_chats_beside_a_live_run(
-    workplace: Path, asked: list[Message]
-) -> None:
+async def test_enter_watches_and_c_chats_beside_a_live_run(workplace: Path) -> None:
     live = make_run(workplace / "live", Shape(steps=1_200))
     done = make_run(workplace / "done", DONE)
-    async with runs_screen() as (pilot, _):
+    async with runs_screen() as (pilot, screen):
         await pilot.press("enter")
         await pilot.press("c")
         await pilot.press("down", "c")
         await settle(pilot)
-    assert asked == [
-        messages.OpenRun(live.path),
-        messages.OpenChat(str(live.path), beside_run=live.path),
-        messages.OpenChat(str(done.path), beside_run=None),
-    ]
+        assert requests(screen) == [
+            messages.OpenRun(live.path),
+            messages.OpenChat(str(live.path), beside_run=live.path),
+            messages.OpenChat(str(done.path), beside_run=None),
+        ]
 
 
-async def test_run_without_a_checkpoint_is_refused_where_one_is_needed(
-    workplace: Path, asked: list[Message]
-) -> None:
+async def test_run_without_a_checkpoint_is_refused_where_one_is_needed(workplace: Path) -> None:
     run = make_run(workplace / "new", Shape(steps=10, state="failed"))
     run.last_checkpoint.unlink()
-    async with runs_screen() as (pilot, _):
-        for key, sentence in (("c", "nothing to talk to"), ("n", "no weights"), ("r", "no last")):
+    async with runs_screen() as (pilot, screen):
+        for key, sentence in (("c", "chat with"), ("n", "start from"), ("r", "no last.ckpt")):
             await pilot.press(key)
             await settle(pilot)
-            assert sentence in told(pilot)
-    assert asked == []
+            assert sentence in toasts(pilot.app)
+        assert requests(screen) == []
 
 
 @pytest.mark.parametrize("state", ["stopped", "finished"])
-async def test_run_is_resumed(workplace: Path, asked: list[Message], state: RunState) -> None:
+async def test_run_is_resumed(workplace: Path, state: RunState) -> None:
     run = make_run(workplace / "a", Shape(steps=100, state=state))
-    async with runs_screen() as (pilot, _):
+    async with runs_screen() as (pilot, screen):
         await pilot.press("r")
         await settle(pilot)
-    assert asked == [messages.ResumeTraining(run.path)]
+        assert requests(screen) == [messages.ResumeTraining(run.path)]
 
 
 async def test_new_config_starts_from_the_runs_weights_in_a_folder_of_its_own(
-    workplace: Path, asked: list[Message]
+    workplace: Path,
 ) -> None:
     run = make_run(workplace / "models/a", DONE)
-    async with runs_screen() as (pilot, _):
-        await pilot.press("n")
-        await settle(pilot)
-        await pilot.press("n")
-        await settle(pilot)
-    first, second = workplace / "a-continued.toml", workplace / "a-continued-2.toml"
-    assert asked == [messages.OpenConfig(first), messages.OpenConfig(second)]
-    made = RunDirectory(workplace)
-    text = first.read_text()
-    (workplace / "config.toml").write_text(text)
-    settings = read_settings(made)
+    async with runs_screen() as (pilot, screen):
+        for _ in range(2):
+            await pilot.press("n")
+            await settle(pilot)
+        first, second = workplace / "a-continued.toml", workplace / "a-continued-2.toml"
+        assert requests(screen) == [messages.OpenConfig(first), messages.OpenConfig(second)]
+    settings = inspect(first).values
     assert settings["init_from"] == str(run.last_checkpoint)
     assert settings["output_dir"] == str(workplace / "models/a-continued")
     assert settings["model.n_layer"] == 4
@@ -254,7 +245,7 @@ async def test_live_run_is_neither_deleted_nor_renamed(
     async with runs_screen() as (pilot, screen):
         await pilot.press(key)
         await settle(pilot)
-        assert told(pilot) == f"a is running: stop it before it is {done_to_it}."
+        assert f"a is running: stop it before it is {done_to_it}" in toasts(pilot.app)
         assert pilot.app.screen is screen
     assert run.path.exists()
 
@@ -264,11 +255,10 @@ async def test_run_that_came_alive_since_the_last_look_is_not_deleted(workplace:
     async with runs_screen() as (pilot, screen):
         assert screen.current is not None
         assert screen.current.state == "crashed"
-        screen.on_screen_suspend()  # no look meanwhile
         make_run(workplace / "a", Shape(steps=10))
         await pilot.press("d")
         await settle(pilot)
-        assert "stop it before it is deleted" in told(pilot)
+        assert "stop it before it is deleted" in toasts(pilot.app)
     assert run.path.exists()
 
 
@@ -280,14 +270,38 @@ async def test_delete_and_undo(workplace: Path) -> None:
         await pilot.press("down", "d")
         await settle(pilot)
         assert names(screen) == ["models/a", "models/c"]
-        assert "models/b" in told(pilot)
-        assert "u brings it back" in told(pilot)
+        assert "models/b" in toasts(pilot.app)
+        assert "u to undo" in toasts(pilot.app)
         assert screen.current is not None
         assert screen.current.name == "models/c"  # the cursor stays in its place
         await pilot.press("u")
         await settle(pilot)
         assert names(screen) == ["models/a", "models/b", "models/c"]
         assert screen.current.name == "models/b"
+
+
+async def test_marked_runs_are_deleted_together_and_restored_together(workplace: Path) -> None:
+    for name in ("a", "b", "c"):
+        make_run(workplace / name, DONE)
+    async with runs_screen() as (pilot, screen):
+        await pilot.press("space", "space", "d")
+        await settle(pilot)
+        assert names(screen) == ["c"]
+        assert "2 runs" in toasts(pilot.app)
+        assert screen.marked == frozenset()
+        await pilot.press("u")
+        await settle(pilot)
+        assert names(screen) == ["a", "b", "c"]
+
+
+async def test_nothing_is_deleted_while_a_marked_run_is_live(workplace: Path) -> None:
+    make_run(workplace / "a", Shape(steps=10))
+    make_run(workplace / "b", DONE)
+    async with runs_screen() as (pilot, screen):
+        await pilot.press("space", "space", "d")
+        await settle(pilot)
+        assert "a is running" in toasts(pilot.app)
+        assert names(screen) == ["a", "b"]
 
 
 async def test_undo_works_after_a_restart(workplace: Path) -> None:
@@ -320,7 +334,7 @@ async def test_trash_is_emptied_after_a_question_whose_first_answer_keeps(workpl
         assert screen.check_action("undo_delete", ()) is False
 
 
-async def test_rename_says_what_is_wrong_as_one_types(workplace: Path) -> None:
+async def test_rename_refuses_a_name_that_is_taken(workplace: Path) -> None:
     make_run(workplace / "a", DONE)
     make_run(workplace / "b", DONE)
     async with runs_screen() as (pilot, screen):
@@ -352,8 +366,8 @@ async def test_compare_takes_the_marked_runs_or_this_and_the_next(workplace: Pat
         await settle(pilot)
         compare = pilot.app.screen
         assert isinstance(compare, CompareScreen)
-        assert [run.name for run in compare.runs] == ["a", "b"]
-        assert str(compare.query_one("#differ", Static).render()) == "Their configs are the same."
+        assert [run.name for run in compare.compared] == ["a", "b"]
+        assert str(compare.query_one("#differ", Static).render()) == "The configs are the same."
         await pilot.press("escape")
         screen.query_one(RunTable).move_to(workplace / "a")
         await pilot.press("space", "down", "space")
@@ -363,16 +377,21 @@ async def test_compare_takes_the_marked_runs_or_this_and_the_next(workplace: Pat
         await settle(pilot)
         compare = pilot.app.screen
         assert isinstance(compare, CompareScreen)
-        assert [run.name for run in compare.runs] == ["a", "c"]
+        assert [run.name for run in compare.compared] == ["a", "c"]
         table: DataTable[Any] = compare.query_one("#settings", DataTable)
         assert [cell.plain for cell in table.get_row_at(0)] == ["model.n_layer", "4", "6"]
         assert table.row_count == 1
-        steps, losses = compare.curves[0].train
-        assert (steps[0], steps[-1]) == (10, 100)
-        assert 1 < losses[-1] < losses[0] < 5
+        plot = compare.query_one(CurvePlot)
+        assert [(curve.x[0], curve.x[-1]) for curve in plot.curves] == [(10, 100), (10, 100)]
+        await pilot.press("c")
+        await pilot.pause()
+        assert "step 55" in str(compare.query_one("#values", Static).render())
         await pilot.press("t")
         await pilot.pause()
-        assert "no validation loss yet" in str(compare.query_one("#window").border_title)
+        assert "no validation loss" in str(compare.query_one("#curves").border_title)
+        await pilot.press("escape")
+        await pilot.pause()
+        assert pilot.app.screen is screen
 
 
 async def test_one_run_alone_is_not_compared(workplace: Path) -> None:
@@ -380,27 +399,21 @@ async def test_one_run_alone_is_not_compared(workplace: Path) -> None:
     async with runs_screen() as (pilot, screen):
         await pilot.press("v")
         await pilot.pause()
-        assert "takes two runs" in told(pilot)
+        assert "takes two runs" in toasts(pilot.app)
         assert pilot.app.screen is screen
 
 
 def test_settings_that_differ_among_several_runs() -> None:
-    def run(**settings: Any) -> RunSummary:
-        return RunSummary(Path("x"), "x", "finished", settings=settings)
-
-    runs = [run(seed=1, odd=1), run(seed=1), run(seed=2), RunSummary(Path("y"), "y", "failed")]
-    assert differing_keys(runs) == ["seed", "odd"]
-    assert differing_keys(runs[-1:]) == []
+    assert differing_keys([{"seed": 1, "odd": 1}, {"seed": 1}, {"seed": 2}]) == ["seed", "odd"]
+    assert differing_keys([{"seed": 1}]) == []
+    assert differing_keys([]) == []
 
 
-async def test_folder_is_opened_or_its_path_copied(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_folder_is_opened_or_its_path_copied(workplace: Path) -> None:
     run = make_run(workplace / "a", DONE)
     opener = workplace / "opener"
     opener.write_text('#!/bin/sh\necho "$1" > opened\n')
     opener.chmod(0o755)
-    monkeypatch.setattr("tui.runs.run_actions.open_command", lambda path: [str(opener), str(path)])
     async with runs_screen() as (pilot, _):
         await pilot.press("o")
         await settle(pilot)
@@ -408,7 +421,7 @@ async def test_folder_is_opened_or_its_path_copied(
         opener.unlink()
         await pilot.press("o")
         await settle(pilot)
-        assert told(pilot) == f"There is no file browser here. Copied: {run.path}"
+        assert "Path copied" in toasts(pilot.app)
         assert pilot.app.clipboard == str(run.path)
 
 
@@ -426,7 +439,7 @@ async def test_names_and_errors_are_text_and_never_markup_nor_commands(workplace
         assert Content.from_markup(str(title)).plain == "[bold]x␛[31m"
         await pilot.press("d")
         await settle(pilot)
-        assert told(pilot).startswith("[bold]x␛[31m (")
+        assert "[bold]x␛[31m (" in toasts(pilot.app)
 
 
 async def test_table_fits_every_width(workplace: Path) -> None:
@@ -449,7 +462,7 @@ async def test_a_second_look_changes_only_what_changed(
         status = changing.status()
         assert status is not None
         changing.write_status(status.model_copy(update={"step": 900}))
-        screen.refresh_runs()
+        pilot.app.post_message(messages.RunsChanged())
         await settle(pilot)
         assert row(screen, 0)[3] == "45%"
         assert cleared == []

@@ -1,0 +1,119 @@
+"""The run under the cursor in a few lines, below the table of runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.widgets import Static
+
+from simplegpt.progress import format_bytes
+from tui.runs.summary import RunSummary, differences
+from tui.runs.table import format_setting
+from tui.shared.run_signs import MUTED, SIGNS
+from tui.shared.small_curve import SmallCurve
+from tui.shared.text import one_line
+
+_SEPARATOR = Content.styled(" · ", MUTED)
+_Labels = tuple[tuple[str, str], ...]
+_MODEL: _Labels = (
+    ("model.n_layer", "{} layers"),
+    ("model.n_head", "{} heads"),
+    ("model.n_embd", "width {}"),
+    ("model.n_ctx", "context {}"),
+)
+_DATA: _Labels = (
+    ("tokenizer_name", "{}"),
+    ("data.train_fpath", "{}"),
+    ("data.train_batch_size", "batch {}"),
+    ("data.seq_len", "of {} tokens"),
+)
+_TRAINING: _Labels = (
+    ("optimization.optimizer", "{}"),
+    ("optimization.peak_lr", "peak_lr {}"),
+    ("optimization.dropout_p", "dropout {}"),
+    ("trainer.precision", "{}"),
+)
+
+
+class RunDetails(Horizontal):
+    """State, model, data, training, differences and files; the loss curve beside them."""
+
+    DEFAULT_CSS = """
+    RunDetails {
+        #facts { width: 1fr; height: 1fr; }
+        SmallCurve { width: 34%; max-width: 60; height: 1fr; margin-left: 2; }
+    }
+    """
+
+    def compose(self) -> ComposeResult:
+        yield Static(id="facts", markup=False)
+        yield SmallCurve()
+
+    def show(self, run: RunSummary | None, after: RunSummary | None) -> None:
+        """Describe `run`; `after` is the next one in the list."""
+        self.border_title = Content(one_line(run.name)) if run else None
+        self.query_one(SmallCurve).values = run.curve.losses if run else ()
+        facts = describe(run, after) if run else Content()
+        self.query_one("#facts", Static).update(facts, layout=False)
+
+
+def describe(run: RunSummary, after: RunSummary | None) -> Content:
+    """A line for each fact that is known."""
+    lines = [_state(run)]
+    if run.error:
+        lines.append(Content.styled(one_line(run.error), "$text-error"))
+    elif run.state == "crashed" and run.status is not None:
+        text = f"The process exited unexpectedly at step {run.status.step:,}; see its log."
+        lines.append(Content.styled(text, "$text-warning"))
+    if run.settings:
+        lines += [_settings(run.settings, labels) for labels in (_MODEL, _DATA, _TRAINING)]
+    else:
+        lines.append(Content.styled("Its config cannot be read.", "$text-warning"))
+    if after is not None and run.settings and after.settings:
+        lines.append(_differences(run, after))
+    checkpoint = run.checkpoint.name if run.checkpoint else "no checkpoint"
+    lines.append(_joined([one_line(checkpoint), format_bytes(run.size)]))
+    return Content("\n").join(lines)
+
+
+def _state(run: RunSummary) -> Content:
+    sign, style = SIGNS[run.state]
+    parts = [Content.assemble((sign, style), f" {run.state}")]
+    status = run.status
+    if status is not None and run.is_live and status.activity not in ("", run.state):
+        parts.append(Content(one_line(status.activity)))
+    if status is not None and status.max_steps:
+        parts.append(Content(f"step {status.step:,} of {status.max_steps:,}"))
+    return _SEPARATOR.join(parts)
+
+
+def _settings(settings: Mapping[str, Any], labels: _Labels) -> Content:
+    return _joined(
+        [
+            label.format(format_setting(settings[key]))
+            for key, label in labels
+            if settings.get(key) is not None
+        ]
+    )
+
+
+def _differences(run: RunSummary, after: RunSummary) -> Content:
+    found = differences(run.settings, after.settings)
+    heading = Content.styled("compared to the next: ", MUTED)
+    if not found:
+        return Content.assemble(heading, "the same config")
+    parts = [
+        Content.assemble(
+            (f"{key.rpartition('.')[2]} ", "$text-accent"),
+            format_setting(own),
+            (f" not {format_setting(other)}", MUTED),
+        )
+        for key, (own, other) in found.items()
+    ]
+    return Content.assemble(heading, _SEPARATOR.join(parts))
+
+
+def _joined(parts: list[str]) -> Content:
+    return _SEPARATOR.join([Content(part) for part in parts])
