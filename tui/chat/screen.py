@@ -288,7 +288,7 @@ this prompt through all checkpoints of a run.
         """Load a model into the active side: the one named, or one chosen."""
         choice: ModelChoice | None = ModelChoice(model)
         if not model:
-            choice = await self.app.push_screen_wait(ModelList(self.runs))
+            choice = await self.app.push_screen_wait(ModelList(self.runs or ()))
         if choice is not None:
             self.prompt.focus()
             self._load_choice(self.active, choice)
@@ -789,7 +789,7 @@ this prompt through all checkpoints of a run.
             if what is None:
                 return
             if what == "model":
-                choice = await self.app.push_screen_wait(ModelList(self.runs))
+                choice = await self.app.push_screen_wait(ModelList(self.runs or ()))
                 if choice is None:
                     return
         await self._open_right(choice)
@@ -857,7 +857,7 @@ this prompt through all checkpoints of a run.
             return
         folder = Path(run) if run else self._run_of_model()
         if folder is None:
-            folder = await self.app.push_screen_wait(RunList(self.runs))
+            folder = await self.app.push_screen_wait(RunList(self.runs or ()))
         if folder is not None:
             engine = self._new_engine("checkpoints")
             dialog = CheckpointComparison(folder, prompt, self.settings, engine)

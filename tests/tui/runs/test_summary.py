@@ -88,4 +88,4 @@ def test_table_that_is_on_differs_from_one_that_is_off(workplace: Path) -> None:
     summaries = read(workplace)
     found = differences(summaries["on"].settings, summaries["off"].settings)
     assert found["early_stopping"] == (True, False)
-    assert found["early_stopping.patience"] == (3, None)
+    assert found["early_stopping.patience"] == (3, 5)
