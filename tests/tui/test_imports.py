@@ -1,4 +1,4 @@
-"""One arrow: the workbench knows the core, never the reverse, and neither torch nor its kin."""
+"""What the workbench has imported when it starts, and after every screen was visited."""
 
 import subprocess
 import sys
@@ -49,15 +49,6 @@ def run_python(code: str, *arguments: str, cwd: Path) -> str:
 
 def test_workbench_never_imports_torch_whatever_is_visited(workplace: Path) -> None:
     assert run_python(VISIT_ALL, *HEAVY, cwd=workplace) == "[]"
-
-
-def test_core_never_imports_textual(workplace: Path) -> None:
-    """Looked up in the sources: importing all of the core would take half a minute."""
-    for path in sorted((REPOSITORY / "simplegpt").rglob("*.py")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            words = line.split()
-            if words[:1] in (["import"], ["from"]):
-                assert words[1].split(".")[0] not in ("textual", "textual_plot", "tui"), path
 
 
 def test_start_imports_no_heavy_library_of_ours(workplace: Path) -> None:
