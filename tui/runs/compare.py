@@ -17,8 +17,8 @@ from simplegpt.progress import format_loss
 from simplegpt.run.directory import RunDirectory
 from tui.runs.summary import RunSummary, differences
 from tui.runs.table import format_setting
-from tui.shared.follower import first_picture
 from tui.shared.history import History
+from tui.shared.history_reader import first_picture
 from tui.shared.plot import Curve, CurvePlot
 from tui.shared.run_signs import MUTED
 from tui.shared.text import one_line

@@ -133,7 +133,7 @@ def name_below(root: Path, path: Path) -> str:
 def read_curve(run: RunDirectory) -> Curve:
     """Start, best loss and curve, from a part of the events."""
     from tui.shared.curves import reduce_columns  # numpy: not before the first paint
-    from tui.shared.follower import first_picture
+    from tui.shared.history_reader import first_picture
 
     history = first_picture(run, _TAIL_BYTES, _SAMPLES)
     train = history.train

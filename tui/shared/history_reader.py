@@ -1,8 +1,8 @@
-"""Reads a long history in a process of its own: ``python -m tui.shared.history_reader RUN``.
+"""Reads a run's history from its events: samples of it at once, or the whole.
 
-Half a million events take seconds to parse. In a thread that would hold the interpreter's lock
-against the screen; here it costs the screen nothing. The result comes back as a pickle, which is
-safe between a process and the child it started itself.
+``python -m tui.shared.history_reader RUN`` reads the whole in a process of its own. Half a million
+events take seconds to parse, which in a thread would hold the interpreter's lock against the
+screen. The result comes back as a pickle, which is safe between a process and its own child.
 """
 
 import os
@@ -10,20 +10,46 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import LineReader, skim
 from tui.shared.child_process import child_environment
-from tui.shared.follower import read_all
 from tui.shared.history import History
 
+CHUNK_BYTES = 2_000_000
+"""Read at once: some 6,000 events, and a few MB of memory."""
+SMALL_BYTES = 600_000
+"""A history up to this size is read whole in less time than it takes to notice."""
 NICENESS = 10
 POLL_SECONDS = 0.2
 
 
-def read_in_child(run: RunDirectory, cancelled: Callable[[], bool]) -> tuple[History, int] | None:
-    """As `follower.read_all`; None where it was cancelled. For a thread.
+def first_picture(run: RunDirectory, tail_bytes: int = 256_000, samples: int = 400) -> History:
+    """Head, samples and tail of a long history, in well under a second."""
+    history = History()
+    history.extend(skim(run.events, tail_bytes, samples))
+    return history
 
-    Raises RuntimeError where the child fails, with the end of what it said.
+
+def read_all(run: RunDirectory, cancelled: Callable[[], bool]) -> tuple[History, int] | None:
+    """The whole history and how far it was read; None where it was cancelled."""
+    history, reader = History(), LineReader(run.events)
+    end = size_of(run.events)
+    while reader.offset < end:
+        if cancelled():
+            return None
+        before = reader.offset
+        history.extend(reader.read_events(CHUNK_BYTES))
+        if reader.offset == before:
+            break  # a half-written last line
+    return history, reader.offset
+
+
+def read_in_child(run: RunDirectory, cancelled: Callable[[], bool]) -> tuple[History, int] | None:
+    """As `read_all`, in a process of its own.
+
+    Raises RuntimeError where the child fails, with the end of what it printed.
     """
     child = subprocess.Popen(
         [sys.executable, "-m", __name__, str(run.path)],
@@ -46,6 +72,14 @@ def read_in_child(run: RunDirectory, cancelled: Callable[[], bool]) -> tuple[His
     history, offset = pickle.loads(out)
     assert isinstance(history, History)
     return history, int(offset)
+
+
+def size_of(path: Path) -> int:
+    """Bytes; 0 where there is no such file."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
 
 
 def main() -> None:

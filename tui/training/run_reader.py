@@ -10,9 +10,15 @@ from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Event, Failure, LineReader
 from simplegpt.run.state import Status
-from tui.shared.follower import CHUNK_BYTES, SMALL_BYTES, first_picture, read_all, size_of
 from tui.shared.history import History
-from tui.shared.history_reader import read_in_child
+from tui.shared.history_reader import (
+    CHUNK_BYTES,
+    SMALL_BYTES,
+    first_picture,
+    read_all,
+    read_in_child,
+    size_of,
+)
 from tui.training.trainer_process import TrainerProcess
 
 LOG_TAIL_BYTES = 64_000

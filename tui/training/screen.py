@@ -20,7 +20,7 @@ from simplegpt.cli import UserError
 from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import CommandName
-from tui.shared.follower import first_picture
+from tui.shared.history_reader import first_picture
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import Mode

@@ -5,7 +5,7 @@ from pathlib import Path
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep
 from tests.tui.made_runs import NOBODY, Shape, make_run
-from tui.shared.follower import SMALL_BYTES
+from tui.shared.history_reader import SMALL_BYTES
 from tui.training.run_reader import LOG_TAIL_BYTES, LogTail, RunReader, newest_checkpoint
 
 
