@@ -54,7 +54,7 @@ class RunDetails(Horizontal):
     def show(self, run: RunSummary | None, after: RunSummary | None) -> None:
         """Describe `run`; `after` is the next one in the list."""
         self.border_title = Content(one_line(run.name)) if run else None
-        self.query_one(SmallCurve).values = run.curve.losses if run else ()
+        self.query_one(SmallCurve).show(run.curve.losses if run else ())
         facts = describe(run, after) if run else Content()
         self.query_one("#facts", Static).update(facts, layout=False)
 
