@@ -31,8 +31,9 @@ class Key(NamedTuple):
 class KeyFooter(Widget):
     """One line, drawn by one widget.
 
-    Textual's own is a widget for each key, made anew when the keys change, and with it the layout
-    of the whole screen: 40 ms for a key stroke that makes *Undo* possible.
+    Textual's own has a widget for each key and remakes them when the keys change, with a layout of
+    the whole screen: 40 ms for a keystroke that makes *Undo* possible, in the line "any of them"
+    (key times) of `tests/benchmarks/dashboard.py`.
     """
 
     DEFAULT_CSS: ClassVar[str] = """
