@@ -27,7 +27,7 @@ def main(words: Sequence[str] | None = None) -> int | None:
         return 0
     if name not in COMMANDS:
         raise UserError(
-            f"unknown command {name}{nearest(name, COMMANDS)}\n  commands: {', '.join(COMMANDS)}"
+            f"unknown command {name}{nearest(name, COMMANDS)}", f"commands: {', '.join(COMMANDS)}"
         )
     sys.argv = [f"simplegpt {name}", *rest]  # its help shows how it was called
     module = importlib.import_module(f"simplegpt.{name}")

@@ -96,7 +96,7 @@ def load_initial_weights(gpt: GPT, name_or_path: str) -> None:
     if own.n_vocab < other.n_vocab:
         problems.append(f"model.n_vocab ({own.n_vocab}) must be ≥ {other.n_vocab}")
     if problems:
-        raise UserError("init_from does not fit [model]:\n  " + "\n  ".join(problems))
+        raise UserError("init_from does not fit [model]:", *problems)
     weights = source.state_dict()
     for name, target in gpt.state_dict().items():
         rows = min(len(target), len(weights[name]))

@@ -1,4 +1,4 @@
-"""What every command has in common: its options, its errors and its exit codes."""
+"""What every command has in common: its options, its messages and its exit codes."""
 
 import argparse
 import difflib
@@ -8,16 +8,24 @@ import os
 import re
 import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn, Protocol, TextIO
 
 # Exit codes, the same for every command.
 DONE, FAILED, INVALID_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 
 
 class UserError(Exception):
-    """An error that the user can fix; its message says what, where and what is allowed."""
+    """An error that the user can fix: what, where, what is allowed, how to fix it.
+
+    Each argument is a line. Names and values in it may hold anything: none can break the line or
+    command a terminal.
+    """
+
+    def __str__(self) -> str:
+        return "\n  ".join(one_line(str(line)) for line in self.args)
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
@@ -27,24 +35,40 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:
-    """Run a command's `main` and leave the process with its exit code.
+    """Run a command's `main` and exit with its exit code.
 
-    A `UserError` is printed to stderr and becomes exit code 2, a Ctrl-C 130. A reader of the output
-    that is gone (``| head``) and a standard stream that is closed are not failures.
+    A `UserError`, or a file that cannot be read or written, is printed to stderr and becomes exit
+    code 2, a Ctrl-C 130. A closed standard stream, or a reader of the output that has gone away
+    (``| head``), is not a failure.
     """
     _open_standard_streams()
     try:
         code = main() or DONE
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        code = INVALID_INPUT
+        code = _refuse(error)
     except KeyboardInterrupt:
         code = INTERRUPTED
     except BrokenPipeError:
         sys.stdout = None  # or the interpreter flushes it again at exit
         code = DONE
+    except OSError as error:
+        if error.filename is None:
+            raise
+        code = _refuse(UserError(f"{os.fsdecode(error.filename)}: {error.strerror}"))
     sys.exit(code)
+
+
+def _refuse(error: UserError) -> int:
+    text = f"error: {error}"
+    if sys.stderr.isatty():
+        width = max(shutil.get_terminal_size().columns - 1, 40)
+        wrapper = textwrap.TextWrapper(
+            width, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
+        )
+        text = "\n".join(map(wrapper.fill, text.splitlines()))
+    show(text, sys.stderr)
+    return INVALID_INPUT
 
 
 def _open_standard_streams() -> None:
@@ -57,6 +81,45 @@ def _open_standard_streams() -> None:
         stream = open(descriptor, "w" if descriptor else "r", encoding="utf-8")  # noqa: SIM115, PTH123
         setattr(sys, name, stream)
     os.close(descriptor)
+
+
+# Text from files and models may hold anything.
+
+# C0 and C1 controls except the newline, the bidirectional controls, line and paragraph
+# separators, and lone surrogates, which no terminal can be sent.
+_UNSAFE = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]"
+)
+_TAB = "    "
+
+
+def show(text: str, stream: TextIO | None = None, *, end: str = "\n") -> None:
+    """Print `text` to `stream` (stdout) at once; a terminal obeys nothing in it."""
+    print(printable(text), end=end, file=stream or sys.stdout, flush=True)
+
+
+def printable(text: str) -> str:
+    """`text` with everything that a terminal could obey replaced by visible signs."""
+    return _UNSAFE.sub(_visible, text)
+
+
+def one_line(text: str) -> str:
+    """A name or a message in one printable line."""
+    return printable(text).replace("\n", "↵")
+
+
+def is_utf8(text: str) -> bool:
+    """Whether `text` has no lone surrogate, which Python has for a byte that is not UTF-8."""
+    return text.encode(errors="ignore").decode() == text
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if code == 0x09:
+        return _TAB
+    if code < 0x20:
+        return chr(0x2400 + code)  # the control pictures of Unicode
+    return "␡" if code == 0x7F else "\N{REPLACEMENT CHARACTER}"
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -79,19 +142,22 @@ class CommandParser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> argparse.Namespace:
         words = list(sys.argv[1:] if args is None else args)
+        for word in words:
+            if not is_utf8(word):  # neither a config nor a run's files could hold it
+                raise UserError(f"the argument {word!r} is not UTF-8")
         parsed, unknown = self.parse_known_args(_normalized(words), namespace)
         if unknown:
-            self.error(self._describe_unknown(unknown))
+            self.error(*self._describe_unknown(unknown))
         return parsed
 
-    def error(self, message: str) -> NoReturn:
+    def error(self, message: str, *more: str) -> NoReturn:
         message = message.removeprefix("argument ")
-        raise UserError(f"{message}\n  {self.prog} --help lists the options")
+        raise UserError(message, *more, f"{self.prog} --help lists the options")
 
-    def _describe_unknown(self, words: Sequence[str]) -> str:
+    def _describe_unknown(self, words: Sequence[str]) -> list[str]:
         options = [word.partition("=")[0] for word in words if word.startswith("-")]
         if not options:
-            return f"unexpected argument: {' '.join(words)}"
+            return [f"unexpected argument: {' '.join(words)}"]
         known = [name for name in self._option_string_actions if name.startswith("--")]
         lines = []
         for option in options:
@@ -100,7 +166,7 @@ class CommandParser(argparse.ArgumentParser):
                 same = [name for name in known if name.rpartition(".")[2] == option.lstrip("-")]
                 near = f"; did you mean '{same[0]}'?" if same else ""
             lines.append(f"unknown option {option}{near}")
-        return "\n  ".join(lines)
+        return lines
 
 
 _NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf$)[\d._eE+-]*")

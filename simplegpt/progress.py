@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 from pydantic import BaseModel, ConfigDict
 
+from simplegpt.cli import one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
@@ -65,7 +67,7 @@ class ProgressLine:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.label, self.total, self.unit = label, total, unit
+        self.label, self.total, self.unit = one_line(label), total, unit
         self._start = self._done = start
         self._detail, self._counts = "", dict[str, int]()
         self._summary = summary or json
@@ -97,7 +99,7 @@ class ProgressLine:
 
     def update(self, done: int, detail: str = "", **counts: int) -> None:
         """`done` of the total so far; `detail` and `counts` are shown beside it."""
-        self._done, self._detail, self._counts = done, detail, counts
+        self._done, self._detail, self._counts = done, one_line(detail), counts
         if self._clock() - self._written >= _INTERVALS[self._output]:
             self._write()
 

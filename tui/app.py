@@ -15,8 +15,8 @@ from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
+from simplegpt.cli import one_line
 from simplegpt.run.directory import RunDirectory, find_runs
-from tui.shared.text import one_line
 from tui.shell import messages, settings
 from tui.shell.collector import QUIET_SECONDS, Collector
 from tui.shell.dialogs import Answer, Question, TextDialog

@@ -76,13 +76,12 @@ class Problem:
         return self.origins[0]
 
     def __str__(self) -> str:
+        """What, where, and how to fix it."""
         hint = f" ({self.hint})" if self.hint else ""
-        if len(self.keys) > 1:
-            return f"{self.message}{hint}  {', '.join(map(str, self.origins))}"
         value = literal(self.value) if self.value is not NOT_SHOWN else ""
         shown = f" = {value if len(value) <= 60 else f'{value[:57]}...'}" if value else ""
-        subject = "".join(f"{key}{shown}: " for key in self.keys)
-        return f"{self.origin}: {subject}{self.message}{hint}"
+        subject = f"{self.keys[0]}{shown}: " if len(self.keys) == 1 else ""
+        return f"{subject}{self.message}  {_format_places(self.origins)}{hint}"
 
 
 class ConfigError(UserError):
@@ -91,8 +90,8 @@ class ConfigError(UserError):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(sorted(problems, key=_reading_order))
         lines = [str(problem) for problem in self.problems]
-        head = f"{len(lines)} invalid values in the config:\n  " if len(lines) > 1 else ""
-        super().__init__(head + "\n  ".join(lines))
+        head = [f"{len(lines)} invalid values in the config:"] if len(lines) > 1 else []
+        super().__init__(*head, *lines)
 
 
 @dataclass(frozen=True)
@@ -246,7 +245,7 @@ def parse_section(section: type[S], given: Iterable[tuple[str, str]]) -> S:
             f"--{name} {literal(values[name])}: {message}"
             for name, message in _messages(error, known).items()
         ]
-        raise UserError("\n  ".join(lines)) from None
+        raise UserError(*lines) from None
 
 
 # Reading
@@ -460,6 +459,15 @@ def _places(origins: Mapping[str, Origin], keys: Iterable[str]) -> tuple[Origin,
     found = dict.fromkeys(origins[key] for key in keys if key in origins)
     places = sorted(found, key=lambda one: RANKS.index(one.kind))
     return tuple(one for one in places if one != DEFAULT) or (DEFAULT,)
+
+
+def _format_places(origins: Iterable[Origin]) -> str:
+    """``run.toml:3,7, base.toml:2``: each file once."""
+    lines: dict[str, list[str]] = {}
+    for origin in origins:
+        place = str(origin if origin.path is None else origin.path)
+        lines.setdefault(place, []).extend([str(origin.line)] if origin.line else [])
+    return ", ".join(":".join([place, *([",".join(n)] if n else [])]) for place, n in lines.items())
 
 
 def _reading_order(problem: Problem) -> tuple[int, str, int]:

@@ -21,7 +21,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from simplegpt.cli import TERMINATED, CommandParser, UserError, run_command
+from simplegpt.cli import TERMINATED, CommandParser, UserError, one_line, run_command, show
 from simplegpt.data import corpus
 from simplegpt.data.encode import Source, check_text_file, encode_files, split_by_line
 from simplegpt.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, tokenizer_names
@@ -251,8 +251,8 @@ def _write(
             writer.sync()  # a disk that is full shows here, while no file has its name yet
         for writer in writers:
             if not options.json_progress:
-                print(f"number of tokens = {writer.count}")
-                print(f"saving to {writer.path}", flush=True)
+                show(f"number of tokens = {writer.count}")
+                show(f"saving to {one_line(str(writer.path))}")
             writer.commit()
     return [Written(path=str(w.path), tokens=w.count, tokenizer=tokenizer.name) for w in writers]
 

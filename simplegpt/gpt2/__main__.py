@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from simplegpt.cli import CommandParser, run_command
+from simplegpt.cli import CommandParser, one_line, run_command, show
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,7 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     loaded = load_model(options.checkpoint)
     export_folder(loaded.gpt, options.folder, loaded.tokenizer_name)
-    print(f"saved to {options.folder}", file=sys.stderr)
+    show(one_line(f"saved to {options.folder}"), sys.stderr)
     return 0
 
 

@@ -13,7 +13,15 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from simplegpt.cli import DONE, INTERRUPTED, CommandParser, UserError, add_options, run_command
+from simplegpt.cli import (
+    DONE,
+    INTERRUPTED,
+    CommandParser,
+    UserError,
+    add_options,
+    run_command,
+    show,
+)
 from simplegpt.config.load import parse_section
 from simplegpt.config.schema import SamplingConfig, settings_of
 from simplegpt.inference.loading import (
@@ -28,10 +36,6 @@ from simplegpt.progress import format_rate
 
 if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported before
     from simplegpt.inference.engine import Engine
-
-# A terminal obeys control characters, and a model may generate any: only these are harmless.
-CONTROLS = {*range(32), *range(127, 160)} - {ord("\n"), ord("\t")}
-HARMLESS = dict.fromkeys(CONTROLS, "\N{REPLACEMENT CHARACTER}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -115,17 +119,17 @@ def print_results(engine: "Engine", request: GenerateRequest) -> int:
     texts = [""] * (len(request.prompts) * request.batch_size)
     with interruption() as interrupted:
         answers = engine.generate(request, interrupted)
-        print(heading(request, 0))
+        write(heading(request, 0))
         for answer in answers:
             if isinstance(answer, Done):
                 done = answer
                 break
             texts[answer.result] += answer.text
             if answer.result == 0:
-                print(printable(answer.text), end="", flush=True)
-    print("\n")
+                write(answer.text, end="")
+    write("\n")
     for result in range(1, len(texts)):
-        print(f"{heading(request, result)}\n{printable(texts[result])}\n")
+        write(f"{heading(request, result)}\n{texts[result]}\n")
     if sys.stderr.isatty():
         print(summary(done), file=sys.stderr)
     return INTERRUPTED if done.reason == "cancelled" else DONE
@@ -154,13 +158,16 @@ def heading(request: GenerateRequest, result: int) -> str:
     prompt, copy = divmod(result, request.batch_size)
     line = f"==== Result {result + 1} ===="
     if len(request.prompts) > 1 and copy == 0:
-        return f"==== Prompt {prompt + 1}: {printable(request.prompts[prompt])} ====\n{line}"
+        return f"==== Prompt {prompt + 1}: {request.prompts[prompt]} ====\n{line}"
     return line
 
 
-def printable(text: str) -> str:
-    """Return `text`, without control characters if it is printed on a terminal."""
-    return text.translate(HARMLESS) if sys.stdout.isatty() else text
+def write(text: str, end: str = "\n") -> None:
+    """Print `text`: as it is into a file or a pipe, but a terminal obeys nothing in it."""
+    if sys.stdout.isatty():
+        show(text, end=end)
+    else:
+        print(text, end=end, flush=True)
 
 
 def summary(done: Done) -> str:

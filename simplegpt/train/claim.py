@@ -49,7 +49,7 @@ def claim(run: RunDirectory, config: Config, *, resume: bool) -> IO[bytes]:
     elif run.exists():
         has_checkpoint = run.last_checkpoint.exists()
         way = "resume it:       --resume" if has_checkpoint else "it has no checkpoint to resume"
-        raise UserError(f"output_dir {run.path} already contains a run\n  {way}\n{_another(run)}")
+        raise UserError(f"output_dir {run.path} already contains a run", way, _another(run))
     try:
         run.create()
         lock = run.commands.open("rb")
@@ -80,9 +80,9 @@ def _check_extras(config: Config) -> None:
     for name, is_on in extras:
         if is_on and find_spec(name) is None:
             raise UserError(
-                f"the config uses {name}, which is not installed\n"
-                f"  install it:      pip install 'simplegpt[{name}]'\n"
-                f"  or switch it off: --{name} false"
+                f"the config uses {name}, which is not installed",
+                f"install it:      pip install 'simplegpt[{name}]'",
+                f"or switch it off: --{name} false",
             )
 
 
@@ -90,25 +90,25 @@ def _check_resumable(run: RunDirectory, config: Config) -> None:
     if not run.config.exists():
         raise UserError(f"no run to resume at {run.path}{runs_nearby()}")
     if not run.last_checkpoint.exists():
-        raise UserError(f"the run at {run.path} has no checkpoint to resume\n{_another(run)}")
+        raise UserError(f"the run at {run.path} has no checkpoint to resume", _another(run))
     different = _differences(config_file.load(run.config), config)
     if different:
         raise UserError(
-            f"cannot resume with another config than {run.config}:\n  "
-            + "\n  ".join(different)
-            + "\n  to change these, start another run with init_from and another output_dir"
+            f"cannot resume with another config than {run.config}:",
+            *different,
+            "to change these, start another run with init_from and another output_dir",
         )
     last = read_info(run.last_checkpoint)
     if last is not None and last.step >= config.trainer.max_steps:
         raise UserError(
             f"the run at {run.path} is already at step {last.step:,} of "
-            f"{config.trainer.max_steps:,}\n"
-            f"  train further:   --trainer.max_steps {2 * last.step}"
+            f"{config.trainer.max_steps:,}",
+            f"train further:   --trainer.max_steps {2 * last.step}",
         )
 
 
 def _another(run: RunDirectory) -> str:
-    return f"  start another:   --output_dir {first_free_path(run.path)}"
+    return f"start another:   --output_dir {first_free_path(run.path)}"
 
 
 def _differences(stored: Config, given: Config) -> list[str]:

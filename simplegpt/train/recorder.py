@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from simplegpt.cli import DONE
+from simplegpt.cli import DONE, show
 from simplegpt.config.schema import Config
 from simplegpt.progress import format_duration, format_loss, format_rate
 from simplegpt.run import hardware
@@ -123,7 +123,7 @@ class Recorder(Callback):
         try:
             self.run.append_event(event)
         except OSError as error:
-            print(f"warning: {self.run.events}: {error.strerror}", flush=True)
+            show(f"warning: {self.run.events}: {error.strerror}")
 
     def warn(self, message: str) -> None:
         self.record(Warned(message=message))
@@ -131,7 +131,7 @@ class Recorder(Callback):
 
     def print(self, text: str) -> None:
         if self._thread is not None:
-            print(text, flush=True)
+            show(text)
 
     def write_status(self, **changes: Any) -> None:
         if self._thread is None:
@@ -280,7 +280,7 @@ class Recorder(Callback):
             self.console.show_live(line)
         elif time.monotonic() - self._last_plain_line > PLAIN_LINE_SECONDS:
             self._last_plain_line = time.monotonic()
-            print(line, flush=True)
+            show(line)
 
 
 class Throughput:

@@ -21,7 +21,7 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from simplegpt.checkpoint import load_initial_weights, read_checkpoint
-from simplegpt.cli import FAILED, TERMINATED, UserError
+from simplegpt.cli import FAILED, TERMINATED, UserError, one_line, show
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
 from simplegpt.files import write_atomically
@@ -97,8 +97,8 @@ def fit(
         ending = Ending("stopped", TERMINATED, "stopped by SIGTERM before the first step")
     except Exception as error:
         failure = failure_of(error, config)
-        traceback.print_exception(error)
-        print(f"error: {failure.message}{_as_options(failure.edits)}", file=sys.stderr)
+        show("".join(traceback.format_exception(error)), sys.stderr)
+        show(f"error: {one_line(failure.message)}{_as_options(failure.edits)}", sys.stderr)
         recorder.end(RunEnded(reason="failed", error=failure.message, failure=failure))
         return FAILED
     recorder.print(_summary(run, training, ending, time.monotonic() - started))
@@ -186,8 +186,8 @@ def should_compile(config: Config, device: torch.device) -> bool:
     missing = _missing_compiler(device)
     if missing is not None:
         raise UserError(
-            f"torch_compile = true needs {missing}\n"
-            "  install it, or switch compiling off: --torch_compile false"
+            f"torch_compile = true needs {missing}",
+            "install it, or switch compiling off: --torch_compile false",
         )
     return True
 

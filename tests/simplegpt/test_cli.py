@@ -1,14 +1,20 @@
 """Options made from the schema, their errors, and the exit codes of commands."""
 
+import contextlib
+import fcntl
+import os
+import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from pathlib import Path
 
 import pytest
 
 from simplegpt.__main__ import main
-from simplegpt.cli import CommandParser, UserError, add_options
+from simplegpt.cli import CommandParser, UserError, add_options, one_line, printable
 from simplegpt.config.load import ConfigError, add_config_options, load, parse_section
 from simplegpt.config.schema import SamplingConfig, settings, settings_of, tables
 
@@ -184,6 +190,7 @@ def test_the_installed_command_names_its_commands(capsys: pytest.CaptureFixture[
 
 PROGRAM = """
 import sys
+import termios
 from pathlib import Path
 from simplegpt.cli import UserError, run_command
 
@@ -226,3 +233,54 @@ def test_closed_streams_neither_fail_nor_write_into_a_file(tmp_path: Path) -> No
     ended = run("return None", "<&- >&- 2>&-", tmp_path)
     assert ended.returncode == 0
     assert Path(tmp_path, "file").read_text() == "written"
+
+
+def test_what_a_terminal_could_obey_is_shown() -> None:
+    assert printable("\x1b[31mred\x07\x9b\r\u202e\x7f") == "␛[31mred␇\ufffd␍\ufffd␡"
+    assert printable("tab\tand\nnewline") == "tab    and\nnewline"
+    assert one_line("a\x1b[31mb\nc\u202e") == "a␛[31mb↵c\ufffd"
+
+
+ESCAPE = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e"
+
+
+@pytest.mark.parametrize(
+    "name", [f"a{ESCAPE}b", "a\nerror: forged", "a\r\nb", "a\u2028b", "\udcff"]
+)
+def test_a_name_in_an_error_is_shown_never_obeyed(name: str) -> None:
+    (line,) = str(UserError(f"no such file: {name}")).splitlines()
+    assert line.isprintable()
+    assert len(str(UserError("what", f"fix {name}")).splitlines()) == 2
+
+
+def test_a_file_that_the_system_refuses_is_one_sentence(tmp_path: Path) -> None:
+    ended = run("open('x' * 300)", "< /dev/null", tmp_path)
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == f"error: {'x' * 300}: File name too long"
+
+
+def test_an_argument_that_is_not_utf8_is_refused() -> None:
+    with pytest.raises(UserError, match="not UTF-8"):
+        config_parser().parse_args(["\udcff.toml"])
+
+
+def test_a_long_error_is_wrapped_for_a_terminal() -> None:
+    program = (
+        "from simplegpt.cli import *\ndef main(): raise UserError('word ' * 60, 'and fix it')\n"
+    )
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    command = [sys.executable, "-c", f"{program}\nrun_command(main)"]
+    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    process = subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment)
+    os.close(theirs)
+    printed = b""
+    with contextlib.suppress(OSError):  # of a terminal whose last program has ended
+        while data := os.read(ours, 4096):
+            printed += data
+    os.close(ours)
+    assert process.wait(60) == 2
+    lines = printed.decode().splitlines()
+    assert len(lines) > 5
+    assert max(map(len, lines)) < 60
+    assert lines[-1] == "  and fix it"

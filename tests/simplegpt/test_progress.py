@@ -140,3 +140,11 @@ def test_formats(
     formatter: Callable[[float | None], str], expected: dict[float | None, str]
 ) -> None:
     assert {value: formatter(value) for value in expected} == expected
+
+
+def test_a_name_in_a_progress_line_is_shown_never_obeyed() -> None:
+    stream = io.StringIO()
+    with ProgressLine("tokenizing a\n\x1b[2Jb", 1, stream=stream) as progress:
+        progress.update(1, "from c\x9bd")
+    assert stream.getvalue().startswith("tokenizing a↵␛[2Jb: done")
+    assert stream.getvalue().endswith("from c\ufffdd\n")

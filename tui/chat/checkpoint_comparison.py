@@ -15,6 +15,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 from textual.widgets import Static
 
+from simplegpt.cli import printable
 from simplegpt.inference.protocol import GenerateRequest, LoadRequest, Tokens
 from simplegpt.progress import format_loss
 from simplegpt.run.checkpoints import Checkpoint, list_checkpoints
@@ -23,7 +24,6 @@ from tui.chat.engine import EngineError, EngineProcess, new_id
 from tui.chat.labels import MUTED
 from tui.chat.live_run import LOW_PRIORITY
 from tui.chat.sampling import GenerationSettings
-from tui.shared.text import printable
 from tui.shell.dialogs import Dialog
 
 

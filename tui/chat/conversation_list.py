@@ -8,9 +8,10 @@ from typing import ClassVar
 from textual import work
 from textual.binding import Binding, BindingType
 
+from simplegpt.cli import one_line
 from tui.chat.conversations import Conversation, ConversationStore, Summary
 from tui.chat.labels import short_name
-from tui.shared.text import format_age, one_line
+from tui.shared.text import format_age
 from tui.shell.dialogs import Entry, ListDialog
 
 EXCERPT_LENGTH = 64

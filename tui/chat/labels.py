@@ -3,11 +3,12 @@
 import math
 from collections.abc import Sequence
 
+from simplegpt.cli import printable
 from simplegpt.inference.protocol import Loaded, Loading
 from simplegpt.progress import format_count, format_loss, format_rate
 from tui.chat.conversations import Turn
 from tui.chat.sampling import changed_settings
-from tui.shared.text import printable, show_token
+from tui.shared.text import show_token
 
 BAR_CELLS = 14
 METER_CELLS = 8

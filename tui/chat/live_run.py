@@ -5,13 +5,13 @@ from pathlib import Path
 
 import psutil
 
+from simplegpt.cli import one_line
 from simplegpt.inference.protocol import Device
 from simplegpt.progress import format_bytes
 from simplegpt.run import hardware
 from simplegpt.run.checkpoints import Checkpoint, list_checkpoints
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import GPU
-from tui.shared.text import one_line
 
 LOW_PRIORITY = 15
 # The weights, their cache and what torch takes for itself, with room left for the training.

@@ -4,10 +4,10 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
+from simplegpt.cli import one_line
 from simplegpt.inference.protocol import Loaded
 from simplegpt.progress import format_bytes, format_count
 from tui.chat.labels import MUTED
-from tui.shared.text import one_line
 
 
 class ModelInfo(Static):

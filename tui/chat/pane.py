@@ -14,12 +14,12 @@ from textual.style import Style
 from textual.widgets import ContentSwitcher, Markdown, Static
 from textual.widgets.markdown import MarkdownStream
 
+from simplegpt.cli import printable
 from simplegpt.inference.protocol import Tokens
 from tui.chat import labels
 from tui.chat.conversations import Conversation, Turn
 from tui.chat.session import ChatSession, Draft
 from tui.chat.transcript import Piece, Transcript, pieces_of
-from tui.shared.text import printable
 
 WELCOME = Content.from_markup(
     """\

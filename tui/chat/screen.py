@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Input, TextArea
 
-from simplegpt.cli import UserError, nearest
+from simplegpt.cli import UserError, nearest, one_line
 from simplegpt.config.schema import SamplingConfig
 from simplegpt.files import write_atomically
 from simplegpt.inference.protocol import Loaded, LoadRequest
@@ -36,7 +36,6 @@ from tui.chat.sampling import PRESETS, GenerationSettings, format_settings, labe
 from tui.chat.sampling_form import SamplingForm
 from tui.chat.session import ChatSession
 from tui.chat.transcript import Transcript
-from tui.shared.text import one_line
 from tui.shell import settings as user_settings
 from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import Mode

@@ -17,7 +17,7 @@ from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 from textual.worker import Worker, WorkerCancelled
 
-from simplegpt.cli import UserError
+from simplegpt.cli import UserError, one_line
 from simplegpt.progress import ProgressReport, format_bytes, format_count
 from tui.data.choices import Choice, choice_of, find_choices, relative
 from tui.data.file_picker import FilePicker
@@ -33,7 +33,6 @@ from tui.data.text_file import (
 from tui.data.text_preview import TextPreview
 from tui.data.tokenizing import Job, TokenizingError, tokenize
 from tui.data.write_panel import WritePanel
-from tui.shared.text import one_line
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question
 from tui.shell.screen import WorkbenchScreen

@@ -5,11 +5,11 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
+from simplegpt.cli import one_line, printable
 from simplegpt.progress import format_bytes, format_count
 from tui.data.text_file import TextHead, TextStatistics, TokenPreview, format_alphabet
 from tui.data.text_sample import TextSample
 from tui.shared.run_signs import MUTED
-from tui.shared.text import one_line, printable
 
 _ALPHABET_LENGTH = 150  # characters; more would push the text off the screen
 

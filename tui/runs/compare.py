@@ -13,6 +13,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import DataTable, Static
 
+from simplegpt.cli import one_line
 from simplegpt.progress import format_loss
 from simplegpt.run.directory import RunDirectory
 from tui.runs.summary import RunSummary, differences
@@ -21,7 +22,6 @@ from tui.shared.history import History
 from tui.shared.history_reader import first_picture
 from tui.shared.plot import Curve, CurvePlot
 from tui.shared.run_signs import MUTED
-from tui.shared.text import one_line
 from tui.shell.modes import Mode
 from tui.shell.screen import WorkbenchScreen
 

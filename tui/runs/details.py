@@ -8,12 +8,12 @@ from textual.containers import Horizontal
 from textual.content import Content
 from textual.widgets import Static
 
+from simplegpt.cli import one_line
 from simplegpt.progress import format_bytes
 from tui.runs.summary import RunSummary, differences
 from tui.runs.table import format_setting
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import SmallCurve
-from tui.shared.text import one_line
 
 _SEPARATOR = Content.styled(" · ", MUTED)
 _Labels = tuple[tuple[str, str], ...]

@@ -17,7 +17,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Button, DataTable, Input, Static
 
-from simplegpt.cli import UserError
+from simplegpt.cli import UserError, one_line
 from simplegpt.progress import format_bytes
 from simplegpt.run.directory import RunDirectory
 from tui.runs.details import RunDetails
@@ -26,7 +26,6 @@ from tui.runs.new_config import write_continued_config
 from tui.runs.summary import RunSummary, SummaryReader
 from tui.runs.table import RunTable
 from tui.runs.trash import Trash, TrashedItem
-from tui.shared.text import one_line
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import Mode

@@ -16,13 +16,14 @@ from textual.message import Message
 from textual.theme import Theme
 from textual.widgets import DataTable
 
+from simplegpt.cli import one_line
 from simplegpt.config.edit import literal
 from simplegpt.progress import format_bytes, format_loss
 from tui.runs.listing import SORT_KEYS, SortKey
 from tui.runs.summary import RunSummary, differences
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
-from tui.shared.text import format_age, one_line
+from tui.shared.text import format_age
 
 _PADDING = 2  # of a column: one cell on each side
 _WIDE = 110  # columns of the terminal from which the differences are shown

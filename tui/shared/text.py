@@ -1,32 +1,11 @@
-"""Text from files and models, made safe and short for the screen.
+"""A token's text and an age, short for the screen."""
 
-It may hold anything: control characters, and signs that turn the direction of writing, are shown
-as visible ones, so that nothing in it can reach the terminal as a command.
-"""
-
-import re
-
-_TAB = "    "
-# C0 and C1 controls except the newline, the bidirectional controls, line and paragraph
-# separators, and lone surrogates, which no terminal can be sent.
-_UNSAFE = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]"
-)
-
-
-def printable(text: str) -> str:
-    """`text` with everything that a terminal could obey replaced by visible signs."""
-    return _UNSAFE.sub(_visible, text)
-
-
-def one_line(text: str) -> str:
-    """A name or a message in one printable line."""
-    return printable(text).replace("\n", " ")
+from simplegpt.cli import one_line
 
 
 def show_token(text: str) -> str:
     """A token's text in one printable line, its white space visible."""
-    return printable(text).replace("\n", "↵").replace(" ", "·")
+    return one_line(text).replace(" ", "·")
 
 
 def format_age(seconds: float) -> str:
@@ -41,12 +20,3 @@ def format_age(seconds: float) -> str:
         if seconds < limit:
             return f"{int(seconds // length)} {unit}"
     return f"{int(seconds // (7 * 86_400))} w"
-
-
-def _visible(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    if code == 0x09:
-        return _TAB
-    if code < 0x20:
-        return chr(0x2400 + code)  # the control pictures of Unicode
-    return "␡" if code == 0x7F else "�"

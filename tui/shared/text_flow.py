@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from rich.cells import cell_len
 
-from tui.shared.text import printable
+from simplegpt.cli import printable
 
 NEWLINE = "\n"
 _ATOM = re.compile(r"\n|[^\S\n]+|\S+")

@@ -18,7 +18,7 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 from textual.worker import Worker
 
-from tui.shared.text import one_line
+from simplegpt.cli import one_line
 
 Result = TypeVar("Result")
 MUTED = "$footer-description-foreground"  # $text-muted is a colour of stylesheets only

@@ -8,7 +8,7 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Static
 
-from tui.shared.text import one_line
+from simplegpt.cli import one_line
 from tui.shell import messages
 from tui.shell.modes import TABS, Mode, Tab
 from tui.shell.runs import SeenRun, SeenRuns, newest_live

@@ -7,7 +7,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.reactive import reactive
 from textual.widgets import Button, Static
 
-from tui.shared.text import printable
+from simplegpt.cli import printable
 from tui.training.view import Callout
 
 

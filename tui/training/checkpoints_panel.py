@@ -10,9 +10,9 @@ from textual.message import Message
 from textual.reactive import var
 from textual.widgets import DataTable, Static
 
+from simplegpt.cli import one_line
 from simplegpt.progress import format_loss
 from simplegpt.run.events import CheckpointSaved
-from tui.shared.text import one_line
 from tui.training.view import RunView
 
 

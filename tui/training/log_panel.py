@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input, RichLog
 
-from tui.shared.text import printable
+from simplegpt.cli import printable
 
 _KEPT_LINES = 5_000
 

@@ -9,11 +9,11 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Static
 
+from simplegpt.cli import one_line
 from simplegpt.progress import format_bytes
 from simplegpt.run.events import GPU, System
 from tui.shared.run_signs import MUTED
 from tui.shared.small_curve import block_curve
-from tui.shared.text import one_line
 from tui.training.view import RunView
 
 _BAR_WIDTH = 12

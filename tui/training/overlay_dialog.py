@@ -9,7 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Button, SelectionList
 from textual.widgets.selection_list import Selection
 
-from tui.shared.text import one_line
+from simplegpt.cli import one_line
 from tui.shell.dialogs import Dialog
 
 

@@ -11,12 +11,12 @@ from textual.content import Content
 from textual.reactive import reactive, var
 from textual.widgets import Static
 
+from simplegpt.cli import one_line
 from simplegpt.progress import format_count, format_duration, format_loss
 from tui.shared.curves import smooth
 from tui.shared.history import Array, Axis, History, Series
 from tui.shared.plot import Curve, CurvePlot
 from tui.shared.run_signs import MUTED
-from tui.shared.text import one_line
 from tui.training.notices import Notice, find_notices
 from tui.training.view import RunView
 

@@ -9,7 +9,7 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Button, Static
 
-from tui.shared.text import one_line
+from simplegpt.cli import one_line
 from tui.training.view import StatusLine
 
 # (id, action of the screen, what `possible` calls it, label, tooltip)

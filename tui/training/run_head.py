@@ -6,11 +6,11 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
+from simplegpt.cli import one_line
 from simplegpt.progress import format_duration, format_loss, format_rate
 from tui.shared.curves import bucket_means
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
-from tui.shared.text import one_line
 from tui.training.machine_panel import machine_summary
 from tui.training.view import RunView
 

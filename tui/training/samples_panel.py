@@ -8,9 +8,9 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Static
 
+from simplegpt.cli import printable
 from simplegpt.run.events import Sample
 from tui.shared.run_signs import MUTED
-from tui.shared.text import printable
 from tui.training.view import RunView
 
 _SHOWN = 12

@@ -1,15 +1,13 @@
-"""Names, messages and tokens can neither command the terminal nor break a row."""
+"""A token's text and an age, short for the screen."""
 
 import pytest
 
-from tui.shared.text import format_age, one_line, printable, show_token
+from tui.shared.text import format_age, show_token
 
 
-def test_what_a_terminal_could_obey_is_shown() -> None:
-    assert printable("\x1b[31mred\x07\x9b\r\u202e\x7f") == "␛[31mred␇�␍�␡"
-    assert printable("tab\tand\nnewline") == "tab    and\nnewline"
-    assert one_line("a\x1b[31mb\nc\u202e") == "a␛[31mb c\ufffd"
+def test_a_token_is_one_printable_line() -> None:
     assert show_token(" the\n") == "·the↵"
+    assert show_token("\x1b[31m\r\n") == "␛[31m␍↵"
 
 
 @pytest.mark.parametrize(

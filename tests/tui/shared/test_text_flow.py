@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from tui.shared.text import printable
+from simplegpt.cli import printable
 from tui.shared.text_flow import TextFlow
 
 
