@@ -8,27 +8,33 @@ Reading one imports no lightning and runs no code from the file.
 
 import difflib
 import os
-import pathlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, model_validator
 from torch import Tensor
 
 from simplegpt.cli import UserError, nearest
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
-from simplegpt.gpt2.folder import load_folder
+from simplegpt.gpt2.folder import GPT2_VOCABULARIES, load_folder
 from simplegpt.gpt2.hub import find_folder
+from simplegpt.gpt2.weights import are_named_tensors, read_torch_file, with_gpt2_names
 from simplegpt.model import GPT
 from simplegpt.progress import OnProgress, no_progress
+from simplegpt.run.checkpoints import read_info
 
+NANOGPT_SHAPE = {
+    "n_vocab": "vocab_size",
+    "n_ctx": "block_size",
+    "n_embd": "n_embd",
+    "n_head": "n_head",
+    "n_layer": "n_layer",
+    "bias": "bias",
+}
 SUFFIXES = (".ckpt", ".pt", ".pth", ".bin", ".safetensors")
-# The original simpleGPT's hyper-parameters hold paths; the second name is Python 3.13's.
-PATH_TYPES = ("pathlib.PosixPath", "pathlib._local.PosixPath")
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,46 @@ class LoadedModel:
     def config(self) -> ModelConfig:
         """The network's shape."""
         return self.gpt.config
+
+
+def check_tensors(values: object) -> dict[str, Tensor]:
+    """Return `values` if they are tensors by name, for pydantic."""
+    if not are_named_tensors(values):
+        raise ValueError("expected tensors by name")
+    return values
+
+
+class HyperParameters(BaseModel):
+    """What is read of a run's config."""
+
+    model: ModelConfig
+    tokenizer_name: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def add_activation(cls, values: Any) -> Any:
+        """Add what the original simpleGPT and nanoGPT have no setting for: the exact GELU."""
+        model = values.get("model", {}) if isinstance(values, dict) else None
+        if not isinstance(model, dict):
+            return values
+        return {**values, "model": {"activation": "gelu"} | model}
+
+
+class Metrics(BaseModel):
+    """What is read of a training's state."""
+
+    val_loss: float | None = None
+
+
+class Contents(BaseModel):
+    """What is read of a checkpoint; its other keys are for resuming."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    state_dict: Annotated[dict[str, Tensor], PlainValidator(check_tensors)]
+    hyper_parameters: HyperParameters
+    global_step: int | None = None
+    simplegpt: Metrics = Metrics()
 
 
 def load_model(
@@ -134,9 +180,12 @@ def find_checkpoint(folder: Path) -> Path:
     for place in (folder / "ckpts", folder):
         if (place / "last.ckpt").is_file():
             return place / "last.ckpt"
-        found = sorted(place.glob("*.ckpt"), key=lambda file: file.stat().st_mtime)
+        found = sorted(
+            [*place.glob("[!.]*.ckpt"), *place.glob("ckpt.pt")],
+            key=lambda file: file.stat().st_mtime,
+        )
         if found:
-            return found[-1]
+            return max(found, key=lambda file: file.stat().st_mtime)
     runs = sorted(child.name for child in folder.iterdir() if (child / "ckpts").is_dir())
     hint = f"; it contains runs: {', '.join(runs[:5])}" if runs else ""
     raise UserError(
@@ -157,62 +206,88 @@ def nearest_path(path: Path) -> str:
     return f"; did you mean '{path.parent / matches[0]}'?" if matches else ""
 
 
-def read_checkpoint(path: Path) -> dict[str, Any]:
+def newest_whole_checkpoint(folder: Path) -> tuple[Path, list[str]]:
+    """Return the newest checkpoint in `folder` without damage, and the errors of the newer ones.
+
+    Raises UserError if there is none.
+    """
+    errors = []
+    for path in sorted(folder.glob("[!.]*.ckpt"), key=age):
+        try:
+            read_checkpoint(path, whole=True)
+        except UserError as error:
+            errors.append(str(error))
+        else:
+            return path, errors
+    raise UserError("\n".join(errors) or f"no checkpoint in {folder}")
+
+
+def age(path: Path) -> tuple[int, float]:
+    """Sort checkpoints by step, the newest first; those without a sidecar come last, by time."""
+    info = read_info(path)
+    return -info.step if info else 1, -path.stat().st_mtime
+
+
+def read_checkpoint(path: Path, *, whole: bool = False) -> Contents:
     """Read the contents of the checkpoint at `path`, its tensors mapped from the file on the CPU.
 
-    Only plain data and tensors are read: a file that would run code is refused. Raises UserError.
+    Compares the weights with their checksums, and with `whole` all else too. Raises UserError.
     """
+    values = read_torch_file(path, keys=() if whole else ("state_dict", "model"))
+    if isinstance(values, dict) and {"model", "model_args"} <= values.keys():
+        values = from_nanogpt(values)
     try:
-        paths = [(pathlib.PurePosixPath, name) for name in PATH_TYPES]
-        with torch.serialization.safe_globals(paths):  # type: ignore[arg-type]
-            values = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise UserError(
-            f"{path} is not a checkpoint, or has more than plain data and tensors: it could run "
-            "code and was not opened"
-        ) from error
-    except PermissionError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from error
-    except (OSError, RuntimeError, EOFError, ValueError, LookupError, AttributeError) as error:
-        raise UserError(f"{path} is not a checkpoint, or is damaged or truncated") from error
-    keys = ("state_dict", "hyper_parameters")
-    if not isinstance(values, dict) or not all(isinstance(values.get(key), dict) for key in keys):
-        raise UserError(f"{path} is not a run's checkpoint: expected {' and '.join(keys)}")
-    return values
+        return Contents.model_validate(values)
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, item['loc']))}: {item['msg']}".removeprefix(": ")
+            for item in error.errors()[:3]
+        ]
+        raise UserError(f"{path} is not a run's checkpoint: {'; '.join(problems)}") from error
 
 
-def from_checkpoint(values: Mapping[str, Any], path: Path) -> LoadedModel:
+def from_nanogpt(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Convert the contents of nanoGPT's ``ckpt.pt``.
+
+    They name no tokenizer: a vocabulary of GPT-2's size is GPT-2's, another one the data's own.
+    """
+    given, val_loss = values["model_args"], values.get("best_val_loss")
+    given = given if isinstance(given, dict) else {}
+    is_gpt2s = given.get("vocab_size") in GPT2_VOCABULARIES
+    return {
+        "state_dict": values["model"],
+        "hyper_parameters": {
+            "model": {own: given[name] for own, name in NANOGPT_SHAPE.items() if name in given},
+            "tokenizer_name": "gpt2" if is_gpt2s else None,
+        },
+        "global_step": values.get("iter_num"),
+        "simplegpt": {"val_loss": val_loss.item() if isinstance(val_loss, Tensor) else val_loss},
+    }
+
+
+def from_checkpoint(contents: Contents, path: Path) -> LoadedModel:
     """Build the model from the contents of the checkpoint at `path`.
 
     Raises UserError if they are inconsistent.
     """
-    hyper_parameters = values["hyper_parameters"]
+    about = contents.hyper_parameters
     try:
-        # The original simpleGPT has no such setting, and always the exact GELU.
-        shape = {"activation": "gelu"} | dict(hyper_parameters.get("model") or {})
-        config = ModelConfig.model_validate(shape)
-        gpt = GPT.from_state_dict(config, network_state(values["state_dict"]))
-    except ValidationError as error:
-        problems = [f"model.{item['loc'][0]}: {item['msg']}" for item in error.errors()[:3]]
-        raise UserError(f"{path} is not a GPT's checkpoint: {', '.join(problems)}") from error
+        gpt = GPT.from_state_dict(about.model, network_state(contents.state_dict))
     except ValueError as error:
         raise UserError(f"{path}: weights and config do not match: {error}") from error
     return LoadedModel(
-        gpt,
-        tokenizer_name=hyper_parameters.get("tokenizer_name"),
-        source=path,
-        step=values.get("global_step"),
-        val_loss=(values.get("simplegpt") or {}).get("val_loss"),
+        gpt, about.tokenizer_name, path, contents.global_step, contents.simplegpt.val_loss
     )
 
 
 def network_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the network's tensors of a LightningModule's `state`, copied from the mapped file.
 
-    Removes the prefixes of the module (``gpt.``) and of a compiled network (``_orig_mod.``).
+    Removes the prefixes of the module (``gpt.``) and of a compiled network (``_orig_mod.``), and
+    what nanoGPT adds. Raises ValueError if the output layer is not the token embedding.
     """
-    named = {}
-    for name, tensor in state.items():
-        name = name.removeprefix("_orig_mod.").removeprefix("gpt.").removeprefix("_orig_mod.")
-        named[name] = tensor.clone()
-    return named
+    own = {
+        name.removeprefix("_orig_mod.").removeprefix("gpt.").removeprefix("_orig_mod."): tensor
+        for name, tensor in state.items()
+    }
+    return {name: tensor.clone() for name, tensor in with_gpt2_names(own).items()}

@@ -1,11 +1,22 @@
-"""Writing files that others read at the same time, and names that are free."""
+"""Regular files only, writing files that others read at the same time, and names that are free."""
 
+import errno
 import itertools
 import os
 import re
 import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
+
+
+def check_regular_file(path: Path) -> None:
+    """Raise OSError unless `path` is a regular file: to open a pipe or a device may block."""
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
 
 
 def append_line(path: Path, line: str, mode: int = 0o644) -> None:

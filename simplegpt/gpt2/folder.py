@@ -14,18 +14,19 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from simplegpt.data.tokenizer import byte_alphabet, load_tokenizer
+from simplegpt.files import check_regular_file
+from simplegpt.gpt2.weights import WEIGHT_FILES, read_folder_weights, with_gpt2_names
 from simplegpt.model import GPT
 from simplegpt.progress import OnProgress, no_progress
 
 # GPT-2's vocabulary, and the same rounded up to a multiple of 128.
 GPT2_VOCABULARIES = range(50_257, 50_304 + 1)
-WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 # OpenAI's Conv1D stores these as [in, out], where nn.Linear has [out, in].
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu"}
@@ -60,7 +61,7 @@ def load_folder(folder: Path, progress: OnProgress = no_progress) -> Pretrained:
     values = read_config(folder)
     config = model_config(values, folder / "config.json")
     progress(0.1, "reading the weights")
-    tensors = read_weights(folder)
+    tensors = read_folder_weights(folder)
     progress(0.7, "checking names and shapes")
     try:
         gpt = GPT.from_state_dict(config, from_hugging_face(tensors))
@@ -115,10 +116,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json of `folder`. Raises UserError."""
     path = folder / "config.json"
     try:
+        check_regular_file(path)
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"no model in {folder}: it has no config.json") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"cannot read {path}: {error}") from error
     kind = values.get("model_type") if isinstance(values, dict) else None
     if kind != "gpt2":
@@ -149,40 +151,16 @@ def model_config(values: Mapping[str, Any], path: Path) -> ModelConfig:
         raise UserError(f"{path}: {SHAPE_KEYS[str(first['loc'][0])]}: {first['msg']}") from error
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """Read all tensors of `folder` under their names there. Raises UserError."""
-    files = sorted(folder.glob("model*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
-    if not files:
-        raise UserError(f"{folder} has no weights: neither {' nor '.join(WEIGHT_FILES)}")
-    tensors: dict[str, Tensor] = {}
-    for file in files:
-        try:
-            if file.suffix == ".safetensors":
-                tensors |= load_file(file)
-            else:
-                tensors |= torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-        except (SafetensorError, OSError, RuntimeError, ValueError, EOFError) as error:
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{file} is damaged or not a weights file: {reason}") from error
-    return tensors
-
-
 def from_hugging_face(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Convert Hugging Face's tensors to our names and orientation, as fp32 copies.
 
     Raises ValueError if the output layer is not the token embedding.
     """
     converted = {}
-    for name, tensor in tensors.items():
-        name = name.removeprefix("transformer.")
-        if name.endswith((".attn.bias", ".attn.masked_bias")):
-            continue  # the causal mask, which old files store among the weights
+    for name, tensor in with_gpt2_names(tensors).items():
         if name.endswith(TRANSPOSED) and tensor.dim() == 2:
             tensor = tensor.T
         converted[name] = torch.empty(tensor.shape, dtype=torch.float32).copy_(tensor)
-    output, embedding = converted.pop("lm_head.weight", None), converted.get("wte.weight")
-    if output is not None and embedding is not None and not torch.equal(output, embedding):
-        raise ValueError("its output layer (lm_head) differs from its token embedding (wte)")
     return converted
 
 

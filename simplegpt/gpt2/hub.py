@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from simplegpt.cli import UserError
-from simplegpt.gpt2.folder import WEIGHT_FILES
+from simplegpt.gpt2.weights import WEIGHT_FILES
 from simplegpt.progress import OnProgress, no_progress
 
 

@@ -11,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import lightning
@@ -20,7 +21,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from simplegpt.checkpoint import load_initial_weights, read_checkpoint
+from simplegpt.checkpoint import load_initial_weights, newest_whole_checkpoint
 from simplegpt.cli import FAILED, TERMINATED, UserError, one_line, show
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
@@ -57,6 +58,8 @@ class Training:
     data: TokenData
     recorder: Recorder
     commands: Commands
+    checkpoint: Path | None
+    """To resume from."""
 
 
 def fit(
@@ -89,7 +92,7 @@ def fit(
             trainer.fit(
                 training.module,
                 datamodule=training.data,
-                ckpt_path=run.last_checkpoint if resume else None,
+                ckpt_path=training.checkpoint,
                 weights_only=True,
             )
         ending = recorder.ending
@@ -111,8 +114,13 @@ def prepare(
 ) -> Training:
     """Make the trainer, the model and the data; raise UserError where one of them cannot be."""
     quiet_lightning()
+    checkpoint = None
     if resume:
-        read_checkpoint(run.last_checkpoint)  # a damaged one is a UserError
+        checkpoint, errors = newest_whole_checkpoint(run.checkpoints)
+        for error in errors:
+            show(f"warning: {one_line(error)}", sys.stderr)
+        if errors:
+            show(f"resuming from {one_line(str(checkpoint))} instead", sys.stderr)
     torch.manual_seed(config.seed)
     data = TokenData(config)
     recorder = Recorder(run, config, previous=run.status() if resume else None)
@@ -134,7 +142,7 @@ def prepare(
     if should_compile(config, device):
         module.gpt.compile()
         module.is_compiled = True
-    return Training(trainer, module, data, recorder, commands)
+    return Training(trainer, module, data, recorder, commands, checkpoint)
 
 
 def make_trainer(

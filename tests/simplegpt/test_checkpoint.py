@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import random
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from simplegpt.checkpoint import find_model, load_model
+from simplegpt.checkpoint import find_model, load_model, read_checkpoint
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from simplegpt.model import GPT
@@ -125,6 +126,83 @@ def test_a_truncated_file_is_one_message(run: Path, share: float) -> None:
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(UserError, match=r"last\.ckpt is not a checkpoint"):
         load_model(str(path))
+
+
+def test_no_flipped_bit_loads_as_other_weights(run: Path, gpt: GPT) -> None:
+    path, expected = run / "ckpts" / "last.ckpt", gpt.state_dict()
+    whole, n_refused = path.read_bytes(), 0
+    for position in random.Random(0).sample(range(8 * len(whole)), 300):
+        flipped = bytearray(whole)
+        flipped[position // 8] ^= 1 << position % 8
+        path.write_bytes(flipped)
+        try:
+            state = load_model(str(path)).gpt.state_dict()
+        except UserError:
+            n_refused += 1
+        else:  # a bit between the records
+            assert all(torch.equal(state[name], expected[name]) for name in expected)
+    assert n_refused > 100
+
+
+def test_a_checkpoint_is_whole_only_with_its_optimizers_state(gpt: GPT, tmp_path: Path) -> None:
+    moments = torch.full((1000,), 3.25)
+    torch.save(checkpoint_of(gpt, optimizer_states=[moments]), tmp_path / "a.ckpt")
+    content = (tmp_path / "a.ckpt").read_bytes()
+    stored = moments.numpy().tobytes()
+    flipped = b"\x01" + stored[1:]
+    (tmp_path / "a.ckpt").write_bytes(content.replace(stored, flipped))
+    read_checkpoint(tmp_path / "a.ckpt")  # does not need it
+    with pytest.raises(UserError, match=r"a\.ckpt is damaged: the checksum of .*data/\d+ differs"):
+        read_checkpoint(tmp_path / "a.ckpt", whole=True)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_nanogpts_checkpoint_is_read(tmp_path: Path, bias: bool) -> None:
+    gpt = random_gpt(SHAPE.model_copy(update={"bias": bias, "activation": "gelu"}))
+    state = {f"_orig_mod.transformer.{name}": t for name, t in gpt.state_dict().items()}
+    arguments = {"n_layer": 2, "n_head": 2, "n_embd": 8, "block_size": 8, "vocab_size": 256}
+    values = {
+        "model": state
+        | {"_orig_mod.lm_head.weight": gpt.wte.weight.detach()}
+        | {"_orig_mod.transformer.h.0.attn.bias": torch.ones(1, 1, 8, 8)},  # the causal mask
+        "model_args": arguments | {"bias": bias, "dropout": 0.0},
+        "iter_num": 7,
+        "best_val_loss": torch.tensor(1.25),
+        "config": {"dataset": "shakespeare_char"},
+        "optimizer": {},
+    }
+    torch.save(values, tmp_path / "ckpt.pt")
+    loaded = load_model(str(tmp_path))
+    assert (loaded.config, loaded.step, loaded.val_loss) == (gpt.config, 7, 1.25)
+    assert loaded.tokenizer_name is None  # its characters have IDs of their own
+    ids = torch.randint(256, (2, 8))
+    assert torch.equal(loaded.gpt(ids), gpt(ids))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"state_dict": {"wte.weight": 1}},
+        {"state_dict": {"wte.weight": torch.eye(3).to_sparse()}},
+        {"hyper_parameters": {"model": 3}},
+        {"hyper_parameters": {"model": {}, "tokenizer_name": []}},
+        {"simplegpt": [1]},
+        {"global_step": "x"},
+    ],
+)
+def test_hostile_contents_are_one_message(
+    gpt: GPT, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    torch.save(checkpoint_of(gpt, **changes), tmp_path / "x.ckpt")
+    with pytest.raises(UserError, match=r"x\.ckpt is not a run's checkpoint"):
+        load_model(str(tmp_path / "x.ckpt"))
+
+
+def test_pipes_devices_and_folders_are_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "last.ckpt")
+    for path in (tmp_path / "last.ckpt", Path("/dev/zero")):
+        with pytest.raises(UserError, match=r"cannot read .*: Not a regular file"):
+            load_model(str(path))
 
 
 @pytest.mark.parametrize(

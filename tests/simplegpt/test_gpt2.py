@@ -2,10 +2,13 @@
 
 import errno
 import json
+import os
+import pickle
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from simplegpt.cli import UserError
@@ -147,14 +150,59 @@ def test_a_folder_with_another_vocabulary_has_no_tokenizer(
     assert load_folder(tiny).tokenizer_name is None
 
 
-def test_bin_weights_are_read_as_plain_tensors(tiny: Path) -> None:
+@pytest.mark.parametrize("new_format", [True, False])
+def test_bin_weights_of_any_torch_are_read_as_plain_tensors(tiny: Path, new_format: bool) -> None:
     expected = load_folder(tiny).gpt.state_dict()
     model = GPT2LMHeadModel.from_pretrained(tiny, dtype=torch.float32)
     (tiny / "model.safetensors").unlink()
-    torch.save(model.state_dict(), tiny / "pytorch_model.bin")
+    torch.save(
+        model.state_dict(),
+        tiny / "pytorch_model.bin",
+        _use_new_zipfile_serialization=new_format,  # False: as torch before 1.6 did
+    )
     read = load_folder(tiny).gpt.state_dict()
     assert read.keys() == expected.keys()
     assert all(torch.equal(read[name], expected[name]) for name in read)
+
+
+def test_only_the_weight_file_or_what_its_index_names_is_read(tiny: Path) -> None:
+    expected = load_folder(tiny).gpt.state_dict()
+    tensors = load_file(tiny / "model.safetensors")
+    stray = {name: tensor + 1 for name, tensor in tensors.items()}
+    save_file(stray, tiny / "model-stray.safetensors")
+    assert torch.equal(load_folder(tiny).gpt.wte.weight, expected["wte.weight"])
+
+    (tiny / "model.safetensors").unlink()
+    weight_map = {name: f"model-{i % 2}.safetensors" for i, name in enumerate(tensors)}
+    for file in set(weight_map.values()):
+        save_file({n: tensors[n] for n in tensors if weight_map[n] == file}, tiny / file)
+    index = tiny / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": weight_map}))
+    read = load_folder(tiny).gpt.state_dict()
+    assert all(torch.equal(read[name], expected[name]) for name in expected)
+
+    index.write_text(json.dumps({"weight_map": {"x": "../model.safetensors"}}))
+    with pytest.raises(UserError, match=r"cannot read .*index\.json"):
+        load_folder(tiny)
+
+
+@pytest.mark.parametrize("values", [[1], {"a": 1}, {"a": torch.eye(2).to_sparse()}, "text"])
+def test_hostile_bin_weights_are_one_message(tiny: Path, values: object) -> None:
+    (tiny / "model.safetensors").unlink()
+    torch.save(values, tiny / "pytorch_model.bin")
+    with pytest.raises(UserError, match="not a weights file"):
+        load_folder(tiny)
+    (tiny / "pytorch_model.bin").write_bytes(pickle.dumps(Path.cwd))
+    with pytest.raises(UserError, match="could run code"):
+        load_folder(tiny)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_pipe_in_a_files_place_is_not_opened(tiny: Path, name: str) -> None:
+    (tiny / name).unlink()
+    os.mkfifo(tiny / name)
+    with pytest.raises(UserError, match="Not a regular file"):
+        load_folder(tiny)
 
 
 @pytest.mark.parametrize(

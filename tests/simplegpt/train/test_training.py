@@ -16,7 +16,7 @@ import torch
 
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
-from simplegpt.run.checkpoints import read_info
+from simplegpt.run.checkpoints import list_checkpoints, read_info
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved, RunEnded, Sample, TrainStep, Validation, Warned
 from simplegpt.train.__main__ import main as train
@@ -175,6 +175,27 @@ def test_damaged_checkpoint_is_not_resumed_and_the_run_stays_as_it_was(
     with pytest.raises(UserError, match=r"last\.ckpt is not a checkpoint, or is damaged"):
         train(["--resume", "run", "--trainer.max_steps", "20"])
     assert (run.status(), run.events.read_bytes(), run.config.read_bytes()) == before
+
+
+def test_resume_takes_the_newest_checkpoint_that_is_whole(
+    folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    keep_all = ["--checkpointing.save_top_k", "-1"]
+    assert run_train("tiny.toml", *keep_all) == 0
+    assert run_train("tiny.toml", *keep_all, "--output_dir", "other") == 0
+    run = RunDirectory("run")
+    newest = max(list_checkpoints(run), key=lambda checkpoint: checkpoint.info.step)
+    content = bytearray(newest.path.read_bytes())
+    content[-len(content) // 2] ^= 1  # in place: in all its names
+    for path in run.checkpoints.glob("*.ckpt"):
+        if path.samefile(newest.path):
+            path.write_bytes(content)
+    more = ["--trainer.max_steps", "16"]
+    assert train(["--resume", "run", *more]) == train(["--resume", "other", *more]) == 0
+    assert_equal_weights("run", "other")
+    said = capfd.readouterr().err
+    assert "last.ckpt is damaged" in said
+    assert "resuming from" in said
 
 
 def test_run_without_a_checkpoint_tells_the_one_way_on(folder: Path) -> None:
