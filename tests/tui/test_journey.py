@@ -105,7 +105,7 @@ def chat(terminal: Terminal) -> None:
     terminal.type("The quick")
     terminal.wait_for("│ The quick ")
     terminal.press("Enter")
-    terminal.wait_for("tokens/s")
+    terminal.wait_for("tok/s")
     terminal.wait_for("▎ The quick")
 
 
@@ -113,10 +113,10 @@ def resume(terminal: Terminal) -> None:
     """Find the finished run among the runs, and let it go on."""
     terminal.wait_for("tiny .*finished|finished .*tiny")
     terminal.press("r")
-    terminal.wait_for("Up to which step")
+    terminal.wait_for("Train up to which")
     terminal.wait_for("8000")  # twice as far is offered
     terminal.press("Enter")
-    terminal.wait_for("finished  tiny .*attempt 2", 120)
+    terminal.wait_for("finished  tiny .*(session|attempt) 2", 120)
     terminal.wait_for("step 8,000 of 8,000")
 
 

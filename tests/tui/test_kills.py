@@ -78,7 +78,7 @@ def kill(process: psutil.Process) -> None:
 def test_run_outlives_a_killed_workbench_and_the_next_attaches_to_it(terminal: Terminal) -> None:
     run = RunDirectory(terminal.folder / "models" / "tiny")
     terminal.start("simplegpt-tui", "tiny.toml")
-    terminal.wait_for("tokens a step")  # the form is there, with what follows from it
+    terminal.wait_for("parameters")  # the form is there, with its estimate
     terminal.press("F9")
     terminal.wait_for(r"● running +tiny")
     terminal.until(lambda: shown_step(terminal) > 0, "the dashboard counts steps")
