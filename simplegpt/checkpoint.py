@@ -19,6 +19,7 @@ from torch import Tensor
 
 from simplegpt.cli import UserError, nearest
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
+from simplegpt.data.tokenizer import is_same_vocabulary
 from simplegpt.gpt2.folder import GPT2_VOCABULARIES, load_folder
 from simplegpt.gpt2.hub import find_folder
 from simplegpt.gpt2.weights import are_named_tensors, read_torch_file, with_gpt2_names
@@ -123,14 +124,16 @@ def load_model(
 
 
 @torch.no_grad()
-def load_initial_weights(gpt: GPT, name_or_path: str) -> None:
+def load_initial_weights(gpt: GPT, name_or_path: str, tokenizer_name: str | None = None) -> None:
     """Start `gpt` from the weights of the model `name_or_path` (``init_from``).
 
-    A shorter context takes the first positions, a larger vocabulary keeps `gpt`'s own rows for the
-    additional ids. Raises UserError listing every other difference in shape.
+    A shorter context takes the first positions; the additional ids of a larger vocabulary take the
+    mean of the model's token embeddings, since near zero they would be likelier than most of its
+    tokens. Raises UserError listing every other difference in shape, and if the model's tokenizer
+    is known and differs from `tokenizer_name`.
     """
-    source = load_model(name_or_path).gpt
-    own, other = gpt.config, source.config
+    loaded = load_model(name_or_path)
+    own, other = gpt.config, loaded.config
     problems = [
         f"model.{name}: {name_or_path} has {getattr(other, name)!r}, "
         f"the config {getattr(own, name)!r}"
@@ -141,12 +144,20 @@ def load_initial_weights(gpt: GPT, name_or_path: str) -> None:
         problems.append(f"model.n_ctx ({own.n_ctx}) must be ≤ {other.n_ctx}")
     if own.n_vocab < other.n_vocab:
         problems.append(f"model.n_vocab ({own.n_vocab}) must be ≥ {other.n_vocab}")
+    theirs = loaded.tokenizer_name
+    if tokenizer_name and theirs and not is_same_vocabulary(tokenizer_name, theirs):
+        problems.append(
+            f'tokenizer_name ("{tokenizer_name}") must be "{theirs}", with which {name_or_path} '
+            "was trained, or set init_from_other_tokenizer = true"
+        )
     if problems:
-        raise UserError("init_from does not fit [model]:", *problems)
-    weights = source.state_dict()
+        raise UserError("init_from does not fit the config:\n  " + "\n  ".join(problems))
+    weights = loaded.gpt.state_dict()
     for name, target in gpt.state_dict().items():
         rows = min(len(target), len(weights[name]))
         target[:rows] = weights[name][:rows]
+        if name == "wte.weight":
+            target[rows:] = target[:rows].mean(dim=0)
 
 
 def find_model(name_or_path: str, progress: OnProgress = no_progress) -> Path:

@@ -252,6 +252,9 @@ class Config(Section):
     """char, byte, gpt2 or another tiktoken name: the one that made the token files."""
     init_from: Off[Annotated[str, Field(min_length=1)]] = None
     """Start from these weights: a checkpoint, a folder or name of a GPT-2; false: from scratch."""
+    init_from_other_tokenizer: bool = False
+    """Start from init_from even if its tokenizer differs: its token embeddings then have to be
+    learned anew."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optimization: OptimizationConfig = OptimizationConfig()

@@ -207,27 +207,30 @@ class StreamDecoder:
 
 
 def _gpt2_encoding(name: str) -> tiktoken.Encoding:
-    """Load GPT-2's encoding from the package's own file, checked against its hash."""
-    data = resources.files("simplegpt").joinpath("vocab", "gpt2.bpe").read_bytes()
-    if hashlib.sha256(data).hexdigest() != _GPT2_SHA256:
-        raise UserError("the package's vocab/gpt2.bpe is damaged: install simplegpt again")
-    ranks = byte_pair_ranks(data.decode())
+    """Make GPT-2's encoding: the 256 bytes, then one token per merge, in order."""
+    alphabet = byte_alphabet()
+    ranks = {bytes([byte]): rank for rank, byte in enumerate(alphabet.values())}
+    for pair in gpt2_merges():
+        ranks[bytes(alphabet[character] for character in "".join(pair))] = len(ranks)
     return tiktoken.Encoding(
         name,
         pat_str=r50k_pat_str,
         mergeable_ranks=ranks,
-        special_tokens={"<|endoftext|>": len(ranks)},
+        special_tokens={END_OF_TEXT: len(ranks)},
         explicit_n_vocab=len(ranks) + 1,
     )
 
 
-def byte_pair_ranks(merges: str) -> dict[bytes, int]:
-    """Return {bytes: id} for a ``vocab.bpe``: the 256 bytes, then one token per merge, in order."""
-    alphabet = byte_alphabet()
-    ranks = {bytes([byte]): rank for rank, byte in enumerate(alphabet.values())}
-    for line in merges.splitlines()[1:]:  # after its "#version" line
-        ranks[bytes(alphabet[character] for character in line if character != " ")] = len(ranks)
-    return ranks
+def gpt2_merges() -> list[tuple[str, str]]:
+    """Return GPT-2's merges, in the characters of `byte_alphabet`.
+
+    They are read from the package's own ``vocab.bpe``, checked against its hash.
+    """
+    data = resources.files("simplegpt").joinpath("vocab", "gpt2.bpe").read_bytes()
+    if hashlib.sha256(data).hexdigest() != _GPT2_SHA256:
+        raise UserError("the package's vocab/gpt2.bpe is damaged: install simplegpt again")
+    pairs = (line.split(" ") for line in data.decode().splitlines()[1:])  # after "#version"
+    return [(left, right) for left, right in pairs]
 
 
 def byte_alphabet() -> dict[str, int]:

@@ -12,7 +12,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandParser(description="Weights from and to Hugging Face's GPT-2.")
     parser.add_argument("command", choices=["export"], help="what to do")
     parser.add_argument("checkpoint", help="a checkpoint, a run's directory, or a GPT-2")
-    parser.add_argument("folder", type=Path, help="the new folder")
+    parser.add_argument(
+        "folder", type=Path, help="the new folder, with the tokenizer if it is gpt2, byte or char"
+    )
     options = parser.parse_args(argv)
     from simplegpt.checkpoint import load_model  # imports torch: not for --help
     from simplegpt.gpt2.folder import export_folder

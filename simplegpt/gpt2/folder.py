@@ -19,8 +19,9 @@ from torch import Tensor
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
-from simplegpt.data.tokenizer import byte_alphabet, load_tokenizer
+from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.files import check_regular_file
+from simplegpt.gpt2.tokenizer import has_other_vocabulary, tokenizer_files
 from simplegpt.gpt2.weights import WEIGHT_FILES, read_folder_weights, with_gpt2_names
 from simplegpt.model import GPT
 from simplegpt.progress import OnProgress, no_progress
@@ -73,22 +74,25 @@ def load_folder(folder: Path, progress: OnProgress = no_progress) -> Pretrained:
 def export_folder(gpt: GPT, folder: Path, tokenizer_name: str | None) -> None:
     """Write `gpt` into `folder`, which must be new or empty.
 
-    A model without biases gets biases of zero. config.json, which also names the tokenizer, is
-    written last: an interrupted export does not look like a model. Raises UserError if the folder
-    cannot be written.
+    A model without biases gets biases of zero. The tokenizers gpt2, byte and char are written for
+    transformers too. config.json, which names the tokenizer for us, is written last: an interrupted
+    export does not look like a model. Raises UserError if the folder cannot be written.
     """
     tensors = {f"transformer.{name}": tensor for name, tensor in to_hugging_face(gpt).items()}
     weights = folder / WEIGHT_FILES[0]
+    files = tokenizer_files(tokenizer_name, gpt.config.n_ctx)
+    files["config.json"] = hugging_face_config(gpt.config, tokenizer_name)
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} already exists: name a new or empty folder")
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, weights, metadata={"format": "pt"})
-        values = hugging_face_config(gpt.config, tokenizer_name)
-        (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
+        for name, values in files.items():
+            (folder / name).write_text(json.dumps(values, indent=2) + "\n")
     except (OSError, SafetensorError) as error:
         with suppress(OSError):
-            weights.unlink(missing_ok=True)
+            for name in (weights.name, *files):
+                (folder / name).unlink(missing_ok=True)
         raise UserError(f"cannot write {folder}: {error}") from error
 
 
@@ -184,21 +188,6 @@ def tokenizer_of(folder: Path, values: Mapping[str, Any], config: ModelConfig) -
     named = values.get("simplegpt_tokenizer")
     if isinstance(named, str):
         return named
-    if config.n_vocab not in GPT2_VOCABULARIES:
+    if config.n_vocab not in GPT2_VOCABULARIES or has_other_vocabulary(folder):
         return None
-    vocabulary = folder / "vocab.json"
-    return "gpt2" if not vocabulary.exists() or is_gpt2_vocabulary(vocabulary) else None
-
-
-def is_gpt2_vocabulary(path: Path) -> bool:
-    """Whether a vocab.json has GPT-2's ids: models of other languages may have the same size."""
-    try:
-        ids = json.loads(path.read_text(encoding="utf-8"))
-        tokenizer = load_tokenizer("gpt2")
-        character = {byte: name for name, byte in byte_alphabet().items()}
-        return all(
-            ids.get("".join(character[byte] for byte in tokenizer.decode_bytes([token]))) == token
-            for token in range(50_256)
-        )
-    except (OSError, ValueError, AttributeError):
-        return False
+    return "gpt2"

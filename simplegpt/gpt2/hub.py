@@ -68,8 +68,10 @@ def fetch(name: str, progress: OnProgress, *, local_files_only: bool = False) ->
         return Path(hf_hub_download(name, file, local_files_only=local_files_only))
 
     folder = get("config.json").parent
-    with suppress(EntryNotFoundError):
-        get("vocab.json")
+    for file in ("vocab.json", "tokenizer.json"):
+        with suppress(EntryNotFoundError):
+            get(file)
+            break
     try:
         get(WEIGHT_FILES[0])
     except EntryNotFoundError:

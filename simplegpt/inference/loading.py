@@ -11,8 +11,8 @@ if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are rep
     from simplegpt.inference.engine import Engine
 
 MODEL_HELP = (
-    "a checkpoint, a run's directory, a folder of a Hugging Face GPT-2, or its name on the hub "
-    f"({', '.join(PRETRAINED_NAMES)}, …)"
+    "a checkpoint (nanoGPT's ckpt.pt too), a run's directory, a folder of a Hugging Face GPT-2, or "
+    f"its name on the hub ({', '.join(PRETRAINED_NAMES)}, …)"
 )
 
 

@@ -135,7 +135,8 @@ def prepare(
     trainer = make_trainer(run, config, [*ours, *own, commands])
     module = GPTModule(config)
     if config.init_from is not None and not resume:
-        load_initial_weights(module.gpt, config.init_from)
+        tokenizer_name = None if config.init_from_other_tokenizer else config.tokenizer_name
+        load_initial_weights(module.gpt, config.init_from, tokenizer_name)
     device = trainer.strategy.root_device
     if device.type == "cpu":
         use_cpu_dropout(module.gpt)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from simplegpt.checkpoint import find_model, load_model, read_checkpoint
+from simplegpt.checkpoint import find_model, load_initial_weights, load_model, read_checkpoint
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from simplegpt.model import GPT
@@ -99,6 +99,23 @@ def test_loaded_weights_do_not_depend_on_the_file_any_more(run: Path) -> None:
     path = run / "ckpts" / "last.ckpt"
     path.write_bytes(b"\xff" * path.stat().st_size)  # in place, which no writer here does
     assert loaded.gpt.wte.weight.sum().item() == before
+
+
+def test_additional_ids_take_the_mean_of_the_token_embeddings(run: Path, gpt: GPT) -> None:
+    wider = GPT(SHAPE.model_copy(update={"n_vocab": 300, "n_ctx": 5}))
+    load_initial_weights(wider, str(run))
+    rows = gpt.wte.weight
+    assert torch.equal(wider.wte.weight[:256], rows)
+    assert torch.equal(wider.wte.weight[256:], rows.mean(dim=0).expand(44, -1))
+    assert torch.equal(wider.wpe.weight, gpt.wpe.weight[:5])
+
+
+def test_weights_of_another_tokenizer_are_an_error_unless_insisted_on(run: Path) -> None:
+    own = GPT(SHAPE)
+    with pytest.raises(UserError, match=r'tokenizer_name \("byte"\) must be "char".*other_token'):
+        load_initial_weights(own, str(run), "byte")
+    for tokenizer_name in ("char", None):
+        load_initial_weights(own, str(run), tokenizer_name)
 
 
 class Evil:

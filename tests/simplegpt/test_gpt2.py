@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import GPT2Config, GPT2LMHeadModel
+from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
+from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.gpt2.__main__ import main
 from simplegpt.gpt2.folder import (
     TRANSPOSED,
@@ -146,8 +147,41 @@ def test_a_folder_with_another_vocabulary_has_no_tokenizer(
     folder: Path, tiny: Path, tmp_path: Path
 ) -> None:
     assert load_folder(folder).tokenizer_name is None
-    (tiny / "vocab.json").write_text(json.dumps({f"wort{i}": i for i in range(50_257)}))
-    assert load_folder(tiny).tokenizer_name is None
+    words = {f"wort{i}": i for i in range(50_257)}
+    for file, content in {
+        "vocab.json": words,
+        "tokenizer.json": {"model": {"type": "BPE", "vocab": words}},
+        "vocab.txt": "wort0",
+    }.items():
+        (tiny / file).write_text(json.dumps(content))
+        assert load_folder(tiny).tokenizer_name is None
+        (tiny / file).unlink()
+    assert load_folder(tiny).tokenizer_name == "gpt2"
+
+
+@pytest.mark.parametrize(
+    ("name", "n_vocab", "text"),
+    [
+        ("gpt2", 50_257, "Hello  wörld\n\n it's 12345 \U0001f600 <s> \ttab \0end "),
+        ("byte", 256, "Hello  wörld\n\n it's \U0001f600 \0 \r x "),
+        ("char", 256, "Hello  wörld\n\n\0\xff it's ¼ \r\t "),
+    ],
+)
+def test_transformers_reads_the_exported_tokenizer(
+    tmp_path: Path, name: str, n_vocab: int, text: str
+) -> None:
+    gpt = GPT(ModelConfig(n_vocab=n_vocab, n_ctx=64, n_embd=2, n_head=1, n_layer=1))
+    export_folder(gpt, tmp_path / "export", name)
+    theirs, ours = AutoTokenizer.from_pretrained(tmp_path / "export"), load_tokenizer(name)
+    ids = theirs(text)["input_ids"]
+    assert ids == ours.encode(text)
+    assert theirs.decode(ids) == text
+    assert (len(theirs), theirs.eos_token_id) == (ours.n_vocab, ours.end_of_text)
+    assert load_folder(tmp_path / "export").tokenizer_name == name
+    (tmp_path / "export" / "config.json").write_text(
+        (tmp_path / "export" / "config.json").read_text().replace("simplegpt_tokenizer", "x")
+    )
+    assert load_folder(tmp_path / "export").tokenizer_name == ("gpt2" if name == "gpt2" else None)
 
 
 @pytest.mark.parametrize("new_format", [True, False])
@@ -192,7 +226,7 @@ def test_hostile_bin_weights_are_one_message(tiny: Path, values: object) -> None
     torch.save(values, tiny / "pytorch_model.bin")
     with pytest.raises(UserError, match="not a weights file"):
         load_folder(tiny)
-    (tiny / "pytorch_model.bin").write_bytes(pickle.dumps(Path.cwd))
+    (tiny / "pytorch_model.bin").write_bytes(pickle.dumps(Path.cwd, protocol=2))
     with pytest.raises(UserError, match="could run code"):
         load_folder(tiny)
 

@@ -305,7 +305,11 @@ def test_start_from_a_checkpoint_takes_its_weights(folder: Path) -> None:
     assert torch.allclose(second["gpt.wpe.weight"], first["gpt.wpe.weight"][:8], atol=1e-6)
     with pytest.raises(UserError, match=r"(?s)n_layer.*has 2, the config 1"):
         train(["tiny.toml", "--init_from", checkpoint, "--model.n_layer", "1", "--output_dir", "x"])
+    other = ["tiny.toml", "--init_from", checkpoint, "--tokenizer_name", "char"]
+    with pytest.raises(UserError, match=r"tokenizer_name.*init_from_other_tokenizer"):
+        train([*other, "--output_dir", "x"])
     assert not Path("x").exists()
+    assert train([*other, "--init_from_other_tokenizer", "true", "--output_dir", "x"]) == 0
 
 
 def test_torchrun_on_two_ranks_equals_one_rank_with_the_whole_batch(folder: Path) -> None:
