@@ -27,7 +27,7 @@ _DATA: _Labels = (
     ("tokenizer_name", "{}"),
     ("data.train_fpath", "{}"),
     ("data.train_batch_size", "batch {}"),
-    ("data.seq_len", "of {} tokens"),
+    ("data.seq_len", "seq_len {}"),
 )
 _TRAINING: _Labels = (
     ("optimization.optimizer", "{}"),
@@ -101,18 +101,17 @@ def _settings(settings: Mapping[str, Any], labels: _Labels) -> Content:
 
 def _differences(run: RunSummary, after: RunSummary) -> Content:
     found = differences(run.settings, after.settings)
-    heading = Content.styled("compared to the next: ", MUTED)
     if not found:
-        return Content.assemble(heading, "the same config")
+        return Content.styled("same config as the next run", MUTED)
     parts = [
         Content.assemble(
             (f"{key.rpartition('.')[2]} ", "$text-accent"),
             format_setting(own),
-            (f" not {format_setting(other)}", MUTED),
+            (f" (not {format_setting(other)})", MUTED),
         )
         for key, (own, other) in found.items()
     ]
-    return Content.assemble(heading, _SEPARATOR.join(parts))
+    return Content.assemble(("differs from the next: ", MUTED), _SEPARATOR.join(parts))
 
 
 def _joined(parts: list[str]) -> Content:

@@ -110,7 +110,7 @@ async def test_row_shows_where_its_config_differs_from_the_next(workplace: Path)
         assert row(screen, 0)[-1] == "n_layer 4"
         assert row(screen, 1)[-1] == ""
         facts = str(screen.query_one("#facts", Static).render())
-        assert "compared to the next: n_layer 4 not 6" in facts
+        assert "n_layer 4 (not 6)" in facts
 
 
 async def test_newcomer_is_led_to_a_corpus(workplace: Path) -> None:
