@@ -108,6 +108,11 @@ def check(engine: "Engine", tokens: Tokens, seq_len: int | None) -> int:
             f"the tokens are encoded with tokenizer '{tokens.tokenizer}', but the model's is "
             f"'{own}': encode the text again with --tokenizer_name {own}"
         )
+    if own and tokens.meta:
+        raise UserError(
+            f"the token IDs are those of {tokens.meta}, but the model's tokenizer is '{own}': "
+            f"encode the text again with --tokenizer_name {own}"
+        )
     if tokens.max_id() >= config.n_vocab:
         raise UserError(
             f"largest token ID ({tokens.max_id()}) must be < the model's n_vocab "

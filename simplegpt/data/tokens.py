@@ -23,10 +23,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from simplegpt.cli import UserError, nearest
 from simplegpt.config.load import Inspection, Problem
 from simplegpt.data.tokenizer import is_same_vocabulary, tokenizer_names
-from simplegpt.files import write_atomically
+from simplegpt.files import check_regular_file, write_atomically
 
 DType = Literal["uint16", "uint32"]
 _SCAN = 1 << 22  # tokens read at a time by max_id: 16 MB
+_SAMPLE = 1 << 16  # tokens of each file that are checked when it is opened
 _QUICK_SCAN = 1 << 20  # tokens of a file without a sidecar that max_id reads at once
 
 
@@ -59,12 +60,14 @@ def open_tokens(spec: str | Path) -> "Tokens":
 class Tokens:
     """One or several token files as one sequence. It pickles as paths; each process maps the files.
 
-    ``len(tokens)`` counts all tokens; `tokenizer` is the name in the sidecars, None without them.
+    ``len(tokens)`` counts all tokens; `tokenizer` is the name in the sidecars, None without them;
+    `meta` is nanoGPT's meta.pkl, if the ids are those of its vocabulary.
     """
 
     def __init__(self, files: Iterable["TokenFile"]) -> None:
         self.files = tuple(files)
         self.tokenizer = next((file.info.tokenizer for file in self.files if file.info), None)
+        self.meta = next((file.meta for file in self.files if file.meta), None)
         # ends[i]: tokens up to and with shard i
         self._ends = np.cumsum([file.count for file in self.files])
         self._maps: dict[int, npt.NDArray[Any]] = {}
@@ -77,7 +80,10 @@ class Tokens:
         return {**self.__dict__, "_maps": {}}
 
     def slice(self, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """Tokens start … stop - 1 as int64, across shards. Raises IndexError beyond the ends."""
+        """Tokens start … stop - 1 as int64, across shards. Raises IndexError beyond the ends.
+
+        Raises UserError for an id above its sidecar's largest: a GPU would abort on it.
+        """
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"tokens {start} to {stop} of {len(self)}")
         ids = np.empty(stop - start, dtype=np.int64)
@@ -86,6 +92,7 @@ class Tokens:
         while done < len(ids):
             begin = start + done - (int(self._ends[shard]) - self.files[shard].count)
             part = self._map(shard)[begin : begin + len(ids) - done]
+            _check_ids(self.files[shard].path, self.files[shard].info, part)
             ids[done : done + len(part)] = part
             done += len(part)
             shard += 1
@@ -119,6 +126,8 @@ class TokenFile:
     dtype: DType
     count: int
     info: TokenFileInfo | None
+    meta: Path | None = None
+    """nanoGPT's meta.pkl beside a file without a sidecar: the ids are of its vocabulary."""
 
 
 def token_file_name(split: Literal["train", "val"], tokenizer: str) -> str:
@@ -261,6 +270,12 @@ def _misfits(
         if not is_same_vocabulary(made_by, wanted):
             message = f'tokenizer_name ("{wanted}") must be "{made_by}", which encoded {spec}'
             yield "tokenizer_name", message
+    if "tokenizer_name" not in invalid and tokens.meta:
+        message = (
+            f'tokenizer_name ("{values["tokenizer_name"]}") does not decode {spec}: its token IDs '
+            f"are of {tokens.meta}; encode its text again with python -m simplegpt.data"
+        )
+        yield "tokenizer_name", message
     seq_len, count = values["data.seq_len"], len(tokens)
     if "data.seq_len" not in invalid and count <= seq_len:
         message = f"data.seq_len ({seq_len}) must be < {count}, the number of tokens in {spec}"
@@ -323,13 +338,13 @@ def _resolve(spec: str) -> list[Path]:
 def _inspect(path: Path) -> TokenFile:
     """Check a token file against its size and its sidecar."""
     try:
+        check_regular_file(path)
         size = path.stat().st_size
         info = _read_sidecar(path)
-        with path.open("rb"):
-            pass
+        dtype: DType = info.dtype if info else "uint16"
+        sample = np.fromfile(path, dtype=_numpy_dtype(dtype), count=_SAMPLE)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    dtype: DType = info.dtype if info else "uint16"
     width = np.dtype(dtype).itemsize
     if size == 0:
         raise UserError(f"{path} is empty")
@@ -343,13 +358,38 @@ def _inspect(path: Path) -> TokenFile:
             f"{path} has {size // width:,} tokens, but its sidecar {sidecar_path(path).name} "
             f"expects {info.count:,}"
         )
-    return TokenFile(path, dtype, size // width, info)
+    if info is None and size % 4 == 0 and _looks_like_uint32(sample):
+        raise UserError(
+            f"{path} has no sidecar and looks like uint32, not uint16 (every second value is "
+            f"below 4): restore {sidecar_path(path).name}, or encode the text again with "
+            "python -m simplegpt.data"
+        )
+    _check_ids(path, info, sample)
+    meta = path.with_name("meta.pkl")
+    has_meta = info is None and meta.exists()
+    return TokenFile(path, dtype, size // width, info, meta if has_meta else None)
+
+
+def _looks_like_uint32(sample: npt.NDArray[Any]) -> bool:
+    """Whether every second uint16 is the high half of an id below 2^18, as no text's tokens are."""
+    low, high = sample[::2], sample[1::2]
+    return len(high) >= 32 and bool(high.max() < 4 <= low.max())
+
+
+def _check_ids(path: Path, info: TokenFileInfo | None, ids: npt.NDArray[Any]) -> None:
+    """Raise UserError if `ids` of a token file exceed the largest one that its sidecar names."""
+    if info and len(ids) and (largest := int(ids.max())) > info.max_id:
+        raise UserError(
+            f"{path} has the token ID {largest}, but its sidecar {sidecar_path(path).name} says at "
+            f"most {info.max_id}: encode the text again with python -m simplegpt.data"
+        )
 
 
 def _read_sidecar(path: Path) -> TokenFileInfo | None:
     sidecar = sidecar_path(path)
     if not sidecar.exists():
         return None
+    check_regular_file(sidecar)
     try:
         return TokenFileInfo.model_validate_json(sidecar.read_bytes())
     except ValidationError as error:

@@ -24,6 +24,7 @@ from simplegpt.cli import (
 )
 from simplegpt.config.load import parse_section
 from simplegpt.config.schema import SamplingConfig, settings_of
+from simplegpt.files import check_regular_file
 from simplegpt.inference.loading import (
     MODEL_HELP,
     add_loading_options,
@@ -104,6 +105,7 @@ def read_prompts(words: Sequence[str], file: Path | None) -> list[str]:
             raise UserError(f"the prompt {prompt!r} is not UTF-8")
     if file is not None:
         try:
+            check_regular_file(file)
             prompts += [line for line in file.read_text(encoding="utf-8").splitlines() if line]
         except UnicodeDecodeError as error:
             raise UserError(f"{file} is not UTF-8 at byte {error.start}") from error
@@ -130,6 +132,14 @@ def print_results(engine: "Engine", request: GenerateRequest) -> int:
     write("\n")
     for result in range(1, len(texts)):
         write(f"{heading(request, result)}\n{texts[result]}\n")
+    n_ctx = engine.gpt.config.n_ctx
+    for number, first in enumerate(done.results[:: request.batch_size], start=1):
+        if first.n_prompt > n_ctx:
+            show(
+                f"warning: prompt {number} has {first.n_prompt:,} tokens: only the last {n_ctx:,} "
+                "(the model's context) were read",
+                sys.stderr,
+            )
     if sys.stderr.isatty():
         print(summary(done), file=sys.stderr)
     return INTERRUPTED if done.reason == "cancelled" else DONE

@@ -194,6 +194,9 @@ def load_engine(
     """Load the engine of `request`; return it and the answer. Raises UserError."""
     began = time.perf_counter()
     if request.threads is not None:
+        most = os.cpu_count() or 1
+        if request.threads > most:
+            raise UserError(f"threads ({request.threads}) must be ≤ {most}, the CPU cores here")
         torch.set_num_threads(request.threads)
     device = choose_device(request.device, request.precision)
     loaded = load_model(request.model, device, DTYPES[request.precision], progress)

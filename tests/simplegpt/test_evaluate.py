@@ -118,3 +118,11 @@ def test_mismatches_are_one_message(
         (tmp_path / "odd.bin.json").write_text(json.dumps(info))
     with pytest.raises(UserError, match=message):
         main([str(checkpoint), "--tokens", str(tokens), *options])
+
+
+def test_tokens_of_nanogpts_own_vocabulary_are_another_tokenizers(
+    checkpoint: Path, tokens: Path
+) -> None:
+    tokens.with_name("meta.pkl").write_bytes(b"")
+    with pytest.raises(UserError, match=r"the token IDs are those of .*meta\.pkl"):
+        main([str(checkpoint), "--tokens", str(tokens), "--device", "cpu"])

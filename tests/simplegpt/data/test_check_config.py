@@ -54,6 +54,15 @@ def test_every_misfit_is_found_at_its_line(tmp_path: Path) -> None:
     assert "simplegpt.data" in problems["data.val_fpath"].hint
 
 
+def test_nanogpts_own_character_ids_are_not_taken_for_a_tokenizers(tmp_path: Path) -> None:
+    train = token_file(tmp_path / "train.bin", [*range(65)])
+    assert check(train, tokenizer_name="char") == []
+    (tmp_path / "meta.pkl").write_bytes(b"")
+    problem, _ = check(train, tokenizer_name="char")  # the same file is the validation's
+    assert problem.keys == ("tokenizer_name", "data.train_fpath")
+    assert "meta.pkl" in problem.message
+
+
 def test_a_file_without_sidecar_is_scanned_for_its_largest_id(tmp_path: Path) -> None:
     train = token_file(tmp_path / "train.bin", [1, 2, 300, *range(90)])
     found = check(train, model__n_vocab="300")

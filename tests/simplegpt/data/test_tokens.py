@@ -126,6 +126,41 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("largest", [1000, 200_000])
+def test_a_uint32_file_that_lost_its_sidecar_is_refused(tmp_path, largest):
+    ids = np.random.default_rng(0).integers(0, largest, 500)
+    write(tmp_path / "a.bin", ids, n_vocab=200_000)
+    sidecar_path(tmp_path / "a.bin").unlink()
+    with pytest.raises(UserError, match=r"a\.bin has no sidecar and looks like uint32"):
+        open_tokens(tmp_path / "a.bin")
+    ids.astype("<u2").tofile(tmp_path / "b.bin")
+    assert len(open_tokens(tmp_path / "b.bin")) == 500
+
+
+def test_ids_above_the_sidecars_largest_are_an_error(tmp_path):
+    path = tmp_path / "a.bin"
+    write(path, [7] * 100_000)
+    ids = np.memmap(path, dtype="<u2", mode="r+")
+    ids[90_000] = 300  # beyond what is looked at when it is opened
+    tokens = open_tokens(path)
+    assert len(tokens.slice(0, 90_000)) == 90_000
+    with pytest.raises(UserError, match=r"a\.bin has the token ID 300, but its sidecar"):
+        tokens.slice(89_000, 91_000)
+    ids[10] = 301
+    with pytest.raises(UserError, match=r"a\.bin has the token ID 301, but its sidecar"):
+        open_tokens(path)
+
+
+def test_pipes_and_devices_are_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "a.bin")
+    write(tmp_path / "b.bin", [1, 2])
+    sidecar_path(tmp_path / "b.bin").unlink()
+    os.mkfifo(sidecar_path(tmp_path / "b.bin"))
+    for path in (tmp_path / "a.bin", tmp_path / "b.bin", "/dev/zero"):
+        with pytest.raises(UserError, match=r"cannot be read: Not a regular file"):
+            open_tokens(path)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

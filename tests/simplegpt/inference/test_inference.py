@@ -130,6 +130,28 @@ def test_invalid_options_are_reported_before_loading(argv: list[str], message: s
         main([*argv, "--model_name_or_ckpt_path", "there/is/none.ckpt"])
 
 
+def test_a_prompt_longer_than_the_context_is_cut_with_a_warning(
+    capsys: pytest.CaptureFixture[str], checkpoint: Path
+) -> None:
+    words = ["abc", "a" * 20, "--batch_size", "2", "--model_name_or_ckpt_path", str(checkpoint)]
+    assert main(words) == 0
+    warnings = capsys.readouterr().err.splitlines()
+    assert [w for w in warnings if "warning: prompt 2 has 20 tokens: only the last 16" in w]
+    assert not [w for w in warnings if "prompt 1" in w]
+
+
+def test_a_pipe_as_prompt_file_and_too_many_threads_are_refused(
+    tmp_path: Path, checkpoint: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    model = ["--model_name_or_ckpt_path", str(checkpoint)]
+    for path in (tmp_path / "pipe", tmp_path, Path("/dev/zero")):
+        with pytest.raises(UserError, match="cannot read"):
+            main(["a", *model, "--prompt_file", str(path)])
+    with pytest.raises(UserError, match=r"threads \(2147483648\) must be ≤ \d+"):
+        main(["a", *model, "--threads", str(2**31)])
+
+
 def test_an_empty_model_name_is_refused() -> None:
     with pytest.raises(UserError, match="model_name_or_ckpt_path: expected a checkpoint"):
         main(["a", "--model_name_or_ckpt_path", ""])
