@@ -219,7 +219,7 @@ class TrainerConfig(Section):
 
 
 class WandbConfig(Section):
-    """Weights & Biases, the extra simplegpt[wandb]."""
+    """Weights & Biases, the extra simplegpt[wandb]; without it, a warning."""
 
     project: str = "simplegpt"
     """Project the run is filed under."""

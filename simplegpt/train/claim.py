@@ -2,11 +2,12 @@
 
 import fcntl
 import os
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
-from simplegpt.cli import UserError
+from simplegpt.cli import UserError, show
 from simplegpt.config import load as config_file
 from simplegpt.config.edit import differences
 from simplegpt.config.load import flatten
@@ -76,14 +77,23 @@ def runs_nearby() -> str:
 
 
 def _check_extras(config: Config) -> None:
-    extras = [("tensorboard", config.tensorboard), ("wandb", config.wandb is not None)]
-    for name, is_on in extras:
-        if is_on and find_spec(name) is None:
-            raise UserError(
-                f"the config uses {name}, which is not installed",
-                f"install it:      pip install 'simplegpt[{name}]'",
-                f"or switch it off: --{name} false",
-            )
+    """Raise UserError without tensorboard; only warn without wandb.
+
+    The original simpleGPT's configs all have a [wandb], and train without it.
+    """
+    if config.tensorboard and find_spec("tensorboard") is None:
+        raise UserError(
+            "the config uses tensorboard, which is not installed\n"
+            "  install it:      pip install 'simplegpt[tensorboard]'\n"
+            "  or switch it off: --tensorboard false"
+        )
+    if config.wandb is not None and find_spec("wandb") is None:
+        show(
+            "warning: [wandb] is ignored: wandb is not installed\n"
+            "  install it:      pip install 'simplegpt[wandb]'\n"
+            "  or switch it off: --wandb false",
+            sys.stderr,
+        )
 
 
 def _check_resumable(run: RunDirectory, config: Config) -> None:

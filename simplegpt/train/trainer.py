@@ -11,6 +11,7 @@ import traceback
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -217,7 +218,7 @@ def _loggers(run: RunDirectory, config: Config) -> list[Logger]:
         from lightning.pytorch.loggers import TensorBoardLogger
 
         loggers.append(TensorBoardLogger(run.path, name="tensorboard", version=""))
-    if config.wandb is not None:
+    if config.wandb is not None and find_spec("wandb") is not None:
         from lightning.pytorch.loggers import WandbLogger
 
         settings: dict[str, Any] = config.wandb.model_dump(exclude_none=True)

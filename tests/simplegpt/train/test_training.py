@@ -217,12 +217,20 @@ def test_mistake_ends_with_code_2_and_writes_nothing(folder: Path) -> None:
     assert not Path("run").exists()
 
 
-def test_wandb_that_is_not_installed_is_one_message(
+def test_wandb_that_is_not_installed_is_a_warning(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)  # also where it is installed
+    assert train(["tiny.toml", "--wandb.project", "x"]) == 0
+    assert "pip install 'simplegpt[wandb]'" in capfd.readouterr().err
+
+
+def test_tensorboard_that_is_not_installed_is_one_message(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)  # wherever it is installed
-    with pytest.raises(UserError, match="pip install 'simplegpt\\[wandb\\]'"):
-        train(["tiny.toml", "--wandb.project", "x"])
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(UserError, match="pip install 'simplegpt\\[tensorboard\\]'"):
+        train(["tiny.toml", "--tensorboard", "true"])
     assert not Path("run").exists()
 
 
