@@ -151,7 +151,7 @@ def load_initial_weights(gpt: GPT, name_or_path: str, tokenizer_name: str | None
             "was trained, or set init_from_other_tokenizer = true"
         )
     if problems:
-        raise UserError("init_from does not fit the config:\n  " + "\n  ".join(problems))
+        raise UserError("init_from does not fit the config:", *problems)
     weights = loaded.gpt.state_dict()
     for name, target in gpt.state_dict().items():
         rows = min(len(target), len(weights[name]))
@@ -230,7 +230,7 @@ def newest_whole_checkpoint(folder: Path) -> tuple[Path, list[str]]:
             errors.append(str(error))
         else:
             return path, errors
-    raise UserError("\n".join(errors) or f"no checkpoint in {folder}")
+    raise UserError(*(errors or [f"no checkpoint in {folder}"]))
 
 
 def age(path: Path) -> tuple[int, float]:

@@ -8,10 +8,17 @@ import secrets
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading, without waiting; see `check_regular_file`."""
+    check_regular_file(path)
+    return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
 def check_regular_file(path: Path) -> None:
-    """Raise OSError unless `path` is a regular file: to open a pipe or a device may block."""
+    """Raise OSError unless `path` is a regular file: a pipe may block, a device may never end."""
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))

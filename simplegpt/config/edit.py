@@ -18,6 +18,8 @@ from simplegpt.config.schema import Setting, settings, tables
 
 Keys = tuple[str, ...]
 """The parts of a dotted key."""
+MAX_DEPTH = 20  # tables and lists in one another; no setting needs more than 3
+_TOO_DEEP = f"tables or lists are nested deeper than {MAX_DEPTH} levels"
 
 
 def edit(text: str, changes: Mapping[str, str | None]) -> str:
@@ -27,7 +29,7 @@ def edit(text: str, changes: Mapping[str, str | None]) -> str:
     Comments, order and how other values are spelled are kept. Raises `ValueError` where `text` or
     a literal is not TOML.
     """
-    tomllib.loads(text)
+    parse_toml(text)
     for key, value in changes.items():
         keys = tuple(key.split("."))
         if value is None:
@@ -35,8 +37,23 @@ def edit(text: str, changes: Mapping[str, str | None]) -> str:
         else:
             text = _set(text, keys, value.strip())
             _check(text, keys, parse_literal(value))
-    tomllib.loads(text)
+    parse_toml(text)
     return text
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The values of a TOML text. Raises `ValueError` where it is not TOML, or out of all bounds."""
+    try:
+        values = tomllib.loads(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    level: list[Any] = [values]
+    for _ in range(MAX_DEPTH):
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+        if not level:
+            return values
+    raise ValueError(_TOO_DEEP)
 
 
 def literals(text: str) -> dict[str, str]:
@@ -92,7 +109,7 @@ def literal(value: Any) -> str:
 
 def parse_literal(text: str) -> Any:
     """The value of a TOML literal. Raises `ValueError` where `text` is not one."""
-    parsed = tomllib.loads(f"x = {text.strip()}")
+    parsed = parse_toml(f"x = {text.strip()}")
     (start, end), _ = _value_span(text, 0)
     if set(parsed) != {"x"} or text[start:end] != text.strip():
         raise ValueError("more than one value")

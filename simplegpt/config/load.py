@@ -18,8 +18,8 @@ from typing import Any, Literal, TypeVar
 import tomli_w
 from pydantic import ValidationError
 
-from simplegpt.cli import UserError, add_hidden_options, add_options, nearest
-from simplegpt.config.edit import Keys, literal, statements, typed_value
+from simplegpt.cli import UserError, add_hidden_options, add_options, is_utf8, nearest
+from simplegpt.config.edit import Keys, literal, parse_toml, statements, typed_value
 from simplegpt.config.schema import (
     OWNED_TRAINER_KEYS,
     Config,
@@ -31,6 +31,7 @@ from simplegpt.config.schema import (
     settings_of,
     tables,
 )
+from simplegpt.files import open_regular
 
 S = TypeVar("S", bound=Section)
 Overrides = Mapping[str, Any] | Iterable[tuple[str, Any]]
@@ -174,13 +175,21 @@ def resolved(config: Config) -> str:
 
     What is switched off is written as ``false``; loading it gives an equal config.
     """
-    values = config.model_dump(mode="json", exclude={"include"})
-    values["output_dir"] = str(config.output_dir.absolute())
-    for name in ("train_fpath", "val_fpath"):
-        values["data"][name] = str(getattr(config.data, name).absolute())
-    if config.init_from is not None and Path(config.init_from).exists():
-        values["init_from"] = str(Path(config.init_from).absolute())
+    values = absolute(config).model_dump(mode="json", exclude={"include"})
     return tomli_w.dumps(_none_as_false(values))
+
+
+def absolute(config: Config) -> Config:
+    """`config` with absolute paths, which mean the same from any directory."""
+    names = ("train_fpath", "val_fpath")
+    files = {name: getattr(config.data, name).absolute() for name in names}
+    changes = {
+        "output_dir": config.output_dir.absolute(),
+        "data": config.data.model_copy(update=files),
+    }
+    if config.init_from is not None and os.path.exists(config.init_from):  # noqa: PTH110
+        changes["init_from"] = str(Path(config.init_from).absolute())
+    return config.model_copy(update=changes)
 
 
 def config_folder() -> Path:
@@ -270,8 +279,8 @@ class _Layers:
         """Take the values of a file's text; it is included by the files `including`."""
         kind: Literal["file", "include"] = "include" if including else "file"
         try:
-            values = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+            values = parse_toml(text)
+        except ValueError as error:
             line, message = _syntax_error(error, text)
             self._fail((), message, Origin(kind, path, line))
             return
@@ -314,10 +323,14 @@ class _Layers:
         self.values[name], self.origins[name] = value, origin
 
     def _read_include(self, include: str, origin: Origin, including: tuple[Path, ...]) -> None:
+        if "\0" in include:
+            self._fail(("include",), "a file name has no null characters", origin, include)
+            return
         target = Path(os.path.normpath(including[-1].parent / include))
-        chain = [one.resolve() for one in including]
-        if target.resolve() in chain:
-            names = [one.name for one in including[chain.index(target.resolve()) :]]
+        # Path.resolve raises RuntimeError in a loop of symbolic links
+        chain = [os.path.realpath(one) for one in including]
+        if os.path.realpath(target) in chain:
+            names = [one.name for one in including[chain.index(os.path.realpath(target)) :]]
             circle = " → ".join([*names, target.name])
             self._fail(("include",), f"files include each other: {circle}", origin, include)
             return
@@ -328,7 +341,8 @@ class _Layers:
     def _read(self, origin: Origin, path: Path, include: str | None = None) -> str | None:
         """The text of a file; a problem at `origin` where there is none."""
         try:
-            return path.read_text(encoding="utf-8-sig")
+            with open_regular(path) as file:
+                return file.read().decode("utf-8-sig")
         except FileNotFoundError:
             message = f"no such file{_nearest_file(path)}"
         except IsADirectoryError:
@@ -368,8 +382,10 @@ def _lines(text: str) -> dict[Keys, int]:
     return lines
 
 
-def _syntax_error(error: tomllib.TOMLDecodeError, text: str) -> tuple[int, str]:
+def _syntax_error(error: ValueError, text: str) -> tuple[int | None, str]:
     """Line and message; tomllib gives line and column only inside its message."""
+    if not isinstance(error, tomllib.TOMLDecodeError):
+        return None, str(error)
     message, _, place = str(error).rpartition(" (at ")
     numbers = [int(word) for word in place.rstrip(")").replace(",", "").split() if word.isdigit()]
     line, column = numbers if len(numbers) == 2 else (text.count("\n") + 1, 1)
@@ -445,7 +461,7 @@ def _as_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_as_json(item) for item in value]
     is_date = isinstance(value, datetime.date | datetime.time)
-    is_broken_text = isinstance(value, str) and value.encode(errors="ignore").decode() != value
+    is_broken_text = isinstance(value, str) and not is_utf8(value)
     return {} if is_date or is_broken_text else value
 
 

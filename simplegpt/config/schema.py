@@ -29,6 +29,8 @@ def _check_path(path: object) -> object:
         raise PydanticCustomError("empty_path", "Input should not be empty")
     if isinstance(path, str) and "\0" in path:
         raise PydanticCustomError("null_in_path", "Input should not contain null characters")
+    if isinstance(path, str) and max(map(len, path.encode(errors="replace").split(b"/"))) > 255:
+        raise PydanticCustomError("long_name", "Input should have names of at most 255 bytes")
     return path
 
 

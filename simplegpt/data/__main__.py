@@ -25,7 +25,7 @@ from simplegpt.cli import TERMINATED, CommandParser, UserError, one_line, run_co
 from simplegpt.data import corpus
 from simplegpt.data.encode import Source, check_text_file, encode_files, split_by_line
 from simplegpt.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, tokenizer_names
-from simplegpt.data.tokens import TokenWriter, check_output, token_file_name
+from simplegpt.data.tokens import TokenWriter, check_output, token_file_name, written_files
 from simplegpt.progress import ProgressLine
 
 
@@ -59,7 +59,7 @@ class Output:
     @property
     def source_names(self) -> str:
         """The text files, at most three by name."""
-        names = list(dict.fromkeys(str(source.path) for source in self.sources))
+        names = list(dict.fromkeys(one_line(str(source.path)) for source in self.sources))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return ", ".join(names[:3]) + more
 
@@ -68,16 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Tokenize as the options in `argv` say. Raises UserError."""
     options = _parser().parse_args(argv)
     began = time.monotonic()
-    try:
-        with _sigterm_as_exit():
-            tokenizer = load_tokenizer(options.tokenizer_name)
-            separator = _separator_id(options.separator, options.marker, tokenizer)
-            files = _write(_plan(options, tokenizer.name), tokenizer, separator, options)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        raise UserError(f"{where}{error.strerror}") from None
+    with _sigterm_as_exit():
+        tokenizer = load_tokenizer(options.tokenizer_name)
+        separator = _separator_id(options.separator, options.marker, tokenizer)
+        files = _write(_plan(options, tokenizer.name), tokenizer, separator, options)
     if options.json_progress:
         print(Done(files=files, seconds=time.monotonic() - began).model_dump_json(), flush=True)
     return 0
@@ -183,8 +177,9 @@ def _plan(options: argparse.Namespace, tokenizer_name: str) -> list[Output]:
         check_output(path, overwrite=options.overwrite)
     sources = _corpus_source(options) if options.dataset else _text_sources(options.text_file)
     for path in paths:
-        if path.exists() and any(path.samefile(source.path) for source in sources):
-            raise UserError(f"{path} is both input and output; give another output")
+        for file in written_files(path):
+            if file.exists() and any(file.samefile(source.path) for source in sources):
+                raise UserError(f"{file} is both input and output; give another output")
     parts = [sources] if len(paths) == 1 else split_by_line(sources, fraction)
     return [Output(*pair) for pair in zip(paths, parts, strict=True)]
 

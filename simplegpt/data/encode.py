@@ -22,6 +22,7 @@ import numpy.typing as npt
 
 from simplegpt.cli import UserError, nearest
 from simplegpt.data.tokenizer import Ids, Tokenizer, UnknownCharacterError
+from simplegpt.files import open_regular
 from simplegpt.progress import ProgressLine
 
 CHUNK = 1 << 17  # bytes: large enough that handing it over costs nothing, small in memory
@@ -43,7 +44,7 @@ class Source:
 
     def blocks(self, size: int = CHUNK) -> Iterator[bytes]:
         """Read the bytes, at most `size` at a time."""
-        with self.path.open("rb") as file:
+        with open_regular(self.path) as file:
             file.seek(self.start)
             left = self.size
             while block := file.read(min(size, left)):
@@ -157,15 +158,15 @@ def decode(source: Source, size: int = CHUNK) -> Iterator[str]:
 
 def check_text_file(path: Path) -> None:
     """Raise UserError if there is no readable file at `path`."""
-    if path.is_dir():
-        raise UserError(f"{path} is a directory, not a text file")
-    if not path.exists():
+    try:
+        open_regular(path).close()
+    except FileNotFoundError:
         names = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise UserError(f"no such text file: {path}{nearest(path.name, names)}")
-    if not path.is_file():
-        raise UserError(f"{path} is not a regular file")
-    if not os.access(path, os.R_OK):
-        raise UserError(f"{path}: permission denied")
+        raise UserError(f"no such text file: {path}{nearest(path.name, names)}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a directory, not a text file") from None
+    except OSError as error:
+        raise UserError(f"{path}: {(error.strerror or '').lower()}") from None
 
 
 def _not_utf8(path: Path, offset: int) -> UserError:

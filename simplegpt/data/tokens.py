@@ -140,6 +140,11 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
+def written_files(path: Path) -> tuple[Path, Path, Path]:
+    """Return what a `TokenWriter` for `path` replaces: the file, its sidecar, its partial file."""
+    return path, sidecar_path(path), path.with_name(path.name + ".partial")
+
+
 class TokenWriter:
     """Writes a token file and its sidecar in a stream; use as a context manager.
 
@@ -158,7 +163,7 @@ class TokenWriter:
         self._dtype: DType = "uint16" if n_vocab <= 1 << 16 else "uint32"
         self._max_id = 0
         self._committed = False
-        self._partial = path.with_name(path.name + ".partial")
+        *_, self._partial = written_files(path)
         check_output(path, overwrite=overwrite)
         with self._user_errors():
             path.parent.mkdir(parents=True, exist_ok=True)

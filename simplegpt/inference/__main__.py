@@ -19,12 +19,13 @@ from simplegpt.cli import (
     CommandParser,
     UserError,
     add_options,
+    is_utf8,
     run_command,
     show,
 )
 from simplegpt.config.load import parse_section
 from simplegpt.config.schema import SamplingConfig, settings_of
-from simplegpt.files import check_regular_file
+from simplegpt.files import open_regular
 from simplegpt.inference.loading import (
     MODEL_HELP,
     add_loading_options,
@@ -99,18 +100,20 @@ def read_prompts(words: Sequence[str], file: Path | None) -> list[str]:
 
     Raises UserError.
     """
-    prompts = [sys.stdin.read().removesuffix("\n") if word == "-" else word for word in words]
+    source = "standard input"
+    try:
+        prompts = [sys.stdin.read().removesuffix("\n") if word == "-" else word for word in words]
+        if file is not None:
+            source = str(file)
+            with open_regular(file) as lines:
+                prompts += [line for line in lines.read().decode().splitlines() if line]
+    except UnicodeDecodeError as error:
+        raise UserError(f"{source} is not UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise UserError(f"cannot read {source}: {error.strerror}") from None
     for prompt in prompts:
-        if prompt.encode(errors="ignore").decode() != prompt:
+        if not is_utf8(prompt):
             raise UserError(f"the prompt {prompt!r} is not UTF-8")
-    if file is not None:
-        try:
-            check_regular_file(file)
-            prompts += [line for line in file.read_text(encoding="utf-8").splitlines() if line]
-        except UnicodeDecodeError as error:
-            raise UserError(f"{file} is not UTF-8 at byte {error.start}") from error
-        except OSError as error:
-            raise UserError(f"cannot read {file}: {error.strerror}") from error
     if not prompts:
         raise UserError('no prompt: give a text to continue, or "-" for standard input')
     return prompts
@@ -118,9 +121,9 @@ def read_prompts(words: Sequence[str], file: Path | None) -> list[str]:
 
 def print_results(engine: "Engine", request: GenerateRequest) -> int:
     """Generate and print; return the exit code. Ctrl-C stops after the current token."""
-    texts = [""] * (len(request.prompts) * request.batch_size)
     with interruption() as interrupted:
         answers = engine.generate(request, interrupted)
+        texts = [""] * (len(request.prompts) * request.batch_size)
         write(heading(request, 0))
         for answer in answers:
             if isinstance(answer, Done):

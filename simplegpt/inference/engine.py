@@ -26,7 +26,8 @@ from simplegpt.inference.cpu import memory_bytes, pack
 from simplegpt.inference.generation import Generation, Piece, TextStream, check_ids
 from simplegpt.inference.sampling import Penalties, probabilities
 from simplegpt.model import GPT
-from simplegpt.progress import OnProgress, no_progress
+from simplegpt.progress import OnProgress, format_bytes, no_progress
+from simplegpt.run.hardware import memory_total
 
 # An int8 model computes in fp32 outside its linear layers.
 DTYPES = {
@@ -53,9 +54,11 @@ class Engine:
         self, request: protocol.GenerateRequest, cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[protocol.Tokens | protocol.Done]:
         """Answer `request`; `cancelled` is called after each token. Raises UserError."""
+        prompts = request.prompt_ids or [self.encode(prompt) for prompt in request.prompts]
+        self._check_memory(len(prompts) * request.batch_size, max(map(len, prompts)), request)
         generation = Generation(
             self.gpt,
-            request.prompt_ids or [self.encode(prompt) for prompt in request.prompts],
+            prompts,
             request.n_tokens_to_generate,
             request.batch_size,
             request.sampling,
@@ -97,6 +100,20 @@ class Engine:
         yield from messages(request, unsent)
         yield summary(request, generation, time.perf_counter() - began, first_token)
 
+    def _check_memory(
+        self, n_results: int, n_prompt: int, request: protocol.GenerateRequest
+    ) -> None:
+        """Raise UserError where the keys and values alone cannot fit into the device's memory."""
+        config, weight = self.gpt.config, self.gpt.wte.weight
+        length = min(n_prompt + request.n_tokens_to_generate, config.n_ctx)
+        values = 2 * config.n_layer * config.n_embd * length * n_results
+        needed, present = values * weight.element_size(), device_memory(weight.device)
+        if needed > present:
+            raise UserError(
+                f"{n_results:,} results at once need {format_bytes(needed)} of memory, "
+                f"the device has {format_bytes(present)}: lower --batch_size or the prompts' number"
+            )
+
     @torch.inference_mode()
     def alternatives(self, request: protocol.AlternativesRequest) -> protocol.Alternatives:
         """Answer `request`. Raises UserError."""
@@ -135,6 +152,13 @@ class Engine:
                 f"model's vocabulary of {self.n_vocab}"
             )
         return ids
+
+
+def device_memory(device: torch.device) -> int:
+    """Return the device's whole memory in bytes."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_properties(device).total_memory
+    return memory_total()
 
 
 def messages(

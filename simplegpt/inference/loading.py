@@ -1,6 +1,7 @@
 """The options and the progress of loading a model, for the commands that do so."""
 
 import argparse
+import math
 from typing import TYPE_CHECKING, get_args
 
 from simplegpt.config.schema import PRETRAINED_NAMES
@@ -31,14 +32,14 @@ def add_loading_options(parser: argparse.ArgumentParser) -> None:
 
 
 def positive(text: str) -> int:
-    """Parse an integer ≥ 1, for argparse."""
+    """Parse an integer ≥ 1, also written as ``1e9``, for argparse."""
     try:
-        value = int(text)
+        value = float(text) if "e" in text else int(text)
     except ValueError:
         value = 0
-    if value < 1:
+    if not 1 <= value < math.inf or value != int(value):
         raise argparse.ArgumentTypeError(f"expected an integer ≥ 1, got '{text}'")
-    return value
+    return int(value)
 
 
 def model_name(text: str) -> str:

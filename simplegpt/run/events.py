@@ -168,7 +168,7 @@ class Command(Record):
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
     time: float = Field(default_factory=time.time)
     command: CommandName
-    factor: float | None = Field(default=None, gt=0)
+    factor: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """For set_lr_factor: multiplies the schedule's learning rate."""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from simplegpt.config.load import absolute
 from simplegpt.config.schema import Config
 from simplegpt.run.directory import RunDirectory
 from simplegpt.train.claim import claim, is_first_rank
@@ -19,7 +20,7 @@ def train(config: Config, *, resume: bool = False, callbacks: "Sequence[Callback
     """
     run = RunDirectory(config.output_dir)
     # a relative output_dir, and that of a run that was moved, becomes where the run is now
-    config = config.model_copy(update={"output_dir": run.path})
+    config = absolute(config.model_copy(update={"output_dir": run.path}))
     lock = claim(run, config, resume=resume) if is_first_rank() else None
 
     from simplegpt.train.trainer import fit  # imports torch and lightning: seconds

@@ -101,19 +101,23 @@ def _check_resumable(run: RunDirectory, config: Config) -> None:
         raise UserError(f"no run to resume at {run.path}{runs_nearby()}")
     if not run.last_checkpoint.exists():
         raise UserError(f"the run at {run.path} has no checkpoint to resume", _another(run))
-    different = _differences(config_file.load(run.config), config)
-    if different:
-        raise UserError(
-            f"cannot resume with another config than {run.config}:",
-            *different,
-            "to change these, start another run with init_from and another output_dir",
-        )
+    check_same(config_file.load(run.config), config, run.config)
     last = read_info(run.last_checkpoint)
     if last is not None and last.step >= config.trainer.max_steps:
         raise UserError(
             f"the run at {run.path} is already at step {last.step:,} of "
             f"{config.trainer.max_steps:,}",
             f"train further:   --trainer.max_steps {2 * last.step}",
+        )
+
+
+def check_same(stored: Config, given: Config, source: Path) -> None:
+    """Raise UserError where a resumed run would train with another config than that of `source`."""
+    if different := _differences(stored, given):
+        raise UserError(
+            f"cannot resume with another config than that of {source}:",
+            *different,
+            "to change these, start another run with init_from and another output_dir",
         )
 
 
@@ -124,9 +128,6 @@ def _another(run: RunDirectory) -> str:
 def _differences(stored: Config, given: Config) -> list[str]:
     """What may not differ and does, one line per key."""
     old, new = flatten(stored), flatten(given)
-    for values in (old, new):
-        for key in ("data.train_fpath", "data.val_fpath"):
-            values[key] = str(Path(values[key]).absolute())
     return [
         f"{key}: was {before!r}, is {now!r}"
         for key, (before, now) in differences(old, new).items()

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning
 import torch
@@ -27,14 +27,18 @@ from simplegpt.cli import FAILED, TERMINATED, UserError, one_line, show
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
 from simplegpt.files import write_atomically
-from simplegpt.progress import format_duration, format_loss
+from simplegpt.gpt2.weights import read_torch_file
+from simplegpt.inference.engine import device_memory
+from simplegpt.progress import format_bytes, format_duration, format_loss
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Failure, RunEnded
 from simplegpt.run.failure import diverged, out_of_memory
 from simplegpt.train.checkpoints import Checkpoints
+from simplegpt.train.claim import check_same
 from simplegpt.train.commands import Commands
 from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.module import GPTModule, TokenData
+from simplegpt.train.plan import plan
 from simplegpt.train.recorder import Ending, Recorder
 from simplegpt.train.samples import Samples
 
@@ -122,6 +126,9 @@ def prepare(
             show(f"warning: {one_line(error)}", sys.stderr)
         if errors:
             show(f"resuming from {one_line(str(checkpoint))} instead", sys.stderr)
+        # which, unlike the run's config.toml, nobody has edited since
+        trained = read_torch_file(checkpoint, keys=("hyper_parameters",))["hyper_parameters"]
+        check_same(Config.model_validate(trained), config, checkpoint)
     torch.manual_seed(config.seed)
     data = TokenData(config)
     recorder = Recorder(run, config, previous=run.status() if resume else None)
@@ -134,17 +141,33 @@ def prepare(
     own = [*callbacks, *(load_callback(path) for path in config.trainer.callbacks)]
     ours = [recorder, checkpoints, *([samples] if samples else [])]
     trainer = make_trainer(run, config, [*ours, *own, commands])
+    device = trainer.strategy.root_device
+    _check_memory(config, device)
     module = GPTModule(config)
     if config.init_from is not None and not resume:
         tokenizer_name = None if config.init_from_other_tokenizer else config.tokenizer_name
         load_initial_weights(module.gpt, config.init_from, tokenizer_name)
-    device = trainer.strategy.root_device
     if device.type == "cpu":
         use_cpu_dropout(module.gpt)
     if should_compile(config, device):
         module.gpt.compile()
         module.is_compiled = True
     return Training(trainer, module, data, recorder, commands, checkpoint)
+
+
+def _check_memory(config: Config, device: torch.device) -> None:
+    """Raise UserError where a step cannot fit, before anything of its size is allocated.
+
+    The estimate would have to be wrong by half.
+    """
+    kind: Literal["cpu", "gpu"] = "cpu" if device.type == "cpu" else "gpu"
+    needed, present = plan(config, device=kind).memory.total, device_memory(device)
+    if needed > 2 * present:
+        raise UserError(
+            f"a step needs about {format_bytes(needed)} of memory, the device has "
+            f"{format_bytes(present)}",
+            "lower data.train_batch_size, data.seq_len or [model]; --plan shows the estimate",
+        )
 
 
 def make_trainer(

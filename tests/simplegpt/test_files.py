@@ -1,10 +1,12 @@
 """Files are replaced whole, lines are appended whole, and a free name is found."""
 
+import os
+import re
 from pathlib import Path
 
 import pytest
 
-from simplegpt.files import append_line, first_free_path, write_atomically
+from simplegpt.files import append_line, first_free_path, open_regular, write_atomically
 
 
 def test_write_keeps_mode_link_and_line_ends(tmp_path: Path) -> None:
@@ -38,6 +40,17 @@ def test_appended_line_closes_a_torn_one(tmp_path: Path) -> None:
     append_line(path, "three")
     assert path.read_text() == "one\ntw\nthree\n"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_only_regular_files_are_opened_and_nothing_blocks(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "text").write_text("ab")
+    (tmp_path / "link").symlink_to("text")
+    for path in (tmp_path / "fifo", Path("/dev/zero"), tmp_path, tmp_path / "none"):
+        with pytest.raises(OSError, match=re.escape(str(path))):
+            open_regular(path)
+    with open_regular(tmp_path / "link") as file:
+        assert file.read() == b"ab"
 
 
 @pytest.mark.parametrize(

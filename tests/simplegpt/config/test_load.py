@@ -1,5 +1,6 @@
 """Config files: merged with their includes and overrides, and all errors reported at once."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -320,7 +321,7 @@ def test_lines_are_right_behind_strings_and_lists_that_look_like_toml(tmp_path: 
     assert place(problems(path)[0]) == "run.toml:9 samples.every_n_steps"
 
 
-@pytest.mark.parametrize("path", ["models/\udcff", "models/\0", ""])
+@pytest.mark.parametrize("path", ["models/\udcff", "models/\0", "", "é" * 128])
 def test_a_path_that_cannot_exist_is_refused(path: str, tmp_path: Path) -> None:
     (problem,) = problems(write(tmp_path / "run.toml", ""), ("output_dir", path))
     assert place(problem) == "override output_dir"
@@ -330,6 +331,44 @@ def test_a_directory_as_include_is_refused(tmp_path: Path) -> None:
     (problem,) = problems(write(tmp_path / "run.toml", 'include = "."'))
     assert place(problem) == "run.toml:1 include"
     assert "directory" in problem.message
+
+
+@pytest.mark.parametrize("name", ["loop", "fifo", "/dev/zero", "x" * 300, "a\\u0000b"])
+def test_an_include_that_is_not_a_regular_file_is_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("pool")
+    (tmp_path / "pool").symlink_to("loop")
+    os.mkfifo(tmp_path / "fifo")
+    (problem,) = problems(write(tmp_path / "run.toml", f'seed = 1\ninclude = "{name}"\n'))
+    assert place(problem) == "run.toml:2 include"
+    if name in ("loop", "fifo", "/dev/zero"):
+        assert len(problems(tmp_path / name)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"seed = {'[' * 5000}{']' * 5000}",
+        f"seed = {'[' * 250}{']' * 250}",
+        f"seed = {'{a=' * 3000}1{'}' * 3000}",
+        f"{'.'.join(['a'] * 3000)} = 1",
+        f"[{'.'.join(['a'] * 3000)}]",
+        f"seed = {'1' * 5000}",
+    ],
+)
+def test_what_is_out_of_all_bounds_is_one_problem(text: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "run.toml", text)
+    (problem,) = problems(path)
+    assert problem.origin.path == path
+    with pytest.raises(ConfigError):
+        load(path)
+    with pytest.raises(ValueError, match=r"nested|digits"):
+        edit(text, {"seed": "1"})
+
+
+@pytest.mark.parametrize("text", ["[" * 5000 + "]" * 5000, "[" * 250 + "]" * 250])
+def test_an_override_that_is_nested_too_deeply_is_refused(text: str, tmp_path: Path) -> None:
+    (problem,) = problems(write(tmp_path / "run.toml", ""), ("model.n_vocab", text))
+    assert place(problem) == "override model.n_vocab"
 
 
 def plain_text() -> st.SearchStrategy[str]:

@@ -1,6 +1,7 @@
 """The command that turns text into token files, as a person types it."""
 
 import json
+import os
 import resource
 import signal
 import subprocess
@@ -177,6 +178,38 @@ def test_a_character_beyond_latin_1_is_found_at_its_line_deep_in_a_file():
         data.main(["--text_file", "bad.txt", "--output_file", "o.bin"])
 
 
+@pytest.mark.parametrize("suffix", ["", ".json", ".partial"])
+def test_no_input_is_overwritten_whatever_its_name(suffix: str) -> None:
+    text = "".join(LINES)
+    given = Path(f"corpus{suffix}")
+    given.write_text(text)
+    Path("link.txt").symlink_to(given)
+    for name in (str(given), "link.txt"):
+        words = ["--text_file", name, "--output_file", "corpus", "--overwrite"]
+        with pytest.raises(UserError, match="both input and output"):
+            data.main(words)
+    assert given.read_text() == text
+
+
+def test_names_of_texts_that_are_not_utf8_or_hold_escapes_are_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("b\udcff\n.txt").write_text("ab")
+    Path("b\x1b[2J.txt").write_text("ab")
+    assert data.main(["--text_file", "b*.txt", "--output_file", "o\n\x1b[2J.bin"]) == 0
+    printed = "".join(capsys.readouterr())
+    assert "o↵␛[2J.bin" in printed
+    assert "\x1b" not in printed
+    info = json.loads(Path("o\n\x1b[2J.bin.json").read_text())
+    assert info["source"] == "b␛[2J.txt, b\ufffd↵.txt"
+
+
+def test_a_fifo_is_not_a_text_file() -> None:
+    os.mkfifo("fifo")
+    with pytest.raises(UserError, match="fifo: not a regular file"):
+        data.main(["--text_file", "fifo", *OUT])
+
+
 TEXT = ["--text_file", "text.txt"]
 OUT = ["--output_file", "o.bin"]
 
@@ -238,8 +271,9 @@ def test_an_error_exits_with_2_and_no_traceback():
 
 
 def test_an_output_that_the_system_refuses_is_an_error():
-    with pytest.raises(UserError, match="File name too long"):
-        data.main(["--text_file", "text.txt", "--output_file", "x" * 300])
+    result = run("--text_file", "text.txt", "--output_file", "x" * 300)
+    assert result.returncode == 2
+    assert result.stderr == f"error: {'x' * 300}: File name too long\n"
 
 
 def test_a_write_that_fails_at_the_second_file_leaves_no_first():

@@ -12,7 +12,7 @@ import torch
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig, SamplingConfig
-from simplegpt.inference.__main__ import build_parser, main
+from simplegpt.inference.__main__ import build_parser, main, read_prompts
 from tests.simplegpt.models import random_gpt, save_checkpoint
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
@@ -185,7 +185,7 @@ def test_a_wrong_model_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_keeps_what_was_generated(checkpoint: Path) -> None:
-    options = ["a", "--n_tokens_to_generate", "1000000", "--batch_size", "2"]
+    options = ["a", "--n_tokens_to_generate", "1e9", "--batch_size", "2"]
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
     with subprocess.Popen(
         command(checkpoint, *options), stdout=subprocess.PIPE, env=environment, bufsize=0
@@ -200,6 +200,21 @@ def test_ctrl_c_keeps_what_was_generated(checkpoint: Path) -> None:
     first, second = blocks_of((begun + rest).decode())
     assert len(first) >= 90
     assert len(second) >= 49
+
+
+@pytest.mark.parametrize("kind", ["fifo", "device", "directory"])
+def test_only_a_regular_file_is_read_for_prompts(kind: str, tmp_path: Path) -> None:
+    path = {"fifo": tmp_path / "fifo", "device": Path("/dev/zero"), "directory": tmp_path}[kind]
+    if kind == "fifo":
+        os.mkfifo(path)
+    with pytest.raises(UserError, match="cannot read"):
+        read_prompts([], path)
+
+
+def test_more_results_than_memory_are_refused(checkpoint: Path) -> None:
+    words = ["a", "--batch_size", "1e9", "--model_name_or_ckpt_path", str(checkpoint)]
+    with pytest.raises(UserError, match=r"1,000,000,000 results .*--batch_size"):
+        main([*words, "--device", "cpu"])
 
 
 def test_loading_imports_no_lightning_and_help_no_torch() -> None:

@@ -6,6 +6,7 @@ import math
 from multiprocessing import get_context
 
 import pytest
+from pydantic import ValidationError
 
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import (
@@ -28,6 +29,14 @@ def test_event_comes_back_as_it_was_written(run: RunDirectory, loss: float) -> N
     event = step(3, loss)
     run.append_event(event)
     assert run.read_events() == [event]
+
+
+@pytest.mark.parametrize("factor", ["Infinity", "-Infinity", "NaN", "-1", "0", "1e999"])
+def test_an_lr_factor_must_be_a_finite_positive_number(run: RunDirectory, factor: str) -> None:
+    run.commands.write_text(f'{{"command": "set_lr_factor", "factor": {factor}}}\n')
+    assert LineReader(run.commands).read_commands() == []
+    with pytest.raises(ValidationError):
+        run.send("set_lr_factor", factor=float(factor))
 
 
 def test_loss_that_is_no_number_comes_back_as_one(run: RunDirectory) -> None:

@@ -165,6 +165,38 @@ def test_start_that_died_before_it_trained_is_not_in_the_way(folder: Path) -> No
     assert run_train("tiny.toml") == 0
 
 
+def test_an_edit_of_the_run_s_own_config_is_a_difference(folder: Path) -> None:
+    assert run_train("tiny.toml") == 0
+    stored = RunDirectory("run").config
+    before = stored.read_text()
+    stored.write_text(before.replace("dropout_p = 0.1", "dropout_p = 0.2"))
+    assert stored.read_text() != before
+    with pytest.raises(UserError, match=r"dropout_p: was 0\.1, is 0\.2"):
+        train(["--resume", "run", "--trainer.max_steps", "14"])
+    stored.write_text(before)
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    os.chdir(elsewhere)
+    assert run_train("--resume", "../run", "--trainer.max_steps", "14") == 0
+
+
+def test_a_batch_beyond_all_memory_is_refused_before_it_is_made(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"(?s)needs about .*TiB.*train_batch_size"):
+        train(["tiny.toml", "--data.train_batch_size", "1000000000"])
+    assert not Path("run").exists()
+
+
+def test_samples_are_printed_with_their_escape_sequences_shown(folder: Path) -> None:
+    prompt = "\x1b[2Jx\x9b"
+    options = ["--samples.prompts", json.dumps([prompt]), "--samples.every_n_steps", "12"]
+    assert run_train("tiny.toml", *options, "--samples.n_tokens_to_generate", "4") == 0
+    printed = RunDirectory("run").log.read_text()
+    assert "␛[2Jx\ufffd" in printed
+    assert "\x1b" not in printed
+    samples = [e for e in RunDirectory("run").read_events() if isinstance(e, Sample)]
+    assert [sample.prompt for sample in samples] == [prompt]
+
+
 def test_damaged_checkpoint_is_not_resumed_and_the_run_stays_as_it_was(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
