@@ -30,7 +30,6 @@ import psutil
 from textual.app import App
 from textual.screen import Screen
 from textual.widgets import Input
-from tui.runs.run_table import RunTable
 
 from simplegpt.run import directory as core
 from simplegpt.run.directory import RunDirectory
@@ -41,6 +40,7 @@ from tui.app import Workbench
 from tui.chat.prompt import PromptArea
 from tui.config.screen import ConfigScreen
 from tui.config.toml_editor import TomlEditor
+from tui.runs.table import RunTable
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.training.screen import TrainingScreen
