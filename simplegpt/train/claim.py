@@ -83,9 +83,9 @@ def _check_extras(config: Config) -> None:
     """
     if config.tensorboard and find_spec("tensorboard") is None:
         raise UserError(
-            "the config uses tensorboard, which is not installed\n"
-            "  install it:      pip install 'simplegpt[tensorboard]'\n"
-            "  or switch it off: --tensorboard false"
+            "the config uses tensorboard, which is not installed",
+            "install it:      pip install 'simplegpt[tensorboard]'",
+            "or switch it off: --tensorboard false",
         )
     if config.wandb is not None and find_spec("wandb") is None:
         show(

@@ -12,7 +12,7 @@ import torch
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig, SamplingConfig
-from simplegpt.inference.__main__ import build_parser, main, read_prompts
+from simplegpt.inference.__main__ import build_parser, main
 from tests.simplegpt.models import random_gpt, save_checkpoint
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
@@ -200,15 +200,6 @@ def test_ctrl_c_keeps_what_was_generated(checkpoint: Path) -> None:
     first, second = blocks_of((begun + rest).decode())
     assert len(first) >= 90
     assert len(second) >= 49
-
-
-@pytest.mark.parametrize("kind", ["fifo", "device", "directory"])
-def test_only_a_regular_file_is_read_for_prompts(kind: str, tmp_path: Path) -> None:
-    path = {"fifo": tmp_path / "fifo", "device": Path("/dev/zero"), "directory": tmp_path}[kind]
-    if kind == "fifo":
-        os.mkfifo(path)
-    with pytest.raises(UserError, match="cannot read"):
-        read_prompts([], path)
 
 
 def test_more_results_than_memory_are_refused(checkpoint: Path) -> None:
