@@ -16,11 +16,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from simplegpt.config.schema import ModelConfig
-
-# Limit on the logits of a loss that are in memory at once: 2^28 fp32 values are 1 GiB, and as much
-# again for their gradient. Beyond it the loss is computed in chunks, recomputed in the backward.
-MOST_LOGITS = 2**28
+from simplegpt.config.schema import MAX_LOGITS, ModelConfig
 
 
 class GPT(nn.Module):
@@ -72,13 +68,13 @@ class GPT(nn.Module):
     def cross_entropy(self, x: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy of `targets` ``[b, s]`` given `x` ``[b, s, e]``, in fp32."""
         x, targets = rearrange(x, "b s e -> (b s) e"), rearrange(targets, "b s -> (b s)")
-        if targets.numel() * self.config.n_vocab <= MOST_LOGITS:
+        if targets.numel() * self.config.n_vocab <= MAX_LOGITS:
             return F.cross_entropy(self.wte.logits(x).float(), targets)
 
         def total(x: Tensor, targets: Tensor) -> Tensor:
             return F.cross_entropy(self.wte.logits(x).float(), targets, reduction="sum")
 
-        rows = max(1, MOST_LOGITS // self.config.n_vocab)
+        rows = max(1, MAX_LOGITS // self.config.n_vocab)
         chunks = zip(torch.split(x, rows), torch.split(targets, rows), strict=True)
         totals = [checkpoint(total, *chunk, use_reentrant=False) for chunk in chunks]
         return torch.stack(totals).sum() / (targets >= 0).sum()

@@ -1,6 +1,6 @@
 """`simplegpt-tui [PATH]`: opens the workbench.
 
-Paths are looked at before anything of the interface is imported, so that a mistake is told at once.
+The path is checked before the interface is imported, so that an invalid one is reported at once.
 """
 
 import argparse
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     kind = kind_of(options.path)
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UserError(
-            "the workbench needs a terminal; without one, use simplegpt train and its kin"
+            "the workbench needs a terminal; without one, use simplegpt train and the like"
         )
     from tui.app import Workbench
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="simplegpt-tui",
-        description="Edit a config, train and watch, talk to what was trained, in the terminal.",
+        description="Prepare data, edit a config, train and chat with models, in the terminal.",
     )
     parser.add_argument(
         "path",
@@ -65,7 +65,9 @@ def kind_of(path: str | None) -> str:
             return "run"
         if (place / "config.json").exists() or any(place.glob("*.safetensors")):
             return "model"
-        raise UserError(f"{path}: a folder without a run (no status.json, events or config.toml)")
+        raise UserError(
+            f"{path}: not a run's directory (no status.json, events.jsonl or config.toml)"
+        )
     if place.is_file():
         if place.suffix == ".toml":
             return "config"

@@ -133,7 +133,8 @@ class Workbench(App[None]):
     async def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         if self.start is None:
-            await self.visit("runs" if has_begun(self.root) else "data")
+            begun = await asyncio.to_thread(has_begun, self.root)
+            await self.visit("runs" if begun else "data")
         else:
             self.post_message(self.start)
         self.look_at_runs()
@@ -152,9 +153,10 @@ class Workbench(App[None]):
         display = super().get_key_display(binding)
         return display.upper() if display[:1] == "f" and display[1:].isdigit() else display
 
-    def _keep_theme(self, theme: Theme) -> None:
+    @work(exclusive=True, group="theme")
+    async def _keep_theme(self, theme: Theme) -> None:
         try:
-            settings.change(theme=theme.name)
+            await asyncio.to_thread(settings.change, theme=theme.name)
         except OSError as error:
             self.notify(f"The theme cannot be saved: {error}", severity="warning")
 
@@ -272,7 +274,7 @@ class Workbench(App[None]):
                 self._notify_of_end(run)
 
     def _notify_of_end(self, run: SeenRun) -> None:
-        """Tell of a run's end whoever looks elsewhere, in this terminal or outside of it."""
+        """Notify of a run's end, in the workbench and on the desktop, unless it is on screen."""
         if self.current_mode == "train" and self.app_focus:
             return
         sentence = one_line(end_sentence(run))
@@ -381,7 +383,7 @@ def max_steps_dialog(name: str, step: int) -> TextDialog:
 
 
 def has_begun(folder: Path) -> bool:
-    """Whether there are runs or prepared data below `folder`: not a newcomer's."""
+    """Whether there are runs or prepared data below `folder`; a newcomer has neither."""
     if any((folder / "data").glob("*.bin")):
         return True
     return any(True for _ in find_runs(folder / "models")) or any(

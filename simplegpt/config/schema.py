@@ -47,6 +47,12 @@ class Section(BaseModel):
     )
 
 
+# Limit on the logits of a loss that are in memory at once: 2^28 fp32 values are 1 GiB, and as much
+# again for their gradient. Beyond it the model computes the loss in chunks, recomputed in the
+# backward pass; the plan's estimate of the memory knows it too.
+MAX_LOGITS = 2**28
+
+
 class ModelConfig(Section):
     """The network's shape. The defaults are GPT-2 124M."""
 
@@ -147,13 +153,13 @@ class SamplingConfig(Section):
     """How the next token is chosen from the logits."""
 
     temperature: float = Field(0.25, ge=0)
-    """Divides the logits: 0 always takes the likeliest token, 1 samples from the model as it is."""
+    """Divides the logits: 0 is greedy, 1 samples from the unchanged distribution."""
     top_k: int = Field(0, ge=0)
-    """Keep only the k likeliest tokens; 0 keeps all."""
+    """Keep only the k most probable tokens; 0 keeps all."""
     top_p: float = Field(1.0, gt=0, le=1)
     """Keep the fewest tokens whose probabilities reach p (nucleus sampling); 1 keeps all."""
     min_p: float = Field(0.0, ge=0, le=1)
-    """Keep tokens at least this many times as likely as the likeliest; 0 keeps all."""
+    """Keep tokens at least this many times as probable as the most probable; 0 keeps all."""
     repetition_penalty: float = Field(1.0, gt=0)
     """Divides positive and multiplies negative logits of tokens already seen; 1 is off."""
     presence_penalty: float = 0.0
@@ -176,7 +182,7 @@ class SamplesConfig(SamplingConfig):
     n_tokens_to_generate: int = Field(100, ge=1)
     """Tokens of each sample."""
     temperature: float = Field(0.8, ge=0)
-    """Divides the logits: 0 always takes the likeliest token, 1 samples from the model as it is."""
+    """Divides the logits: 0 is greedy, 1 samples from the unchanged distribution."""
 
 
 class TrainerConfig(Section):

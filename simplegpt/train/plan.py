@@ -9,12 +9,11 @@ as in Korthikanti et al. 2022 ("Reducing Activation Recomputation in Large Trans
 from dataclasses import dataclass
 from typing import Literal
 
-from simplegpt.config.schema import Config, ModelConfig
+from simplegpt.config.schema import MAX_LOGITS, Config, ModelConfig
 from simplegpt.progress import format_bytes, format_count, format_duration
 
 Device = Literal["cpu", "gpu"]
 
-MOST_LOGITS = 2**28  # the model cuts a larger batch of logits into pieces
 LIBRARIES = 600 * 2**20  # a process with torch and lightning loaded, or a CUDA context
 
 
@@ -184,7 +183,7 @@ def _activations(config: Config, device: Device) -> tuple[int, int]:
     outside = (stream + computed) * model.n_embd + 16  # the last norm, and ids and targets
     activations = tokens * (model.n_layer * per_token + outside)
     per_logit = 8 if precision == "32-true" else 10
-    return activations, min(tokens * model.n_vocab, MOST_LOGITS) * per_logit
+    return activations, min(tokens * model.n_vocab, MAX_LOGITS) * per_logit
 
 
 def describe(plan: Plan) -> str:

@@ -49,7 +49,7 @@ def test_chunked_loss_has_the_same_value_and_gradients(
     ids = random_ids(3, 9)
     losses, gradients = [], []
     for most in (2**28, 5 * 61):  # whole, and 5 positions at a time
-        monkeypatch.setattr(model_module, "MOST_LOGITS", most)
+        monkeypatch.setattr(model_module, "MAX_LOGITS", most)
         gpt.zero_grad()
         loss = gpt.loss(ids)
         loss.backward()

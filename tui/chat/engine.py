@@ -135,7 +135,7 @@ class EngineProcess:
                     self.cancel(request.id)
 
     async def alternatives(self, request: AlternativesRequest) -> Alternatives:
-        """Return the likeliest next tokens. Raises `EngineError`."""
+        """Return the most probable next tokens. Raises `EngineError`."""
         async with self._send(request) as answers:
             answer = _checked(await answers.get())
             assert isinstance(answer, Alternatives)

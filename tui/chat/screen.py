@@ -80,7 +80,7 @@ generated.
 
 The title of the text names the model; below the text are the seed, the context used, the speed
 and the time to first token (TTFT). When the context is full, its older half is dropped, the newer
-half is read again, and the text goes on.
+half is read again, and the text continues.
 
 With the text in focus (**Shift+Tab**, or a click): **p** colours tokens by probability, **Enter**
 on a token shows the alternatives, before and after the sampling settings, and continues from the

@@ -268,7 +268,7 @@ class ChatSession:
     # Token probabilities
 
     async def alternatives(self, turn: Turn, index: int) -> Alternatives:
-        """The likeliest tokens at a position of an answer. Raises `EngineError`."""
+        """The most probable tokens at a position of an answer. Raises `EngineError`."""
         path = self.conversation.path(turn.id)[:-1]
         prompt_ids = turn.prompt_ids or await self._token_ids("".join(each.text for each in path))
         n_generated = sum(len(answer.ids) for answer in _trailing_answers(path)) + index

@@ -1,4 +1,4 @@
-"""Curves made fit for a screen: means over a window, columns, bucket means. Arrays in and out."""
+"""Curves prepared for a screen: reduced to columns, and smoothed. Arrays in and out."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from tui.shared.history import Array
 
 @dataclass(frozen=True)
 class Columns:
-    """A curve reduced to columns that hold something, left to right."""
+    """A curve reduced to its columns that have values, left to right."""
 
     x: Array
     least: Array
@@ -17,7 +17,7 @@ class Columns:
     greatest: Array
 
     def band(self) -> tuple[Array, Array]:
-        """A line that goes through the least and the greatest value of each column."""
+        """A line through the least and the greatest value of each column."""
         x = np.repeat(self.x, 2)
         y = np.empty(2 * len(self.x))
         down = np.arange(len(self.x)) % 2 == 0  # down, up, down: no jump between columns
@@ -29,9 +29,9 @@ class Columns:
 def reduce_columns(
     x: Array, least: Array, mean: Array, greatest: Array, low: float, high: float, columns: int
 ) -> Columns:
-    """At most `columns` columns of what lies in ``[low, high]``; what is no number is left out.
+    """Reduce the points in ``[low, high]`` to at most `columns` columns; NaNs are left out.
 
-    `x` ascends. One point beyond each edge is kept, so that a line leaves the picture where it
+    `x` is sorted. One point beyond each edge is kept, so that a line leaves the plot where it
     should.
     """
     good = np.isfinite(mean) & np.isfinite(x)
@@ -53,8 +53,9 @@ def reduce_columns(
 
 
 def smooth(y: Array, window: int, *, centred: bool = False) -> Array:
-    """The mean over `window` values: each and those before it, or `centred` around it; fewer
-    where the curve begins or ends. What is no number does not count, and stays none.
+    """Moving mean over `window` values, trailing or `centred`; fewer values at the ends.
+
+    NaNs are not counted, and stay NaN.
     """
     if window <= 1 or len(y) < 2:
         return y
@@ -68,17 +69,8 @@ def smooth(y: Array, window: int, *, centred: bool = False) -> Array:
     return np.where(good, mean, np.nan)
 
 
-def bucket_means(y: Array, buckets: int) -> Array:
-    """At most `buckets` means of equal shares of what is a number."""
-    y = y[np.isfinite(y)]
-    if len(y) <= buckets or buckets <= 0:
-        return y
-    edges = np.linspace(0, len(y), buckets + 1).astype(int)
-    return np.add.reduceat(y, edges[:-1]) / np.diff(edges)
-
-
 def value_at(x: Array, y: Array, place: float) -> float | None:
-    """The value nearest to `place`; None where there is none. `x` ascends."""
+    """Return the value nearest to `place`, None if there are no values. `x` is sorted."""
     if len(x) == 0:
         return None
     i = int(np.searchsorted(x, place))

@@ -1,6 +1,6 @@
 """The sign and the colour of each state of a run, the same on every screen.
 
-A state is told by its sign and its word, never by its colour alone.
+A state is shown by its sign and its name, never by its colour alone.
 """
 
 from collections.abc import Mapping

@@ -14,7 +14,7 @@ _NEVER = 1_000_000_000
 
 
 class Collector:
-    """Full collections, at times of our own; Python goes on with the small ones."""
+    """Run full collections at quiet times; Python still runs the small ones."""
 
     def __init__(self) -> None:
         self._collected = self._felt = time.monotonic()

@@ -1,7 +1,7 @@
-"""What the workbench keeps for a person: the theme, presets, conversations.
+"""What the workbench remembers of its user: the theme, presets and conversations.
 
 Everything lives below `settings_folder()` and `data_folder()`; deleting them resets the
-workbench and loses no run. ``SIMPLEGPT_TUI_HOME`` puts both below one folder of one's choice.
+workbench and loses no run. ``SIMPLEGPT_TUI_HOME`` moves both into one folder.
 """
 
 import os
@@ -19,29 +19,29 @@ HOME_VARIABLE = "SIMPLEGPT_TUI_HOME"
 
 
 def settings_folder() -> Path:
-    """Where `settings.json` lies."""
+    """The folder of `settings.json`."""
     home = os.environ.get(HOME_VARIABLE)
     return Path(home) if home else platformdirs.user_config_path("simplegpt")
 
 
 def data_folder() -> Path:
-    """Where larger things of a person's lie: conversations, histories."""
+    """The folder of conversations and histories."""
     home = os.environ.get(HOME_VARIABLE)
     return Path(home) / "data" if home else platformdirs.user_data_path("simplegpt")
 
 
 class Settings(BaseModel):
-    """Read leniently: what another version wrote and this one does not know is skipped."""
+    """The user's settings. Fields that another version wrote are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     theme: str = DEFAULT_THEME
     sampling_presets: Mapping[str, SamplingConfig] = {}
-    """Sampling settings under the name that a person gave them."""
+    """Sampling settings by the name that the user gave them."""
 
     @classmethod
     def load(cls) -> "Settings":
-        """The settings kept, or the defaults where there are none or they cannot be read."""
+        """Read the settings; the defaults if there are none or they cannot be read."""
         try:
             return cls.model_validate_json((settings_folder() / "settings.json").read_bytes())
         except (OSError, ValidationError):
@@ -55,7 +55,7 @@ class Settings(BaseModel):
 
 
 def change(**values: object) -> Settings:
-    """Keep `values` beside what is kept already; returns all of it."""
+    """Change `values` in the stored settings; return all of them."""
     settings = Settings.model_validate({**Settings.load().model_dump(), **values})
     settings.keep()
     return settings

@@ -8,7 +8,7 @@ from textual.widget import Widget
 
 from simplegpt.cli import one_line
 from simplegpt.progress import format_duration, format_loss, format_rate
-from tui.shared.curves import bucket_means
+from tui.shared.curves import reduce_columns
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
 from tui.training.machine_panel import machine_summary
@@ -96,7 +96,9 @@ def loss_line(view: RunView, width: int) -> Content:
         values.append((best, MUTED))
     text = Content.assemble(*values)
     room = max(width - text.cell_length - 5, 8)
-    means = bucket_means(history.train["loss"], room)
+    step, loss = history.train["step"], history.train["loss"]
+    last_step = float(step[-1]) if len(step) else 0.0
+    means = reduce_columns(step, loss, loss, loss, 0.0, last_step, room).mean[-room:]
     line = block_curve(means.tolist(), room) if len(means) > 1 else "·" * room
     return Content.assemble(("loss ", MUTED), (line.ljust(room), "$primary 70%"), text)
 

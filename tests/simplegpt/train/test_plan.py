@@ -10,9 +10,8 @@ from simplegpt.config.schema import (
     OptimizationConfig,
     TrainerConfig,
 )
-from simplegpt.model import GPT, MOST_LOGITS
+from simplegpt.model import GPT
 from simplegpt.progress import format_count
-from simplegpt.train import plan as planning
 from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.plan import describe, flops_per_token, n_parameters, plan
@@ -53,10 +52,6 @@ def test_parameters_are_those_of_the_model(shape: ModelConfig) -> None:
 
 def test_gpt2_has_124_million_parameters() -> None:
     assert n_parameters(ModelConfig()) == 124_439_808
-
-
-def test_the_model_cuts_its_logits_where_the_plan_says() -> None:
-    assert planning.MOST_LOGITS == MOST_LOGITS
 
 
 def test_flops_are_those_that_torch_counts() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui.shared.curves import bucket_means, reduce_columns, smooth, value_at
+from tui.shared.curves import reduce_columns, smooth, value_at
 
 losses = st.lists(st.floats(-1e6, 1e6) | st.just(float("nan")), min_size=1, max_size=200)
 
@@ -53,8 +53,8 @@ def test_centred_smoothing_does_not_lag_behind_a_slope() -> None:
 
 
 def test_sparkline_shows_means_not_maxima() -> None:
-    means = bucket_means(np.array([0.0, 10.0, 2.0, 4.0, float("nan")]), 2)
-    assert means.tolist() == [5.0, 3.0]
+    x, y = np.arange(5.0), np.array([0.0, 10.0, 2.0, 4.0, float("nan")])
+    assert reduce_columns(x, y, y, y, 0.0, 4.0, 2).mean.tolist() == [5.0, 3.0]
 
 
 def test_cursor_reads_the_nearest_value() -> None:

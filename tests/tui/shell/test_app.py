@@ -239,7 +239,7 @@ def test_paths_open_where_they_belong(workplace: Path) -> None:
         ("gtp2", "did you mean 'gpt2'"),
         ("shakespear.toml", "did you mean 'shakespeare.toml'"),
         ("notes.txt", "neither a config"),
-        ("empty", "a folder without a run"),
+        ("empty", "not a run's directory"),
         ("", "PATH is empty"),
         ("no/such/place", "no such file"),
     ],
