@@ -1,7 +1,7 @@
-# make demo    prepare a corpus, train a small GPT on it, let it speak (about 3 minutes on 2 cores)
+# make demo    prepare a corpus, train a small GPT on it, generate text (about 3 minutes on 2 cores)
 # make tui     open the workbench
-# make test    everything that continuous integration runs
-# make check   the quick half of it: format, lint, types
+# make test    everything that CI runs: format, lint, types, tests
+# make check   the same without the tests
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,21 +16,21 @@ help:
 	@sed -n 's/^# //p' Makefile
 
 $(VENV)/.installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SimpleGPT needs Python 3.11 or later; name one with PYTHON=python3.12")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "SimpleGPT needs Python 3.11 or later; choose one with PYTHON=python3.12")'
 	@echo "installing into $(VENV) (a few minutes the first time) …"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt $(VENV)/.installed
-	@echo "installing what the tests need …"
+	@echo "installing the development dependencies …"
 	@$(PIP) --editable '.[dev]'
 	@touch $@
 
 demo: $(VENV)/.installed
 	@test -f data/demo/train-char.bin \
 	  || $(BIN)/simplegpt data --dataset tinyshakespeare --output_dir data/demo 2>/dev/null \
-	  || { echo "tiny Shakespeare is not to be had here: taking the source of Python's standard library"; \
+	  || { echo "cannot download tiny Shakespeare; using the source of Python's standard library instead"; \
 	       $(BIN)/simplegpt data --dataset python-stdlib --output_dir data/demo; }
 	@test -f $(DEMO)/status.json && grep -q '"finished"' $(DEMO)/status.json \
 	  || $(BIN)/simplegpt train configs/shakespeare_char_cpu.toml --output_dir $(DEMO) \
@@ -40,7 +40,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/simplegpt inference "The " --model_name_or_ckpt_path $(DEMO)/ckpts/best.ckpt \
 	  --n_tokens_to_generate 600 --batch_size 1 --temperature 0.8
 	@echo
-	@echo "next: make tui, or the README"
+	@echo "Next: make tui (see README.md)"
 
 tui: $(VENV)/.installed
 	@$(BIN)/simplegpt-tui
@@ -51,7 +51,7 @@ check: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test: check
-	@command -v tmux >/dev/null || echo "tmux is not installed: the journeys in a real terminal are left out"
+	@command -v tmux >/dev/null || echo "tmux is not installed: skipping the tests in a real terminal"
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 format: $(VENV)/.installed-dev

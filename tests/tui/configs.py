@@ -42,7 +42,7 @@ tokenizer_name = "char"
 n_vocab = 256 # a character's code is its id
 n_ctx = 64
 
-# 24 windows of 64: 1,536 tokens a step.
+# 24 windows of 64: 1,536 tokens per step.
 [data]
 train_fpath = "data/train-char.bin"
 val_fpath = "data/val-char.bin"
