@@ -233,6 +233,8 @@ class EngineProcess:
         cause = "The engine was closed." if self.is_closing else self._describe_exit(code)
         for answers in self._open.values():
             answers.put_nowait(EngineExitError(cause))
+        while self._open:  # an answer first passes on the tokens that it has collected
+            await asyncio.sleep(COLLECT_SECONDS)
         if not self.is_closing:
             self.on_crash(cause)
 

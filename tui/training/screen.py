@@ -24,7 +24,7 @@ from tui.shared.history_reader import first_picture
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import Mode
-from tui.shell.runs import SeenRuns, newest_live
+from tui.shell.runs import newest_live
 from tui.shell.screen import WorkbenchScreen
 from tui.training.callout_panel import CalloutPanel
 from tui.training.checkpoints_panel import CheckpointsPanel
@@ -158,10 +158,14 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
             self._panel(name).border_title = name.capitalize()
         self.add_class("-empty")
         self.set_interval(TICK_SECONDS, self._tick)
+        self.call_after_refresh(self._attach_to_live)  # to runs that were seen before
 
-    def watch_runs(self, runs: SeenRuns | None) -> None:
+    def watch_runs(self) -> None:
+        self._attach_to_live()
+
+    def _attach_to_live(self) -> None:
         """Attach to a live run, where none is open."""
-        live = newest_live(runs or ())
+        live = newest_live(self.runs or ())
         if self.is_mounted and self.callout is NO_RUN and live is not None:
             self.attach(live.path)
 
