@@ -45,12 +45,16 @@ class Console:
                 stream.reconfigure(line_buffering=True)
 
     def _copy(self, source: int, original: int, log: int) -> None:
+        partial_line = b""  # the log gets whole lines: the two streams must not mix in one
         while data := os.read(source, 65536):
+            lines, newline, partial_line = (partial_line + data).rpartition(b"\n")
             with suppress(OSError):  # a full disk
-                os.write(log, data)
+                os.write(log, lines + newline)
             with suppress(OSError):  # the terminal is gone, the run is not
                 self._erase_live()
                 os.write(original, data)
+        with suppress(OSError):
+            os.write(log, partial_line)
         os.close(source)
 
     def show_live(self, text: str) -> None:
