@@ -18,15 +18,15 @@ from textual.theme import Theme
 from simplegpt.cli import one_line
 from simplegpt.run.directory import RunDirectory, find_runs
 from tui.shell import messages, settings
-from tui.shell.collector import QUIET_SECONDS, Collector
+from tui.shell.collector import IDLE_SECONDS, Collector
 from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import TABS, Mode
 from tui.shell.runs import (
-    SeenRun,
-    SeenRuns,
-    end_sentence,
-    look_at_runs,
-    look_for_runs,
+    KnownRun,
+    KnownRuns,
+    end_message,
+    refresh_runs,
+    scan_runs,
 )
 from tui.shell.screen import WorkbenchScreen
 from tui.shell.themes import DEFAULT_THEME, THEMES
@@ -46,12 +46,12 @@ Start: TypeAlias = (
     | messages.ResumeTraining
     | None
 )
-LOOK_SECONDS = 2.0
-"""Between two looks at the known runs."""
-SEARCH_SECONDS = 10.0
-"""Between two searches for runs that were started elsewhere."""
-SEARCH_SHARE = 0.02
-"""Of the time, at most, that these searches may take: the folder may be a large one."""
+REFRESH_SECONDS = 2.0
+"""Between two readings of the known runs' status."""
+SCAN_SECONDS = 10.0
+"""Between two scans for runs that were started elsewhere."""
+SCAN_SHARE = 0.02
+"""Largest share of the time spent scanning, for folders with many files."""
 
 
 # Screens are imported when they are first visited: the first paint waits for only one of them.
@@ -111,8 +111,8 @@ class Workbench(App[None]):
         Binding("ctrl+q", "quit", "Quit", priority=True, show=False),
     ]
 
-    runs: reactive[SeenRuns | None] = reactive(None, repaint=False, init=False)
-    """All runs below the working directory and those watched elsewhere, at the last look."""
+    runs: reactive[KnownRuns | None] = reactive(None, repaint=False, init=False)
+    """All runs below the working directory and those watched elsewhere, as last read."""
 
     def __init__(self, start: Start = None) -> None:
         super().__init__()
@@ -121,10 +121,10 @@ class Workbench(App[None]):
         self.visited: dict[str, WorkbenchScreen] = {}
         self.collector = Collector()
         self._watched: list[Path] = []
-        self._next_search = 0.0
-        self._looking = asyncio.Lock()
+        self._next_scan = 0.0
+        self._refreshing = asyncio.Lock()
         self._is_waiting = False
-        """Whether a look waits for the one before it; one is enough."""
+        """Whether a refresh waits for the one before it; one is enough."""
         for theme in THEMES:
             self.register_theme(theme)
         kept = settings.Settings.load().theme
@@ -133,19 +133,19 @@ class Workbench(App[None]):
     async def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)
         if self.start is None:
-            begun = await asyncio.to_thread(has_begun, self.root)
-            await self.visit("runs" if begun else "data")
+            is_newcomer = not await asyncio.to_thread(has_runs_or_data, self.root)
+            await self.visit("data" if is_newcomer else "runs")
         else:
             self.post_message(self.start)
-        self.look_at_runs()
-        self.set_interval(LOOK_SECONDS, self.look_at_runs)
-        if not self.is_headless:  # a test's process is not ours alone
-            self.collector.begin()
-        self.set_interval(QUIET_SECONDS, self.collector.look)
+        self.refresh_runs()
+        self.set_interval(REFRESH_SECONDS, self.refresh_runs)
+        if not self.is_headless:  # a test's process is shared
+            self.collector.start()
+        self.set_interval(IDLE_SECONDS, self.collector.collect_if_idle)
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, InputEvent):
-            self.collector.felt()
+            self.collector.note_input()
         await super().on_event(event)
 
     def get_key_display(self, binding: Binding) -> str:
@@ -213,7 +213,7 @@ class Workbench(App[None]):
     @on(messages.ResumeTraining)
     @work(group="resume", exclusive=True)
     async def resume_training(self, event: messages.ResumeTraining) -> None:
-        """Resume a run; of one that has reached its end, ask for a later one first."""
+        """Resume a run; if it has finished, ask how many steps to train for first."""
         overrides: tuple[str, ...] = ()
         status = await asyncio.to_thread(RunDirectory(event.run).status)
         if status is not None and (
@@ -237,34 +237,34 @@ class Workbench(App[None]):
     @on(messages.WatchRun)
     def watch_run(self, event: messages.WatchRun) -> None:
         self._watched = [path for path in self._watched if path != event.path] + [event.path]
-        self.look_at_runs()
+        self.refresh_runs()
 
     @on(messages.RunsChanged)
-    def search_runs(self) -> None:
-        self._next_search = 0.0
-        self.look_at_runs()
+    def scan_for_runs(self) -> None:
+        self._next_scan = 0.0
+        self.refresh_runs()
 
     @work(group="runs")
-    async def look_at_runs(self) -> None:
-        """See how the known runs are, and now and then which others there are."""
+    async def refresh_runs(self) -> None:
+        """Read the status of the known runs; every `SCAN_SECONDS`, scan for others."""
         if self._is_waiting:
             return
         self._is_waiting = True
-        async with self._looking:
+        async with self._refreshing:
             self._is_waiting = False
             started, known = time.monotonic(), self.runs or ()
-            if started < self._next_search:
+            if started < self._next_scan:
                 paths = dict.fromkeys([*(run.path for run in known), *self._watched])
-                self.runs = await asyncio.to_thread(look_at_runs, paths, known)
+                self.runs = await asyncio.to_thread(refresh_runs, paths, known)
                 return
-            self._next_search = math.inf  # until a search is requested meanwhile, or this one ends
-            found = await asyncio.to_thread(look_for_runs, self.root, self._watched, known)
+            self._next_scan = math.inf  # until a scan is requested meanwhile, or this one ends
+            found = await asyncio.to_thread(scan_runs, self.root, self._watched, known)
             ended = time.monotonic()
-            pause = max(SEARCH_SECONDS, (ended - started) / SEARCH_SHARE)
-            self._next_search = min(self._next_search, ended + pause)
+            pause = max(SCAN_SECONDS, (ended - started) / SCAN_SHARE)
+            self._next_scan = min(self._next_scan, ended + pause)
             self.runs = found
 
-    def watch_runs(self, before: SeenRuns | None, runs: SeenRuns) -> None:
+    def watch_runs(self, before: KnownRuns | None, runs: KnownRuns) -> None:
         for screen in {*self.visited.values(), self.screen}:
             if isinstance(screen, WorkbenchScreen):
                 screen.runs = runs
@@ -273,20 +273,20 @@ class Workbench(App[None]):
             if run.path in were_live and not run.is_live:
                 self._notify_of_end(run)
 
-    def _notify_of_end(self, run: SeenRun) -> None:
+    def _notify_of_end(self, run: KnownRun) -> None:
         """Notify of a run's end, in the workbench and on the desktop, unless it is on screen."""
         if self.current_mode == "train" and self.app_focus:
             return
-        sentence = one_line(end_sentence(run))
+        message = one_line(end_message(run))
         failed = run.status is None or run.status.state not in ("finished", "stopped")
-        self.notify(sentence, severity="error" if failed else "information", markup=False)
+        self.notify(message, severity="error" if failed else "information", markup=False)
         self.bell()
-        self.notify_desktop(sentence)
+        self.notify_desktop(message)
 
-    def notify_desktop(self, sentence: str) -> None:
+    def notify_desktop(self, message: str) -> None:
         """Ask the terminal for a desktop notification (OSC 9; others ignore it)."""
         if self._driver is not None and not self.is_headless:  # Textual has no public way
-            self._driver.write(f"\x1b]9;{sentence}\x07")
+            self._driver.write(f"\x1b]9;{message}\x07")
 
     # Palette and help
 
@@ -327,7 +327,7 @@ class Workbench(App[None]):
         unsaved = [text for screen in screens if (text := screen.unsaved())]
         if unsaved and not await self._may_lose(unsaved):
             return
-        runs = await asyncio.to_thread(look_at_runs, [run.path for run in self.runs or ()])
+        runs = await asyncio.to_thread(refresh_runs, [run.path for run in self.runs or ()])
         live = [run.path for run in runs if run.is_live]
         starting = [path for screen in screens for path in screen.starting_runs()]
         if (live or starting) and not await self._may_leave(live, starting):
@@ -342,7 +342,7 @@ class Workbench(App[None]):
         return await self.push_screen_wait(QuitQuestion("Unsaved changes", text, answers)) == "quit"
 
     async def _may_leave(self, live: Sequence[Path], starting: Sequence[Path]) -> bool:
-        """Ask what to do with live runs, and do it; False: stay."""
+        """Ask what to do with live runs, and do it; return False to stay."""
         names = [one_line(path.name) for path in (*live, *starting)]
         verb, them = ("is", "It") if len(names) == 1 else ("are", "They")
         text = (
@@ -362,7 +362,7 @@ class Workbench(App[None]):
 
 
 class QuitQuestion(Question):
-    """A question before quitting, of which there is never a second one on top."""
+    """A question before quitting, asked only once at a time."""
 
 
 def _stop(runs: Iterable[Path]) -> None:
@@ -371,19 +371,19 @@ def _stop(runs: Iterable[Path]) -> None:
 
 
 def max_steps_dialog(name: str, step: int) -> TextDialog:
-    """Ask up to which step to resume a run that has reached its end at `step`."""
+    """Ask how many steps to train for in all, before resuming a run that finished at `step`."""
 
     def error_in(text: str) -> str | None:
         if text.replace("_", "").isdecimal() and int(text.replace("_", "")) > step:
             return None
         return f"Expected a whole number above {step:,}."
 
-    text = f"{one_line(name)} has reached its end, step {step:,}. Train up to which step?"
+    text = f"{one_line(name)} finished at step {step:,}. New total number of steps:"
     return TextDialog("Resume", text, str(2 * max(step, 1)), accept="Resume", error_in=error_in)
 
 
-def has_begun(folder: Path) -> bool:
-    """Whether there are runs or prepared data below `folder`; a newcomer has neither."""
+def has_runs_or_data(folder: Path) -> bool:
+    """Whether `folder` has runs or prepared data below it; a newcomer's has neither."""
     if any((folder / "data").glob("*.bin")):
         return True
     return any(True for _ in find_runs(folder / "models")) or any(

@@ -82,7 +82,7 @@ async def dashboard(folder: Path) -> None:
     app = Workbench(messages.OpenData())
     async with app.run_test(size=(140, 45)) as pilot:
         await settle(pilot)
-        app.collector.begin()  # as it does in a terminal
+        app.collector.start()  # as it does in a terminal
         await pilot.press("f5")
         screen = app.visited["train"]
         assert isinstance(screen, TrainingScreen)

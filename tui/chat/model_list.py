@@ -18,7 +18,7 @@ from simplegpt.progress import format_count, format_loss
 from simplegpt.run.checkpoints import Checkpoint, list_checkpoints
 from simplegpt.run.directory import RunDirectory
 from tui.shell.dialogs import Entry, ListDialog
-from tui.shell.runs import SeenRuns
+from tui.shell.runs import KnownRuns
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ModelList(ListDialog[ModelChoice]):
     }
     """
 
-    def __init__(self, runs: SeenRuns) -> None:
+    def __init__(self, runs: KnownRuns) -> None:
         super().__init__(
             "Model",
             placeholder="Filter, or a path",
@@ -77,7 +77,7 @@ class ModelList(ListDialog[ModelChoice]):
 class RunList(ListDialog[Path]):
     """The runs that have checkpoints."""
 
-    def __init__(self, runs: SeenRuns) -> None:
+    def __init__(self, runs: KnownRuns) -> None:
         super().__init__("Run", empty="No runs with checkpoints here")
         self.runs = runs
 
@@ -96,7 +96,7 @@ def parse_model(text: str) -> ModelChoice | None:
     return ModelChoice(text) if text in PRETRAINED_NAMES else None
 
 
-def find_models(runs: SeenRuns) -> list[Entry[ModelChoice]]:
+def find_models(runs: KnownRuns) -> list[Entry[ModelChoice]]:
     """The runs with their checkpoints, and the pretrained models. Blocks on the disk."""
     return [*_run_entries(runs), *_pretrained_entries()]
 
@@ -112,7 +112,7 @@ class _Run:
     checkpoints: Sequence[Checkpoint]
 
 
-def _find_runs(runs: SeenRuns) -> Iterator[_Run]:
+def _find_runs(runs: KnownRuns) -> Iterator[_Run]:
     for run in runs:
         checkpoints = list_checkpoints(RunDirectory(run.path))
         if not checkpoints:
@@ -123,7 +123,7 @@ def _find_runs(runs: SeenRuns) -> Iterator[_Run]:
         yield _Run(run.path, os.path.relpath(run.path), columns, run.is_live, checkpoints)
 
 
-def _run_entries(runs: SeenRuns) -> Iterator[Entry[ModelChoice]]:
+def _run_entries(runs: KnownRuns) -> Iterator[Entry[ModelChoice]]:
     for run in _find_runs(runs):
         live = run.path if run.is_live else None
         choice = ModelChoice(str(run.path), live_run=live)

@@ -12,7 +12,7 @@ from simplegpt.config.load import inspect
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.state import RunState, Status
-from tui.shell.runs import SeenRun
+from tui.shell.runs import KnownRun
 
 T = TypeVar("T")
 ListedState: TypeAlias = RunState | Literal["unreadable"]
@@ -69,7 +69,7 @@ class RunSummary:
     @property
     def progress(self) -> float | None:
         """Fraction done, 0 to 1; None where the end is not known."""
-        return SeenRun(self.path, self.status).progress
+        return KnownRun(self.path, self.status).progress
 
     @property
     def best_loss(self) -> float | None:
@@ -95,13 +95,13 @@ class SummaryReader:
         self.root = root
         self._kept: dict[tuple[str, Path], tuple[object, Any]] = {}
 
-    def read(self, runs: Sequence[SeenRun]) -> list[RunSummary]:
+    def read(self, runs: Sequence[KnownRun]) -> list[RunSummary]:
         """The summaries of `runs`, in their order."""
         paths = {run.path for run in runs}
         self._kept = {key: kept for key, kept in self._kept.items() if key[1] in paths}
         return [self._summary(run) for run in runs]
 
-    def _summary(self, seen: SeenRun) -> RunSummary:
+    def _summary(self, seen: KnownRun) -> RunSummary:
         run = RunDirectory(seen.path)
         files = (run.path, run.checkpoints, run.events, run.log)
         return RunSummary(

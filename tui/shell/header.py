@@ -11,7 +11,7 @@ from textual.widgets import Static
 from simplegpt.cli import one_line
 from tui.shell import messages
 from tui.shell.modes import TABS, Mode, Tab
-from tui.shell.runs import SeenRun, SeenRuns, newest_live
+from tui.shell.runs import KnownRun, KnownRuns, newest_live
 
 
 class HeaderTab(Static):
@@ -30,9 +30,9 @@ class HeaderTab(Static):
 class LiveRun(Static):
     """The newest live run: its state, how far it is, its name. A click opens it."""
 
-    run: reactive[SeenRun | None] = reactive(None, layout=False)
+    run: reactive[KnownRun | None] = reactive(None, layout=False)
 
-    def watch_run(self, run: SeenRun | None) -> None:
+    def watch_run(self, run: KnownRun | None) -> None:
         self.update(live_run_content(run) if run is not None else "", layout=False)
 
     def on_click(self) -> None:
@@ -67,7 +67,7 @@ class Header(Horizontal):
     }
     """
 
-    runs: reactive[SeenRuns | None] = reactive(None)
+    runs: reactive[KnownRuns | None] = reactive(None)
 
     def __init__(self, active: Mode) -> None:
         super().__init__()
@@ -82,11 +82,11 @@ class Header(Horizontal):
     def on_mount(self) -> None:
         self.watch(self, "runs", self._show_live)
 
-    def _show_live(self, runs: SeenRuns | None) -> None:
+    def _show_live(self, runs: KnownRuns | None) -> None:
         self.query_one(LiveRun).run = newest_live(runs or ())
 
 
-def live_run_content(run: SeenRun) -> Content:
+def live_run_content(run: KnownRun) -> Content:
     """``● 30% shakespeare-char``."""
     paused = run.status is not None and run.status.state == "paused"
     sign, colour = ("‖", "$warning") if paused else ("●", "$success")

@@ -1,4 +1,4 @@
-"""What screens request of the shell. Post one from a screen or a widget: it bubbles to the app.
+"""Requests of the screens to the app. Post one from a screen or a widget: it bubbles to the app.
 
 A screen never uses another one: it posts a message, and the app brings the other screen to the
 front and calls its public method.
@@ -65,7 +65,7 @@ class StartTraining(Message):
 
 @dataclass
 class ResumeTraining(Message):
-    """Resume a run from its last checkpoint; of a finished one, the app asks for a later end.
+    """Resume a run from its last checkpoint; for a finished one, the app asks for more steps.
 
     Posted by Config, Runs and Train.
     """
@@ -75,11 +75,11 @@ class ResumeTraining(Message):
 
 @dataclass
 class WatchRun(Message):
-    """Keep looking at a run that may lie outside the working directory. Posted by Train."""
+    """Keep watching a run that may lie outside the working directory. Posted by Train."""
 
     path: Path
 
 
 @dataclass
 class RunsChanged(Message):
-    """Runs were renamed, deleted or restored: look for runs now. Posted by Runs."""
+    """Runs were renamed, deleted or restored: scan for runs now. Posted by Runs."""

@@ -1,6 +1,7 @@
-"""The runs that the workbench knows of, as of the last look at their status files.
+"""The known runs, with their status as it was last read.
 
-The app looks about every two seconds and hands the result to all screens (`WorkbenchScreen.runs`).
+The app refreshes them about every two seconds and passes them to all screens
+(`WorkbenchScreen.runs`).
 """
 
 import os
@@ -15,14 +16,14 @@ from simplegpt.run.state import Status
 
 
 @dataclass(frozen=True)
-class SeenRun:
-    """A run at one look."""
+class KnownRun:
+    """A run and its status when it was last read."""
 
     path: Path
     status: Status | None
-    """None where it cannot be read."""
+    """None if it cannot be read."""
     modified: int = 0
-    """When its status file was, in nanoseconds."""
+    """Modification time of its status file, in nanoseconds."""
 
     @property
     def is_live(self) -> bool:
@@ -31,54 +32,54 @@ class SeenRun:
 
     @property
     def progress(self) -> float | None:
-        """Fraction done, 0 to 1; None where the end is not known."""
+        """Fraction done, 0 to 1; None if the number of steps is unknown."""
         status = self.status
         if status is None or not status.max_steps:
             return None
         return min(status.step / status.max_steps, 1.0)
 
 
-SeenRuns: TypeAlias = tuple[SeenRun, ...]
+KnownRuns: TypeAlias = tuple[KnownRun, ...]
 
 
-def look_for_runs(
-    root: Path, elsewhere: Iterable[Path] = (), before: Sequence[SeenRun] = ()
-) -> SeenRuns:
-    """Find all runs below `root`, and see how they and those `elsewhere` are. Reads files."""
+def scan_runs(
+    root: Path, elsewhere: Iterable[Path] = (), before: Sequence[KnownRun] = ()
+) -> KnownRuns:
+    """Find all runs below `root` and read their status and that of runs `elsewhere`. Blocks."""
     found = [run.path for run in find_runs(root)]
-    return look_at_runs(dict.fromkeys([*found, *elsewhere]), before)
+    return refresh_runs(dict.fromkeys([*found, *elsewhere]), before)
 
 
-def look_at_runs(paths: Iterable[Path], before: Sequence[SeenRun] = ()) -> SeenRuns:
-    """See how runs are; of those `before`, one that has ended is only read if it changed."""
-    known = {seen.path: seen for seen in before if seen.status is not None and not seen.is_live}
-    looked = (look_at_run(path, known.get(path)) for path in paths)
-    return tuple(seen for seen in looked if seen is not None)
+def refresh_runs(paths: Iterable[Path], before: Sequence[KnownRun] = ()) -> KnownRuns:
+    """Read the status of runs; one that had ended `before` is read again only if it changed."""
+    ended = {run.path: run for run in before if run.status is not None and not run.is_live}
+    runs = (read_run(path, ended.get(path)) for path in paths)
+    return tuple(run for run in runs if run is not None)
 
 
-def look_at_run(path: Path, before: SeenRun | None = None) -> SeenRun | None:
-    """See how one run is; None where there is none. Reads its status file if it changed."""
+def read_run(path: Path, before: KnownRun | None = None) -> KnownRun | None:
+    """Read a run's status, unless it is as `before`; None if there is no run."""
     run = RunDirectory(path)
     try:
-        modified = os.stat(run.status_file).st_mtime_ns  # noqa: PTH116 - of every run, often
+        modified = os.stat(run.status_file).st_mtime_ns  # noqa: PTH116 - for every run, often
     except OSError:
         return None
     if before is not None and before.modified == modified:
         return before
-    return SeenRun(run.path, run.status(), modified)
+    return KnownRun(run.path, run.status(), modified)
 
 
-def newest_live(runs: Iterable[SeenRun]) -> SeenRun | None:
+def newest_live(runs: Iterable[KnownRun]) -> KnownRun | None:
     """The live run whose process was started last."""
     started = [(run.status.pid_created, run) for run in runs if run.status and run.status.is_live]
     return max(started, key=lambda item: item[0], default=(0.0, None))[1]
 
 
-def end_sentence(run: SeenRun) -> str:
-    """How a run that was live has ended, for a notification."""
+def end_message(run: KnownRun) -> str:
+    """Message for a notification that a live run has ended."""
     status, name = run.status, run.path.name
     if status is None:
-        return f"{name}: its status can no longer be read"
+        return f"{name}: its status cannot be read"
     match status.state:
         case "finished":
             return f"{name} finished: {format_count(status.step)} steps"
@@ -87,4 +88,4 @@ def end_sentence(run: SeenRun) -> str:
         case "failed":
             return f"{name} failed: {status.failure.message if status.failure else 'see its log'}"
         case _:
-            return f"{name} crashed at step {format_count(status.step)}: its process is gone"
+            return f"{name} crashed at step {format_count(status.step)}: exited unexpectedly"

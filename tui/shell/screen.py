@@ -21,7 +21,7 @@ Related bindings follow each other with the same `group=Binding.Group("Zoom")`. 
 
 **Other screens.** Post a message of `tui.shell.messages`; never import another subject. The app
 calls `DataScreen.show_corpora()`, `ConfigScreen.open(path, values)`,
-`TrainingScreen.join/start/resume` and `ChatScreen.open_model(model, beside_run)`.
+`TrainingScreen.attach/start/resume` and `ChatScreen.open_model(model, beside_run)`.
 
 **Dialogs** are those of `tui.shell.dialogs`, or subclasses of its `Dialog`.
 
@@ -53,7 +53,7 @@ from textual.widget import Widget
 from tui.shell.footer import KeyFooter
 from tui.shell.header import Header
 from tui.shell.modes import Mode, title_of
-from tui.shell.runs import SeenRuns
+from tui.shell.runs import KnownRuns
 
 GENERAL_HELP = """\
 Move with **Tab** and the arrow keys, or click. **F2**–**F6** change the screen, **Ctrl+P** finds
@@ -77,8 +77,8 @@ class WorkbenchScreen(Screen[None]):
 
     # Textual's own redraws the whole screen at each change of focus.
     focused: Reactive[Widget | None] = Reactive(None, repaint=False)
-    runs: reactive[SeenRuns | None] = reactive(None, repaint=False)
-    """All known runs; set by the app, None before its first look."""
+    runs: reactive[KnownRuns | None] = reactive(None, repaint=False)
+    """All known runs; set by the app, None before they were first read."""
 
     def compose(self) -> ComposeResult:
         yield Header(self.MODE).data_bind(WorkbenchScreen.runs)

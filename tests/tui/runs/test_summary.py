@@ -5,12 +5,12 @@ from pathlib import Path
 from simplegpt.run.events import TrainStep, Validation
 from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.runs.summary import CURVE_POINTS, RunSummary, SummaryReader, differences, read_curve
-from tui.shell.runs import look_for_runs
+from tui.shell.runs import scan_runs
 
 
 def read(folder: Path, reader: SummaryReader | None = None) -> dict[str, RunSummary]:
     reader = reader or SummaryReader(folder)
-    return {run.name: run for run in reader.read(look_for_runs(folder))}
+    return {run.name: run for run in reader.read(scan_runs(folder))}
 
 
 def test_runs_four_levels_down_are_found_and_hidden_ones_are_not(workplace: Path) -> None:

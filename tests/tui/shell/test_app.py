@@ -18,13 +18,13 @@ from tests.tui import fake_trainer
 from tests.tui.conftest import SMALL, settle, toasts, until
 from tests.tui.made_runs import Shape, make_run
 from tui.__main__ import kind_of, main, start_for
-from tui.app import Workbench, has_begun
+from tui.app import Workbench, has_runs_or_data
 from tui.shell import messages, settings
 from tui.shell.dialogs import Question, TextDialog
 from tui.shell.header import HeaderTab, LiveRun, live_run_content
 from tui.shell.help import HelpDialog
 from tui.shell.modes import TABS
-from tui.shell.runs import look_at_run, newest_live
+from tui.shell.runs import newest_live, read_run
 from tui.shell.screen import WorkbenchScreen
 from tui.shell.themes import DEFAULT_THEME, THEMES
 from tui.training.screen import TrainingScreen
@@ -32,14 +32,14 @@ from tui.training.screen import TrainingScreen
 REPOSITORY = Path(__file__).parents[3]
 
 
-async def test_newcomer_begins_at_the_data(workplace: Path) -> None:
+async def test_opens_data_for_a_newcomer(workplace: Path) -> None:
     app = Workbench()
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
         assert app.current_mode == "data"
 
 
-async def test_who_has_runs_begins_at_them(workplace: Path) -> None:
+async def test_opens_runs_where_there_are_some(workplace: Path) -> None:
     make_run(workplace / "models" / "r", Shape(steps=100, state="finished"))
     app = Workbench()
     async with app.run_test(size=SMALL) as pilot:
@@ -48,12 +48,12 @@ async def test_who_has_runs_begins_at_them(workplace: Path) -> None:
 
 
 @pytest.mark.parametrize("made", ["data/x.bin", "models/a/b/status.json", "other/status.json"])
-def test_prepared_data_or_a_run_means_that_one_has_begun(workplace: Path, made: str) -> None:
-    assert not has_begun(workplace)
+def test_prepared_data_or_a_run_is_found(workplace: Path, made: str) -> None:
+    assert not has_runs_or_data(workplace)
     path = workplace / made
     path.parent.mkdir(parents=True)
     path.touch()
-    assert has_begun(workplace)
+    assert has_runs_or_data(workplace)
 
 
 async def test_every_screen_has_a_key_a_tab_and_a_palette_entry(workplace: Path) -> None:
@@ -81,7 +81,7 @@ async def test_every_possible_action_with_a_key_is_in_the_palette(workplace: Pat
         assert "Save checkpoint" not in {one.title for one in entries}  # nothing runs
 
 
-async def test_help_tells_of_the_focused_widget_and_the_screens_keys(workplace: Path) -> None:
+async def test_help_describes_the_focused_widget_and_the_screens_keys(workplace: Path) -> None:
     run = make_run(workplace / "models" / "r", Shape(steps=100))
     app = Workbench(messages.OpenRun(run.path))
     async with app.run_test(size=SMALL) as pilot:
@@ -89,10 +89,10 @@ async def test_help_tells_of_the_focused_widget_and_the_screens_keys(workplace: 
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, HelpDialog))
         assert isinstance(app.screen, HelpDialog)
-        told = app.screen.markdown
-        assert "## Plot" in told  # it has the focus
-        assert "| **F7** | Pause the training" in told
-        assert "F10" in told
+        text = app.screen.markdown
+        assert "## Plot" in text  # it has the focus
+        assert "| **F7** | Pause the training" in text
+        assert "F10" in text
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, HelpDialog))
 
@@ -117,7 +117,7 @@ def test_there_are_dark_and_light_themes() -> None:
     assert {theme.dark for theme in THEMES} == {True, False}
 
 
-async def test_live_run_is_in_sight_everywhere_and_a_click_opens_it(workplace: Path) -> None:
+async def test_live_run_is_in_every_header_and_a_click_opens_it(workplace: Path) -> None:
     make_run(workplace / "models" / "shakespeare", Shape(steps=600))
     app = Workbench()
     async with app.run_test(size=SMALL) as pilot:
@@ -136,13 +136,13 @@ async def test_run_that_was_started_elsewhere_is_found(workplace: Path) -> None:
         await settle(pilot)
         assert app.runs == ()
         make_run(workplace / "models" / "new", Shape(steps=100))
-        app.search_runs()  # as it does by itself every now and then
+        app.scan_for_runs()
         await until(pilot, lambda: len(app.runs or ()) == 1)
         live = app.screen.query_one(LiveRun)
         await until(pilot, lambda: "new" in str(live.render()))
 
 
-async def test_end_of_a_run_is_told_on_other_screens(workplace: Path) -> None:
+async def test_end_of_a_run_is_notified_on_other_screens(workplace: Path) -> None:
     run = make_run(workplace / "models" / "r", Shape(steps=100))
     app = Workbench(messages.OpenData())
     async with app.run_test(size=SMALL, notifications=True) as pilot:
@@ -150,12 +150,12 @@ async def test_end_of_a_run_is_told_on_other_screens(workplace: Path) -> None:
         status = run.status()
         assert status is not None
         run.write_status(status.model_copy(update={"state": "finished"}))
-        app.look_at_runs()
+        app.refresh_runs()
         await until(pilot, lambda: "r finished" in toasts(app))
         assert newest_live(app.runs or ()) is None
 
 
-async def test_nothing_under_way_quits_at_once(workplace: Path) -> None:
+async def test_quits_at_once_without_a_live_run(workplace: Path) -> None:
     app = Workbench()
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
@@ -163,7 +163,7 @@ async def test_nothing_under_way_quits_at_once(workplace: Path) -> None:
         await until(pilot, lambda: not app.is_running)
 
 
-async def test_quitting_with_a_run_under_way_can_be_taken_back(workplace: Path) -> None:
+async def test_quitting_with_a_live_run_can_be_cancelled(workplace: Path) -> None:
     run = make_run(workplace / "models" / "r", Shape(steps=100))
     app = Workbench(messages.OpenRun(run.path))
     async with app.run_test(size=SMALL) as pilot:
@@ -220,7 +220,7 @@ async def test_unsaved_work_is_asked_about(
         assert app.is_running
 
 
-def test_paths_open_where_they_belong(workplace: Path) -> None:
+def test_each_path_opens_on_its_screen(workplace: Path) -> None:
     run = make_run(workplace / "run", Shape(steps=10))
     (workplace / "a.toml").touch()
     assert kind_of(None) == "nothing"
@@ -234,7 +234,7 @@ def test_paths_open_where_they_belong(workplace: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         ("gtp2", "did you mean 'gpt2'"),
         ("shakespear.toml", "did you mean 'shakespeare.toml'"),
@@ -244,15 +244,15 @@ def test_paths_open_where_they_belong(workplace: Path) -> None:
         ("no/such/place", "no such file"),
     ],
 )
-def test_wrong_path_is_told_with_what_is_right(workplace: Path, path: str, told: str) -> None:
+def test_wrong_path_is_an_error_with_a_suggestion(workplace: Path, path: str, message: str) -> None:
     (workplace / "shakespeare.toml").touch()
     (workplace / "notes.txt").touch()
     (workplace / "empty").mkdir()
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         main([path])
 
 
-def test_command_says_one_clear_thing_and_ends_with_2(workplace: Path) -> None:
+def test_wrong_path_exits_with_2_and_one_message(workplace: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     completed = subprocess.run(
         [sys.executable, "-m", "tui", "nothing-here"],
@@ -284,22 +284,22 @@ def test_version_and_help_come_without_the_interface(
 
 def test_header_shows_progress_before_the_name(workplace: Path) -> None:
     run = make_run(workplace / "r", Shape(steps=500))
-    seen = look_at_run(run.path)
-    assert seen is not None
-    assert live_run_content(seen).plain == "● 25% r"
+    known = read_run(run.path)
+    assert known is not None
+    assert live_run_content(known).plain == "● 25% r"
 
 
 def test_ended_run_is_read_again_only_when_it_changed(workplace: Path) -> None:
     run = make_run(workplace / "r", Shape(steps=100, state="stopped"))
-    first = look_at_run(run.path)
+    first = read_run(run.path)
     assert first is not None
-    assert look_at_run(run.path, first) is first
+    assert read_run(run.path, first) is first
     status = run.status()
     assert status is not None
     run.write_status(status.model_copy(update={"step": 101}))
-    second = look_at_run(run.path, first)
+    second = read_run(run.path, first)
     assert second is not None
     assert second.status is not None
     assert second.status.step == 101
     shutil.rmtree(run.path)
-    assert look_at_run(run.path, second) is None
+    assert read_run(run.path, second) is None

@@ -1,34 +1,26 @@
-"""Garbage is collected while nobody types."""
+"""Garbage is collected while the user is idle."""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
 
-from tui.shell import collector
-from tui.shell.collector import EVERY_SECONDS, QUIET_SECONDS, Collector
+from tui.shell.collector import IDLE_SECONDS, INTERVAL_SECONDS, Collector
 
 
 class Clock:
-    """Stands still until a test sets it on."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000.0
 
-    def monotonic(self) -> float:
+    def __call__(self) -> float:
         return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr(collector, "time", clock)
-    return clock
 
 
 @pytest.fixture(autouse=True)
 def restored() -> Iterator[None]:
-    """The test's process is as it was before."""
+    """Restore the thresholds of the test's process."""
     thresholds = gc.get_threshold()
     yield
     gc.set_threshold(*thresholds)
@@ -39,33 +31,35 @@ def full_collections() -> int:
     return gc.get_stats()[2]["collections"]
 
 
-def test_a_full_collection_waits_until_nobody_types(clock: Clock) -> None:
-    ours = Collector()
-    ours.begin()
+def test_full_collection_waits_until_the_user_is_idle() -> None:
+    clock = Clock()
+    collector = Collector(clock)
+    collector.start()
     before = full_collections()
-    clock.now += EVERY_SECONDS + 1
-    ours.felt()
-    ours.look()
+    clock.now += INTERVAL_SECONDS + 1
+    collector.note_input()
+    collector.collect_if_idle()
     assert full_collections() == before
-    clock.now += QUIET_SECONDS + 0.1
-    ours.look()
+    clock.now += IDLE_SECONDS + 0.1
+    collector.collect_if_idle()
     assert full_collections() == before + 1
-    clock.now += QUIET_SECONDS + 0.1
-    ours.look()  # not again at once
+    clock.now += IDLE_SECONDS + 0.1
+    collector.collect_if_idle()  # not again within the interval
     assert full_collections() == before + 1
 
 
-def test_python_makes_no_full_collection_by_itself(clock: Clock) -> None:
-    Collector().begin()
+def test_python_runs_no_full_collection_by_itself() -> None:
+    Collector().start()
     before = full_collections()
-    kept = [[i] for i in range(300_000)]  # as many as made a dozen before
+    kept = [[i] for i in range(300_000)]  # enough for a dozen collections without it
     assert full_collections() == before
     assert len(kept) == 300_000
 
 
-def test_nothing_is_collected_before_it_has_begun(clock: Clock) -> None:
-    ours = Collector()
+def test_nothing_is_collected_before_the_start() -> None:
+    clock = Clock()
+    collector = Collector(clock)
     before = full_collections()
-    clock.now += EVERY_SECONDS + 1
-    ours.look()
+    clock.now += INTERVAL_SECONDS + 1
+    collector.collect_if_idle()
     assert full_collections() == before

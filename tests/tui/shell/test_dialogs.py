@@ -95,7 +95,7 @@ async def test_buttons_can_be_clicked() -> None:
         assert app.result == "no"
 
 
-async def test_invalid_text_is_told_as_it_is_typed_and_not_returned() -> None:
+async def test_invalid_text_shows_an_error_while_typing_and_is_not_returned() -> None:
     dialog = TextDialog("N", "n", "1", error_in=lambda text: None if text.isdigit() else "a number")
     async with shown(dialog) as (pilot, app):
         await pilot.press("end", "x")

@@ -1,4 +1,4 @@
-"""The footer's keys can be clicked, tell what they do, and are shown whole or not at all."""
+"""The footer's keys can be clicked, have tooltips, and are shown whole or not at all."""
 
 from typing import ClassVar
 
@@ -79,8 +79,8 @@ async def test_the_tooltip_is_of_the_key_under_the_mouse() -> None:
     app = Pressed()
     async with app.run_test(size=(80, 5)) as pilot:
         footer = app.query_one(KeyFooter)
-        for word, told in (("Save", "Write it"), ("y Plot", "The scale"), ("palette", "Open")):
+        for word, tooltip in (("Save", "Write it"), ("y Plot", "The scale"), ("palette", "Open")):
             await pilot.hover(KeyFooter, offset=(shown(app).index(word), 0))
-            assert str(footer.tooltip).startswith(told)
+            assert str(footer.tooltip).startswith(tooltip)
         await pilot.hover(offset=(3, 0))
         assert footer.tooltip is None
