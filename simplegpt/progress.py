@@ -169,6 +169,11 @@ def format_count(count: float) -> str:
     return f"{count / 1e6:.2f} M"
 
 
+def plural(count: int, noun: str) -> str:
+    """``1 run``, ``2 runs``."""
+    return f"{format_count(count)} {noun}{'' if count == 1 else 's'}"
+
+
 def format_bytes(n_bytes: float) -> str:
     """``512 B``, ``12.3 KiB``, ``665 MiB``, ``1.38 GiB``: three digits."""
     if n_bytes < 1000:

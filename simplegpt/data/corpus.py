@@ -61,7 +61,10 @@ class Corpus:
     @property
     def is_cached(self) -> bool:
         """Whether `fetch` has nothing to do."""
-        return self.path.is_file() and self.sha256 in (None, _sha256(self.path))
+        try:
+            return self.path.is_file() and self.sha256 in (None, _sha256(self.path))
+        except OSError:  # it may not be read
+            return False
 
 
 def fetch(name: str, on_progress: OnProgress | None = None) -> Path:

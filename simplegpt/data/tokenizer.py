@@ -46,6 +46,13 @@ _BETWEEN_PIECES = re.compile(r"\S(?= )|\S\n(?=[^\s/])")
 _ANYWHERE = re.compile(r".", re.DOTALL)
 _NOWHERE = re.compile(r"(?!)")
 
+# Bytes of the files that tiktoken downloads.
+_DOWNLOADS = {
+    **dict.fromkeys(("p50k_base", "p50k_edit"), 836_186),
+    "cl100k_base": 1_681_126,
+    **dict.fromkeys(("o200k_base", "o200k_harmony"), 3_613_922),
+}
+
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
@@ -99,6 +106,11 @@ def tokenizer_names() -> list[str]:
     """Return all names that `load_tokenizer` takes; all but the first four may need the network."""
     own = ["char", "byte", *_GPT2_NAMES]
     return own + [name for name in tiktoken.list_encoding_names() if name not in own]
+
+
+def download_size(name: str) -> int | None:
+    """Return about how many bytes `load_tokenizer` downloads the first time; None if not known."""
+    return 0 if name in ("char", "byte", *_GPT2_NAMES) else _DOWNLOADS.get(name)
 
 
 @functools.cache

@@ -130,6 +130,45 @@ class TokenFile:
     """nanoGPT's meta.pkl beside a file without a sidecar: the ids are of its vocabulary."""
 
 
+@dataclass(frozen=True)
+class TokenSet:
+    """Token files to train on, with the sidecars that describe them."""
+
+    train: Path
+    val: Path | None
+    """None where there is none beside the training file."""
+    train_info: TokenFileInfo
+    val_info: TokenFileInfo | None
+
+
+def find_token_sets(root: Path) -> list[TokenSet]:
+    """Return the token files with sidecars at `root`, in its ``data`` and a folder below that.
+
+    A file whose name begins with ``train`` goes with the ``val`` beside it. Files that cannot be
+    read are left out.
+    """
+    patterns = ("train*.bin", "data/train*.bin", "data/*/train*.bin")
+    trains = (path for pattern in patterns for path in sorted(root.glob(pattern)))
+    found = [token_set(path, path.with_name(f"val{path.name[5:]}")) for path in trains]
+    return [one for one in found if one is not None]
+
+
+def token_set(train: Path, val: Path | None = None) -> TokenSet | None:
+    """Return whole token files with sidecars; None if the training file is not one."""
+    train_info, val_info = _info(train), _info(val) if val else None
+    if train_info is None:
+        return None
+    return TokenSet(train, val if val_info else None, train_info, val_info)
+
+
+def _info(path: Path) -> TokenFileInfo | None:
+    """Return the sidecar of a whole token file; None where it is not one."""
+    try:
+        return _inspect(path).info
+    except UserError:
+        return None
+
+
 def token_file_name(split: Literal["train", "val"], tokenizer: str) -> str:
     """Return the usual name of a split's token file, such as ``train-gpt2.bin``."""
     return f"{split}-{tokenizer}.bin"

@@ -1,17 +1,21 @@
-"""The texts to choose from: the named corpora, and the text files in the working directory."""
+"""What to train on: the named corpora, text files, and token files that are prepared already."""
 
-from collections.abc import Iterable
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tui.shell import settings
+
 if TYPE_CHECKING:
     from simplegpt.data.corpus import Corpus
+    from simplegpt.data.tokens import TokenSet
 
 TEXT_SUFFIXES = (".txt", ".md", ".text")
-MOST_FILES = 20  # of a folder with more, the file dialog shows the rest
+MAX_FILES = 20  # of a folder with more, the file dialog shows the rest
+MAX_RECENT = 5
 
-# Texts that lie in many folders and that nobody trains on.
+# Common files that are not training data.
 IGNORED_NAMES = frozenset(
     {
         *("readme.md", "license.txt", "license.md", "requirements.txt", "changelog.md"),
@@ -38,21 +42,41 @@ class Choice:
 
     @property
     def output_dir(self) -> str:
-        """The proposed folder of its token files: ``data`` for the corpus that the example configs
-        train on, and a folder of its own for any other text."""
+        """The default folder for its token files: ``data`` for the corpus of the example configs, a
+        separate folder for any other text."""
         return "data" if self.name == "tinyshakespeare" else f"data/{Path(self.name).stem}"
 
 
-def find_choices(picked: Iterable[Path] = ()) -> list[Choice]:
-    """Find the named corpora, then the `picked` files, then those in ``data`` and here.
+@dataclass(frozen=True)
+class Choices:
+    """All that can be chosen."""
 
-    It reads whole corpora to check them, so it is for a thread.
-    """
+    texts: tuple[Choice, ...] = ()
+    """The corpora, then the files in ``data`` and here."""
+    recent: tuple[Choice, ...] = ()
+    """Other text files, the last chosen first."""
+    token_sets: "tuple[TokenSet, ...]" = ()
+
+
+def find_choices() -> Choices:
+    """Find the texts and the token files. Reads whole corpora to verify them: call in a thread."""
     from simplegpt.data.corpus import CORPORA  # urllib: not before the first paint
+    from simplegpt.data.tokens import find_token_sets
 
     corpora = [Choice(c.path, c.size, corpus=c, is_available=c.is_cached) for c in CORPORA.values()]
-    found = [*_text_files(Path("data")), *_text_files(Path())][:MOST_FILES]
-    return corpora + [choice_of(path) for path in dict.fromkeys([*picked, *found])]
+    found = [*_text_files(Path("data")), *_text_files(Path())][:MAX_FILES]
+    recent = [relative(path) for path in settings.Settings.load().recent_texts]
+    return Choices(
+        texts=(*corpora, *map(choice_of, found)),
+        recent=tuple(choice_of(p) for p in recent if p not in found and _is_file(p)),
+        token_sets=tuple(find_token_sets(Path())),
+    )
+
+
+def remember(path: Path) -> None:
+    """Put a text first in the recent ones. Raises OSError if the settings cannot be written."""
+    recent = dict.fromkeys([path.absolute(), *settings.Settings.load().recent_texts])
+    settings.change(recent_texts=tuple(recent)[:MAX_RECENT])
 
 
 def relative(path: Path) -> Path:
@@ -71,12 +95,20 @@ def choice_of(path: Path) -> Choice:
 
 
 def _text_files(folder: Path) -> list[Path]:
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    """Return the text files in a folder, sorted; none where it cannot be read."""
+    try:
+        paths = sorted(folder.iterdir())
+    except OSError:
+        return []
     return [
         path
         for path in paths
         if path.suffix.lower() in TEXT_SUFFIXES
         and not path.name.startswith(".")
         and path.name.lower() not in IGNORED_NAMES
-        and path.is_file()
+        and _is_file(path)
     ]
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where it may not look

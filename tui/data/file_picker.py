@@ -21,7 +21,7 @@ PARENT = ".."
 
 
 class FilePicker(ListDialog[Path]):
-    """Returns a text file, or None for Escape."""
+    """Returns a text file, or None if cancelled."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -56,8 +56,8 @@ class FilePicker(ListDialog[Path]):
 def find_entries(text: str) -> list[Entry[Path]]:
     """List the folder that `text` begins with, filtered by the rest of it. Folders come first.
 
-    Hidden files are listed only if the rest begins with a dot. A path that is a whole file, or is
-    not in the list, is the only entry, so that choosing it says why not.
+    Hidden files are listed only if the rest begins with a dot. A path that matches nothing is the
+    only entry, so that choosing it shows the error.
     """
     start, slash, pattern = text.rpartition("/")
     if text == HOME:
@@ -76,7 +76,7 @@ def find_entries(text: str) -> list[Entry[Path]]:
     shown.sort(key=lambda path: (not path.is_dir(), path.name.casefold()))
     entries = [_entry(folder / path.name, path) for path in shown]
     if not pattern:
-        entries.insert(0, Entry(_parent(folder), PARENT, ["folder above"]))
+        entries.insert(0, Entry(_parent(folder), PARENT, ["parent folder"]))
     if slash and not entries:
         entries = [Entry(Path(text), text)]
     return entries

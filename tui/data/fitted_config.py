@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from simplegpt.cli import UserError
 from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory
-from tui.data.tokenizing import Job
+
+if TYPE_CHECKING:
+    from simplegpt.data.tokens import TokenSet
 
 
 @dataclass(frozen=True)
@@ -18,10 +21,11 @@ class FittedConfig:
     values: Mapping[str, Any]
 
 
-def fit_config(job: Job, n_vocab: int, *, has_gpu: bool) -> FittedConfig:
-    """Return the config that fits the token files of `job` and the machine. Reads files."""
+def fit_config(tokens: "TokenSet", *, has_gpu: bool) -> FittedConfig:
+    """Return the config that fits the token files and the machine. Reads files."""
     from simplegpt.config.load import config_folder, inspect  # not before the first paint
 
+    n_vocab = vocabulary_size(tokens)
     if not has_gpu:
         name = "shakespeare_char_cpu.toml"
     else:
@@ -30,10 +34,10 @@ def fit_config(job: Job, n_vocab: int, *, has_gpu: bool) -> FittedConfig:
     template = own.absolute() if own.is_file() else config_folder() / name
     current = inspect(template).values
     values: dict[str, Any] = {
-        "tokenizer_name": job.tokenizer,
-        "data.train_fpath": str(job.outputs[0]),
-        "data.val_fpath": str(job.outputs[-1]),
-        "output_dir": _free_output_dir(job, str(current["output_dir"])),
+        "tokenizer_name": tokens.train_info.tokenizer,
+        "data.train_fpath": str(tokens.train),
+        "data.val_fpath": str(tokens.val or tokens.train),
+        "output_dir": _free_output_dir(tokens, str(current["output_dir"])),
     }
     # A template may round GPT-2's vocabulary up, which is faster; a smaller one is an error, and a
     # much larger one only takes memory.
@@ -42,9 +46,21 @@ def fit_config(job: Job, n_vocab: int, *, has_gpu: bool) -> FittedConfig:
     return FittedConfig(template, {k: v for k, v in values.items() if current.get(k) != v})
 
 
-def _free_output_dir(job: Job, usual: str) -> str:
+def vocabulary_size(tokens: "TokenSet") -> int:
+    """Return that of the tokenizer, or what the token files use if it cannot be loaded."""
+    from simplegpt.data.tokenizer import load_tokenizer
+
+    try:
+        return load_tokenizer(tokens.train_info.tokenizer).n_vocab
+    except UserError:
+        infos = [info for info in (tokens.train_info, tokens.val_info) if info is not None]
+        return max(info.max_id for info in infos) + 1
+
+
+def _free_output_dir(tokens: "TokenSet", usual: str) -> str:
     """Return a folder without a run: the template's own for its own data, or one named after the
     text."""
-    is_usual = job.output_dir == Path("data")
-    name = usual if is_usual else f"models/{job.output_dir.name}-{job.tokenizer}"
+    folder = tokens.train.parent
+    is_usual = folder == Path("data")
+    name = usual if is_usual else f"models/{folder.name}-{tokens.train_info.tokenizer}"
     return str(first_free_path(Path(name), lambda path: RunDirectory(path).exists()))

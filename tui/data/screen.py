@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import os
 import threading
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -18,38 +20,41 @@ from textual.widgets.option_list import Option
 from textual.worker import Worker, WorkerCancelled
 
 from simplegpt.cli import UserError, one_line
-from simplegpt.progress import ProgressReport, format_bytes, format_count
-from tui.data.choices import Choice, choice_of, find_choices, relative
+from simplegpt.progress import ProgressReport, format_bytes, format_count, plural
+from tui.data.choices import Choice, Choices, choice_of, find_choices, relative, remember
 from tui.data.file_picker import FilePicker
 from tui.data.fitted_config import FittedConfig, fit_config
 from tui.data.text_file import (
     TextHead,
     TextStatistics,
     TokenPreview,
+    TokenStatistics,
     count,
+    count_tokens,
     preview_tokens,
     read_head,
 )
-from tui.data.text_preview import TextPreview
+from tui.data.text_preview import Shown, TextPreview
 from tui.data.tokenizing import Job, TokenizingError, tokenize
 from tui.data.write_panel import WritePanel
+from tui.shared.text import shorten_middle
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question
 from tui.shell.screen import WorkbenchScreen
 
 if TYPE_CHECKING:
-    from simplegpt.data.__main__ import Done
+    from simplegpt.data.tokens import TokenSet
 
 # Those that need no network.
 TOKENIZERS = {"char": "character-level", "byte": "byte-level", "gpt2": "BPE (GPT-2)"}
 LAST_CHAR = "\xff"  # of the tokenizer char
 PROGRESS_SECONDS = 0.1  # between two reports of a download
-SHOWS_TOKENS = {"corpora": False, "tokenizers": True, "write": True}
-"""Whether a step is about the tokens of a text, or about the text."""
+SHOWS: dict[str, Shown] = {"corpora": "text", "tokenizers": "tokens", "write": "tokens"}
+"""What a step is about."""
 
 
 class FetchCancelledError(Exception):
-    """Ends the fetching of a corpus, which then removes its partial file."""
+    """Cancels the download of a corpus, which then removes its partial file."""
 
 
 class DataScreen(WorkbenchScreen):
@@ -58,41 +63,50 @@ class DataScreen(WorkbenchScreen):
     MODE = "data"
     CSS_PATH = "screen.tcss"
     HELP = """\
-A model is trained on **tokens**. Choose a text, see how a tokenizer splits it, and write the token
-files: **Enter** leads from step to step, and after the last one to the config. A text marked ↓ is
-not on this machine yet: Enter downloads or builds it.
+Models are trained on **tokens**. Choose a text, preview how a tokenizer splits it, and write the
+token files. **Enter** goes to the next step and, after the last one, to the config. A text marked ↓
+is not available yet: Enter downloads or builds it. Token files that are prepared already are at the
+end of the list: Enter opens a config that trains on them.
 
-- **char** makes every character a token: a small vocabulary, quick to train, best for a start.
-- **byte** makes every byte a token, and encodes any text.
-- **gpt2** makes tokens of common pieces of words: fewer tokens, a vocabulary of 50,257, for larger
-  models.
+- **char** (character-level): every character is a token. A small vocabulary, fast to train: a good
+  start.
+- **byte** (byte-level): every byte is a token. Encodes any text.
+- **gpt2** (BPE): common words and word pieces are tokens. Fewer tokens, but a vocabulary of 50,257:
+  for larger models.
+- the others (BPE) are downloaded by Enter the first time.
 
-*Folder* is where the token files go. Existing files are replaced only after a question.
+*Folder* is where the token files are written. Existing files are overwritten only after you
+confirm.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f9", "prepare", "Prepare", tooltip="Write the token files"),
-        Binding("f9", "open_config", "Config", tooltip="Open a config that fits the data"),
+        Binding("f9", "open_config", "Config", tooltip="Open a config that trains on them"),
         Binding("f7", "pick_file", "File", tooltip="Choose a text file from any folder"),
-        Binding("f8,t", "switch_sample", "Tokens", key_display="F8", tooltip="Text or tokens"),
-        Binding("escape", "cancel", "Cancel", tooltip="Stop and keep no partial files"),
+        Binding("slash,ctrl+f", "pick_file", "Find a file", show=False),
+        Binding("f8", "show_next", "View", tooltip="Text, tokens or statistics"),
+        Binding("escape", "cancel", "Cancel", tooltip="Cancel and delete partial files"),
     ]
 
     def __init__(self) -> None:
         super().__init__()
-        self.choices: list[Choice] = []
-        self.picked: list[Path] = []
-        """Files that were chosen in the file dialog."""
+        self.choices = Choices()
+        self.listed: Sequence[Choice | TokenSet] = ()
+        """What the first list holds, by the option's ID."""
         self.choice: Choice | None = None
+        """The chosen text."""
         self.tokenizer = "char"
+        self.loaded_tokenizers = set(TOKENIZERS)
+        """Those that need no download; others are loaded by Enter, never by the cursor."""
         self.is_proposed = False
         """Whether the tokenizer was changed because of the text, not by the user."""
         self.head: TextHead | None = None
         self.statistics: TextStatistics | None = None
         self.tokens: TokenPreview | None = None
+        self.token_statistics: TokenStatistics | None = None
         self.text_error = ""
         self.token_error = ""
-        self.written: tuple[Job, int] | None = None
-        """The last token files, and the size of their vocabulary."""
+        self.token_set: TokenSet | None = None
+        """Token files that are ready to train on: the chosen or the last written ones."""
         self._previewing: Worker[None] | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -132,49 +146,78 @@ not on this machine yet: Enter downloads or builds it.
 
     @work(group="find-choices", exclusive=True)
     async def find_choices(self, chosen: Path | None = None) -> None:
-        """Find the texts, and choose the one at `chosen`, or again the one chosen before."""
+        """Find what can be chosen, and choose the text at `chosen`, or the one chosen before."""
         before = chosen or (self.choice.path if self.choice else None)
-        self.choices = await asyncio.to_thread(find_choices, self.picked)
+        self.choices = await asyncio.to_thread(find_choices)
+        self.listed = (*self.choices.texts, *self.choices.recent, *self.choices.token_sets)
         corpora = self.query_one("#corpora", OptionList)
         corpora.clear_options()
-        corpora.add_options([*map(self._choice_prompt, self.choices), _OTHER_FILE])
-        paths = [choice.path for choice in self.choices]
-        corpora.highlighted = paths.index(before) if before in paths else 0
+        corpora.add_options(self._options())
+        paths = [item.path if isinstance(item, Choice) else None for item in self.listed]
+        highlighted = paths.index(before) if before in paths and before is not None else 0
+        corpora.highlighted = corpora.get_option_index(str(highlighted))
+
+    def _options(self) -> Iterator[Option]:
+        """The texts, the recent ones and the token files, each group under its heading."""
+        choices = self.choices
+        groups = (("", choices.texts), ("Recent", choices.recent), ("Prepared", choices.token_sets))
+        index = 0
+        for heading, items in groups:
+            if heading == "Prepared":
+                yield Option(_OTHER_FILE, id=_OTHER_FILE_ID)
+            if heading and items:
+                yield Option(Content.styled(heading, "$accent bold"), disabled=True)
+            for item in items:
+                yield Option(self._prompt(item), id=str(index))
+                index += 1
 
     @on(events.Resize)
     def _fit_names(self) -> None:
         corpora = self.query_one("#corpora", OptionList)
-        for index, choice in enumerate(self.choices[: corpora.option_count]):
-            corpora.replace_option_prompt_at_index(index, self._choice_prompt(choice))
+        for index, item in enumerate(self.listed):
+            corpora.replace_option_prompt(str(index), self._prompt(item))
 
-    def _choice_prompt(self, choice: Choice) -> Content:
+    def _prompt(self, item: "Choice | TokenSet") -> Content:
         """The name, shortened in its middle if it is too long, and the size."""
         room = self.query_one("#corpora").scrollable_content_region.width
-        size = f"  {'' if choice.is_available else '↓ '}{format_bytes(choice.size)}"
-        name, rest = one_line(choice.name), max(room - len(size), 8)
-        if len(name) > rest:
-            head = rest // 3
-            name = f"{name[:head]}…{name[len(name) - (rest - head - 1) :]}"
-        return Content.assemble(name, (size, "dim"))
+        if isinstance(item, Choice):
+            name, size = item.name, format_bytes(item.size)
+            size = size if item.is_available else f"↓ {size}"
+        else:
+            name, size = _name_of(item), f"{format_count(item.train_info.count)} tokens"
+        name = shorten_middle(one_line(name), max(room - len(size) - 2, 8))
+        return Content.assemble(name, (f"  {size}", "dim"))
+
+    def _item(self, option_id: str | None) -> "Choice | TokenSet | None":
+        is_item = option_id is not None and option_id.isdecimal()
+        return self.listed[int(option_id or 0)] if is_item else None
 
     @on(OptionList.OptionHighlighted, "#corpora")
     def _choice_highlighted(self, event: OptionList.OptionHighlighted) -> None:
-        if event.option_index < len(self.choices) and self.panel.phase != "working":
-            self.choose_text(self.choices[event.option_index])
+        item = self._item(event.option_id)
+        if self.panel.phase == "working" or item is None:
+            return
+        if isinstance(item, Choice):
+            self.choose_text(item)
+        else:
+            self.choose_token_set(item)
 
     @on(OptionList.OptionSelected, "#corpora")
     async def _choice_selected(self, event: OptionList.OptionSelected) -> None:
-        if event.option_index >= len(self.choices):
+        item = self._item(event.option_id)
+        if item is None:
             await self.run_action("pick_file")  # if it is possible now
         elif self.panel.phase == "working":
-            self.notify("Still working on a text: wait, or press Esc to cancel.")
-        else:
-            choice = self.choices[event.option_index]
-            self.choose_text(choice)
-            if choice.is_available:
+            self.notify("Still processing a text. Press Esc to cancel.")
+        elif isinstance(item, Choice):
+            self.choose_text(item)
+            if item.is_available:
                 self.set_focus(self.query_one("#tokenizers"))  # now: an Enter may be waiting
             else:
-                self.fetch(choice)
+                self.fetch(item)
+        else:
+            self.choose_token_set(item)
+            self.action_open_config()
 
     @work(group="pick-file", exclusive=True)
     async def action_pick_file(self) -> None:
@@ -183,30 +226,48 @@ not on this machine yet: Enter downloads or builds it.
         if picked is None:
             return
         path = relative(picked.absolute())
-        self.picked = [path, *(other for other in self.picked if other != path)]
         self.query_one("#tokenizers").focus()
         self.choose_text(await asyncio.to_thread(choice_of, path))
+        try:
+            await asyncio.to_thread(remember, path)
+        except OSError as error:
+            self.notify(f"The recent texts cannot be saved: {error}", severity="warning")
         self.find_choices(path)
 
     def choose_text(self, choice: Choice) -> None:
         """Show `choice` and its tokens."""
         if choice == self.choice:
             return
+        self._forget_text()
         self.choice = choice
-        self.head = self.statistics = self.tokens = None
-        self.text_error = self.token_error = ""
-        self.panel.phase = "choosing"
         self.panel.propose_folder(choice.output_dir)
-        self.preview.show_error("")
         self.panel.show_status("")
-        self.workers.cancel_group(self, "preview")
-        self.workers.cancel_group(self, "count")
         if choice.is_available:
             self._previewing = self._preview(choice)
         elif corpus := choice.corpus:
             how = "download" if corpus.needs_network else "build"
             about = f"{corpus.description}\n{corpus.licence} · not available yet: Enter to {how} it"
             self.preview.show_name(choice.name, about)
+
+    def choose_token_set(self, tokens: "TokenSet") -> None:
+        """Show token files that are prepared already."""
+        self._forget_text()
+        info = tokens.train_info
+        about = (
+            f"{info.tokenizer} · token IDs up to {info.max_id:,} · {info.dtype}\n"
+            f"from {one_line(info.source)}"
+        )
+        self.preview.show_name(_name_of(tokens), about)
+        self._show_ready(tokens)
+
+    def _forget_text(self) -> None:
+        self.choice = None
+        self.head = self.statistics = self.tokens = self.token_statistics = None
+        self.text_error = self.token_error = ""
+        self.panel.phase = "choosing"
+        self.preview.show_error("")
+        self.workers.cancel_group(self, "preview")
+        self.workers.cancel_group(self, "count")
 
     @work(group="preview", exclusive=True)
     async def _preview(self, choice: Choice) -> None:
@@ -220,18 +281,26 @@ not on this machine yet: Enter downloads or builds it.
             self.text_error = str(error)
             self.preview.show_name(choice.name)
         else:
-            await self._tokenize_head(self.head)
+            await self._tokenize_head(choice, self.head)
         self._show_estimate()
         self._show_error()
 
-    async def _tokenize_head(self, head: TextHead) -> None:
-        self.tokens, self.token_error = None, ""
+    async def _tokenize_head(self, choice: Choice, head: TextHead) -> None:
+        self.tokens, self.token_statistics, self.token_error = None, None, ""
         self.preview.show_tokens(None)
+        name = self.tokenizer
+        if name not in self.loaded_tokenizers:
+            size = await asyncio.to_thread(_download_size, name)
+            note = f"Enter to load {name}; the first time, it is downloaded{size}."
+            self.preview.statistics.show_tokens(name, None, note)
+            return
         try:
-            self.tokens = await asyncio.to_thread(preview_tokens, self.tokenizer, head.text)
-        except UserError as error:
+            self.tokens = await asyncio.to_thread(preview_tokens, name, head.text)
+            self.preview.show_tokens(self.tokens)
+            self.token_statistics = await asyncio.to_thread(count_tokens, name, choice.path)
+        except (UserError, OSError) as error:
             self.token_error = str(error)
-        self.preview.show_tokens(self.tokens)
+        self.preview.show_tokens(self.tokens, self.token_statistics)
 
     @work(group="count", exclusive=True)
     async def _count(self, choice: Choice, head: TextHead) -> None:
@@ -240,11 +309,12 @@ not on this machine yet: Enter downloads or builds it.
         try:
             while (statistics := await asyncio.to_thread(next, blocks, None)) is not None:
                 found = statistics
+                self.preview.statistics.show_text(found)
         except (UserError, OSError) as error:
             self.text_error = str(error)
         else:
             self.statistics = found
-            self.preview.show_statistics(choice.name, head, found)
+            self.preview.show_facts(choice.name, head, found)
             self._propose_tokenizer(needs_more=found.alphabet[-1:] > LAST_CHAR)
         self._show_estimate()
         self._show_error()
@@ -262,7 +332,7 @@ not on this machine yet: Enter downloads or builds it.
 
     @work(group="fetch", exclusive=True)
     async def fetch(self, choice: Choice) -> None:
-        """Download or build a corpus. Its progress is shown where that of the writing is."""
+        """Download or build a corpus, with its progress in the write panel."""
         from simplegpt.data import corpus  # urllib: not before the first paint
 
         loop, started, cancelled = asyncio.get_running_loop(), time.monotonic(), threading.Event()
@@ -290,12 +360,14 @@ not on this machine yet: Enter downloads or builds it.
             await asyncio.to_thread(corpus.fetch, choice.name, on_progress)
         except UserError as error:
             self.text_error = str(error)
-            offline = [c.name for c in self.choices if c.corpus and not c.corpus.needs_network]
+            offline = [
+                c.name for c in self.choices.texts if c.corpus and not c.corpus.needs_network
+            ]
             hint = f"\n{offline[0]} needs no network." if offline else ""
             self._end_work("", "#corpora", f"{error}{hint}")
         except asyncio.CancelledError:
             cancelled.set()
-            self._end_work("Cancelled; nothing was kept.", "#corpora")
+            self._end_work("Cancelled. Partial files were deleted.", "#corpora")
             raise
         else:
             self.choice = None  # it is available now
@@ -333,18 +405,27 @@ not on this machine yet: Enter downloads or builds it.
 
     @on(OptionList.OptionSelected, "#tokenizers")
     def _tokenizer_selected(self, event: OptionList.OptionSelected) -> None:
+        if event.option.id is not None and event.option.id not in self.loaded_tokenizers:
+            self.load_tokenizer(event.option.id)
         self.set_focus(self.query_one("#write #next"))
 
     def _highlight_tokenizer(self, name: str) -> None:
         tokenizers = self.query_one("#tokenizers", OptionList)
         tokenizers.highlighted = tokenizers.get_option_index(name)
 
+    def load_tokenizer(self, name: str) -> None:
+        """Let the tokenizer be loaded, which may download it, and show its tokens."""
+        self.loaded_tokenizers.add(name)
+        self._show_tokens_of(name)
+
     def choose_tokenizer(self, name: str) -> None:
         """Show the text as the tokens of this tokenizer."""
-        if name == self.tokenizer:
-            return
+        if name != self.tokenizer:
+            self._show_tokens_of(name)
+
+    def _show_tokens_of(self, name: str) -> None:
         self.tokenizer = name
-        if self.panel.phase == "done":
+        if self.panel.phase == "done" and self.choice is not None:
             self.panel.phase = "choosing"
         if self.choice is not None and self.choice.is_available and not self.text_error:
             self._previewing = self._preview(self.choice)
@@ -365,114 +446,129 @@ not on this machine yet: Enter downloads or builds it.
         return needed is None or self.panel.phase == needed
 
     def planned_job(self) -> Job:
-        """Return what to write. Raises UserError where something is missing for it."""
+        """Return the job to run. Raises UserError if a setting is missing or invalid."""
         if self.choice is None:
             raise UserError("Choose a text first.")
         if not self.choice.is_available:
-            raise UserError(f"{self.choice.name} is not available yet: Enter on it fetches it.")
+            raise UserError(f"{self.choice.name} is not available yet: select it and press Enter.")
         if error := self.error:
             raise UserError(error)
         val_fraction = self.panel.val_fraction
         if val_fraction is None:
-            raise UserError("Validation must be a percentage, from 0 to below 100.")
+            raise UserError("Validation must be a percentage ≥ 0 and < 100.")
         if val_fraction and self.statistics is not None and self.statistics.n_lines < 2:
-            raise UserError("The text is a single line, which has no split: set Validation to 0 %.")
-        return Job(self.choice.path, self.tokenizer, relative(self.panel.folder), val_fraction)
+            raise UserError("The text has only one line, so it has no split: set Validation to 0%.")
+        return Job(
+            self.choice.path,
+            self.tokenizer,
+            relative(self.panel.folder),
+            val_fraction,
+            marker=self.panel.marker,
+            separator=self.panel.separator,
+        )
 
     @work(group="prepare", exclusive=True)
     async def action_prepare(self) -> None:
         """Write the token files; ask first if they exist."""
+        if self.tokenizer not in self.loaded_tokenizers:
+            self.load_tokenizer(self.tokenizer)
         if self._previewing is not None:  # Enter may come before the text is read
             with contextlib.suppress(WorkerCancelled):
                 await self._previewing.wait()
         try:
             job = self.planned_job()
             existing = await asyncio.to_thread(_check_outputs, job)
-        except UserError as error:
+        except (UserError, OSError) as error:
             self.preview.show_error(str(error))
             return
         if self.head is None or self.tokens is None:  # another text was chosen meanwhile
             return
         self.preview.show_error("")
         if existing:
-            answer = await self._ask(job, existing)
-            if answer == "use":
-                self.written = job, self.tokens.n_vocab
+            ready = await asyncio.to_thread(job.written)
+            answer = await self._ask(job, existing, can_use=ready is not None)
+            if answer == "use" and ready is not None:
+                self._show_ready(ready)
                 self.action_open_config()
-            if answer != "replace":
+            if answer != "overwrite":
                 return
             job = replace(job, overwrite=True)
         self.panel.start(self.head.size)
-        self._write(job, self.tokens.n_vocab)
+        self._write(job)
 
-    async def _ask(self, job: Job, existing: list[Path]) -> str | None:
+    async def _ask(self, job: Job, existing: list[Path], *, can_use: bool) -> str | None:
         names = " and ".join(path.name for path in existing)
         text = (
             f"{names} already {'exist' if len(existing) > 1 else 'exists'} in {job.output_dir}. "
-            "A run that is reading them keeps the old content."
+            "A run that is using them keeps the old content."
         )
-        answers = [Answer("replace", "Replace", "error")]
-        if await asyncio.to_thread(job.is_done):
+        answers = [Answer("overwrite", "Overwrite", "error")]
+        if can_use:
             answers = [Answer("use", "Use existing files", "primary"), *answers]
-        return await self.app.push_screen_wait(Question("Replace token files?", text, answers))
+        return await self.app.push_screen_wait(Question("Overwrite token files?", text, answers))
 
     @work(group="write", exclusive=True)
-    async def _write(self, job: Job, n_vocab: int) -> None:
+    async def _write(self, job: Job) -> None:
         try:
             async with contextlib.aclosing(tokenize(job)) as reports:
                 async for report in reports:
                     if isinstance(report, ProgressReport):
                         self._show_progress(report)
-                    else:
-                        self.written = job, n_vocab
-                        self._show_written(job, report)
+            await self._show_written(job)
         except TokenizingError as error:
             self._end_work("", "#write #next", str(error))
             self._show_estimate()
         except asyncio.CancelledError:
-            self._end_work("Cancelled; nothing was written.", "#write #next")
+            self._end_work("Cancelled. Partial files were deleted.", "#write #next")
             raise
 
-    def _show_written(self, job: Job, done: "Done") -> None:
-        self.panel.phase = "done"
-        uses = ("for training", "for validation")
-        counts = [
-            f"{format_count(file.tokens)} tokens {use}"
-            for file, use in zip(done.files, uses, strict=False)
-        ]
-        where = one_line(str(job.output_dir))
-        self.panel.show_status(
-            Content.assemble(("✓ ", "$text-success"), ",\n  ".join(counts), f"\n  in {where}")
-        )
+    async def _show_written(self, job: Job) -> None:
+        ready = await asyncio.to_thread(job.written)
+        if ready is None:
+            raise TokenizingError(f"the token files in {job.output_dir} cannot be read")
+        self._show_ready(ready)
+        self.find_choices()  # they are listed now
         if self.app.screen is self:
             self.query_one("#write #next").focus()
         else:
-            self.notify(f"Token files of {job.text.name} are written.", markup=False)
+            self.notify(f"Token files for {one_line(job.text.name)} written.", markup=False)
+
+    def _show_ready(self, tokens: "TokenSet") -> None:
+        """Show token files that can be trained on."""
+        self.token_set = tokens
+        self.panel.phase = "done"
+        counts = [f"{plural(tokens.train_info.count, 'token')} for training"]
+        if tokens.val_info is not None:
+            counts.append(f"{plural(tokens.val_info.count, 'token')} for validation")
+        where = one_line(str(tokens.train.parent))
+        self.panel.show_status(
+            Content.assemble(("✓ ", "$text-success"), ",\n  ".join(counts), f"\n  in {where}")
+        )
 
     def action_cancel(self) -> None:
-        """Stop the fetching or the writing."""
+        """Cancel the download or the tokenizing."""
         self.workers.cancel_group(self, "write")
         self.workers.cancel_group(self, "fetch")
 
     @work(group="open-config", exclusive=True)
     async def action_open_config(self) -> None:
         """Open the editor with a config that fits the token files."""
-        if self.written is not None:
-            fitted = await asyncio.to_thread(_fit_config, *self.written)
+        if self.token_set is not None:
+            fitted = await asyncio.to_thread(_fit_config, self.token_set)
             self.post_message(messages.OpenConfig(fitted.template, fitted.values))
 
     # The preview
 
     @property
     def error(self) -> str:
-        """Why the text cannot be tokenized as chosen; empty if nothing is known."""
+        """Why the text cannot be tokenized with these settings; empty if no error is known."""
         if self.text_error or self.token_error:
             return self.text_error or self.token_error
         last = self.statistics.alphabet[-1:] if self.statistics else ""
         if self.tokenizer == "char" and last > LAST_CHAR:
             return (
-                f"The text has characters beyond code 255, such as {last!r}, which 'char' does "
-                "not have; 'byte' and 'gpt2' encode any text."
+                f"The text has characters above code 255, such as {last!r}, which 'char' cannot "
+                "encode; 'byte' and 'gpt2' encode any text."
             )
         return ""
 
@@ -483,33 +579,33 @@ not on this machine yet: Enter downloads or builds it.
         """Show how many tokens there will be, once that is known."""
         if self.panel.phase != "choosing":
             return
-        tokens, statistics = self.tokens, self.statistics
-        if tokens is None or statistics is None or not tokens.pieces:
+        tokens, statistics, sample = self.tokens, self.statistics, self.token_statistics
+        if tokens is None or statistics is None or sample is None:
             self.panel.show_status("")
             return
-        n_tokens = statistics.n_characters / tokens.characters_per_token
-        estimate = format_count(float(f"{n_tokens:.3g}"))  # the first lines tell no more digits
+        n_tokens = statistics.n_characters / sample.characters_per_token
+        estimate = format_count(float(f"{n_tokens:.3g}"))  # a sample tells no more digits
         if not statistics.is_whole:
             estimate = f"more than {estimate}"
-        elif self.tokenizer == "char":
+        elif self.tokenizer == "char" or not sample.is_partial:
             estimate = format_count(n_tokens)
         else:
             estimate = f"about {estimate}"
         size = format_bytes(n_tokens * (2 if tokens.n_vocab <= 1 << 16 else 4))
         self.panel.show_status(f"{estimate} tokens, {size} on disk")
 
-    def action_switch_sample(self) -> None:
-        """Show the text or its tokens, if there is room for only one."""
-        self.preview.toggle_class("-tokens")
+    def action_show_next(self) -> None:
+        """Show the text, its tokens or, if there is no room for them beside, its statistics."""
+        self.preview.show_next(is_short=self.has_class("-short"))
 
     def on_descendant_focus(self) -> None:
-        """Show the sample that the current step is about."""
+        """Show what the current step is about."""
         focused = self.focused
         if focused is None or isinstance(focused, Input):
             return
         for widget in focused.ancestors_with_self:
-            if widget.id in SHOWS_TOKENS:
-                self.preview.set_class(SHOWS_TOKENS[widget.id], "-tokens")
+            if widget.id in SHOWS:
+                self.preview.shown = SHOWS[widget.id]
 
     # Leaving
 
@@ -524,10 +620,23 @@ def _tokenizer_option(name: str, kind: str) -> Option:
     return Option(Content.assemble(name, (f"  {kind}", "dim")), id=name)
 
 
+_OTHER_FILE_ID = "other"
 _OTHER_FILE = Content.assemble(("+ ", "$text-accent"), "Other file …")
 
 
 # In threads
+
+
+def _name_of(tokens: "TokenSet") -> str:
+    """``verse · char``; without its folder, ``data · char``."""
+    return f"{tokens.train.parent.name or tokens.train.stem} · {tokens.train_info.tokenizer}"
+
+
+def _download_size(tokenizer: str) -> str:
+    from simplegpt.data.tokenizer import download_size
+
+    size = download_size(tokenizer)
+    return f" ({format_bytes(size)})" if size else ""
 
 
 def _tokenizer_names() -> list[str]:
@@ -538,12 +647,12 @@ def _tokenizer_names() -> list[str]:
 
 def _check_outputs(job: Job) -> list[Path]:
     """Return the output files that exist. Raises UserError if the folder cannot hold them."""
-    if job.output_dir.is_file():
+    if os.path.isfile(job.output_dir):  # noqa: PTH113 - Path.is_file raises where it may not look
         raise UserError(f"{job.output_dir} is not a directory; choose another folder.")
     return job.existing_outputs()
 
 
-def _fit_config(job: Job, n_vocab: int) -> FittedConfig:
+def _fit_config(tokens: "TokenSet") -> FittedConfig:
     from simplegpt.run.hardware import gpus
 
-    return fit_config(job, n_vocab, has_gpu=bool(gpus()))
+    return fit_config(tokens, has_gpu=bool(gpus()))

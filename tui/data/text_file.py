@@ -1,24 +1,33 @@
 """A text before it is tokenized: its first lines, its statistics, and its first lines as tokens.
 
-The functions read files of any size, so they are for threads. An unsuitable file is a `UserError`.
+The functions read files of any size: call them in a thread. They raise `UserError` for a file that
+is not UTF-8 text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from simplegpt.cli import UserError
 
-HEAD_BYTES = 16_000  # some two hundred lines
+if TYPE_CHECKING:
+    import numpy as np
+
+HEAD_BYTES = 16_000  # about two hundred lines
 BLOCK = 1 << 20
-# The statistics of a longer text are those of its beginning: reading more than this takes seconds.
-MOST_BYTES = 256 * 2**20
+# The statistics of a longer text cover this much of it: reading more takes seconds.
+MAX_BYTES = 256 * 2**20
+TOKENS_BYTES = 1 << 20  # which the statistics of its tokens cover: a fraction of a second
+N_FREQUENT = 12
+_LONGEST = 10_000  # characters of a line; a longer one counts as this long
+_N_CODES = 0x110000  # of Unicode
 
 
 @dataclass(frozen=True)
 class TextHead:
-    """How a text begins."""
+    """The first lines of a text."""
 
     size: int
     """Bytes of the whole file."""
@@ -29,15 +38,55 @@ class TextHead:
 
 
 @dataclass(frozen=True)
-class TextStatistics:
-    """What a text consists of."""
+class LineLengths:
+    """Characters per line, without the line end."""
 
-    alphabet: str
-    """The distinct characters, sorted by code."""
+    median: int
+    most: int
+    """95% of the lines are at most this long."""
+    longest: int
+    """At most 10,000."""
+    empty: float
+    """Fraction of the lines."""
+
+
+@dataclass(frozen=True)
+class TextStatistics:
+    """Counts of a text's characters and lines."""
+
+    counts: dict[str, int]
+    """By distinct character, sorted by code."""
     n_lines: int
-    n_characters: int
-    is_whole: bool
-    """Whether the whole text was counted."""
+    lines: LineLengths
+    read_bytes: int
+    """How much of the text was counted."""
+    size: int
+    """Bytes of the whole text."""
+
+    @property
+    def alphabet(self) -> str:
+        """The distinct characters, sorted by code."""
+        return "".join(self.counts)
+
+    @property
+    def n_characters(self) -> int:
+        return sum(self.counts.values())
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the whole text was counted."""
+        return self.read_bytes == self.size
+
+    @property
+    def read(self) -> float:
+        """Fraction of the text that was counted, 0 to 1."""
+        return self.read_bytes / self.size
+
+    @property
+    def frequent(self) -> list[tuple[str, float]]:
+        """The most frequent characters and their fractions, the most frequent first."""
+        ranked = sorted(self.counts.items(), key=lambda item: -item[1])
+        return [(character, n / self.n_characters) for character, n in ranked[:N_FREQUENT]]
 
 
 @dataclass(frozen=True)
@@ -50,23 +99,42 @@ class TokenPreview:
     """The text of each token; bytes that are not a whole character look like ``\\xe2``."""
     n_characters: int
 
+
+@dataclass(frozen=True)
+class TokenStatistics:
+    """Counts of the tokens at the beginning of a text."""
+
+    n_tokens: int
+    n_characters: int
+    n_used: int
+    """Distinct token IDs."""
+    is_partial: bool
+    """Whether the text is longer than what was encoded."""
+    frequent: Sequence[tuple[str, float]]
+    """The most frequent tokens and their fractions, the most frequent first."""
+
     @property
     def characters_per_token(self) -> float:
-        return self.n_characters / len(self.pieces) if self.pieces else 0.0
+        return self.n_characters / max(self.n_tokens, 1)
 
 
 def read_head(path: Path) -> TextHead:
     """Read the start of a text, cut after a line. Raises UserError if the file is not a text."""
-    from simplegpt.data.encode import Source, decode  # tiktoken: not before the first paint
-
     check_file(path)
     size = path.stat().st_size
-    is_whole = size <= HEAD_BYTES
-    blocks = decode(Source(path), HEAD_BYTES)
-    text = "".join(blocks) if is_whole else next(blocks)
+    text, is_whole = _read_start(path, HEAD_BYTES)
     if not is_whole and "\n" in text:
         text = text[: text.rindex("\n") + 1]
     return TextHead(size, text, is_whole)
+
+
+def _read_start(path: Path, n_bytes: int) -> tuple[str, bool]:
+    """Return the text of the first `n_bytes`, and whether that is all of it."""
+    from simplegpt.data.encode import Source, decode  # tiktoken: not before the first paint
+
+    is_whole = path.stat().st_size <= n_bytes
+    blocks = decode(Source(path), n_bytes)
+    return "".join(blocks) if is_whole else next(blocks), is_whole
 
 
 def check_file(path: Path) -> None:
@@ -75,31 +143,66 @@ def check_file(path: Path) -> None:
 
     check_text_file(path)
     if path.stat().st_size == 0:
-        raise UserError(f"{path}: empty, there is no text to encode")
+        raise UserError(f"{path}: empty file")
 
 
-def count(path: Path, block: int = BLOCK, limit: int = MOST_BYTES) -> Iterator[TextStatistics]:
+def count(path: Path, block: int = BLOCK, limit: int = MAX_BYTES) -> Iterator[TextStatistics]:
     """Read a text of at least one byte and yield its statistics so far, after each block.
 
     Raises UserError if it is not UTF-8.
     """
+    import numpy as np
+
     from simplegpt.data.encode import Source, decode
 
     size = path.stat().st_size
-    characters: set[str] = set()
-    n_ends = n_characters = n_bytes = 0
-    last = ""
+    codes = np.zeros(_N_CODES, np.int64)
+    lengths = np.zeros(_LONGEST + 1, np.int64)
+    """How many lines are of each length."""
+    open_line = n_bytes = 0  # characters of the line that has not ended yet
     for text in decode(Source(path), block):
-        characters.update(text)
-        n_ends += text.count("\n")
-        n_characters += len(text)
-        last = text[-1:] or last
+        found = np.frombuffer(text.encode("utf-32-le"), "<u4")
+        n_each = np.bincount(found)
+        codes[: len(n_each)] += n_each
+        ends = np.flatnonzero(found == ord("\n"))
+        ended = np.diff(ends, prepend=-1) - 1
+        if len(ends):
+            ended[0] += open_line
+            open_line = 0
+        open_line += len(found) - (int(ends[-1]) + 1 if len(ends) else 0)
+        lengths += np.bincount(np.minimum(ended, _LONGEST), minlength=_LONGEST + 1)
         n_bytes = min(n_bytes + block, size)
-        alphabet = "".join(sorted(characters))
-        n_lines = n_ends + (last not in ("", "\n"))
-        yield TextStatistics(alphabet, n_lines, n_characters, n_bytes == size)
+        yield _statistics(codes, lengths, open_line, n_bytes, size)
         if n_bytes >= limit:
             return
+
+
+def _statistics(
+    codes: "np.ndarray[Any, Any]",
+    lengths: "np.ndarray[Any, Any]",
+    open_line: int,
+    read_bytes: int,
+    size: int,
+) -> TextStatistics:
+    import numpy as np
+
+    lengths = lengths.copy()
+    lengths[min(open_line, _LONGEST)] += open_line > 0  # the last line needs no line end
+    n_lines = int(lengths.sum())
+    shares = np.cumsum(lengths) / max(n_lines, 1)
+    used = np.flatnonzero(codes)
+    return TextStatistics(
+        counts={chr(code): int(codes[code]) for code in used},
+        n_lines=n_lines,
+        lines=LineLengths(
+            median=int(np.searchsorted(shares, 0.5)),
+            most=int(np.searchsorted(shares, 0.95)),
+            longest=int(np.flatnonzero(lengths)[-1]) if n_lines else 0,
+            empty=float(lengths[0] / max(n_lines, 1)),
+        ),
+        read_bytes=read_bytes,
+        size=size,
+    )
 
 
 def preview_tokens(name: str, text: str) -> TokenPreview:
@@ -111,20 +214,51 @@ def preview_tokens(name: str, text: str) -> TokenPreview:
 
     tokenizer = load_tokenizer(name)
     ids = tokenizer.encode(text)
-    pieces = tuple(tokenizer.decode_bytes([i]).decode(errors="backslashreplace") for i in ids)
+    pieces = tuple(_piece(tokenizer.decode_bytes([i])) for i in ids)
     return TokenPreview(name, tokenizer.n_vocab, pieces, len(text))
+
+
+def count_tokens(name: str, path: Path, n_bytes: int = TOKENS_BYTES) -> TokenStatistics:
+    """Encode the first `n_bytes` of a text of at least one byte with the tokenizer `name`.
+
+    Raises UserError as `preview_tokens` does, and if the text is not UTF-8.
+    """
+    import numpy as np
+
+    from simplegpt.data.tokenizer import load_tokenizer
+
+    tokenizer = load_tokenizer(name)
+    text, is_whole = _read_start(path, n_bytes)
+    ids = tokenizer.encode_to_numpy(text)
+    used, counts = np.unique(ids, return_counts=True)
+    ranked = np.argsort(-counts, kind="stable")[:N_FREQUENT]
+    frequent = [
+        (_piece(tokenizer.decode_bytes([int(used[i])])), float(counts[i] / len(ids)))
+        for i in ranked
+    ]
+    return TokenStatistics(len(ids), len(text), len(used), not is_whole, frequent)
+
+
+def _piece(data: bytes) -> str:
+    return data.decode(errors="backslashreplace")
 
 
 def format_alphabet(characters: str) -> str:
     """Return ``"↵ space ! ' , - . A–Z a–z"``: neighbours as a range, white space by name."""
-    names = {"\n": "↵", " ": "space", "\t": "tab", "\r": "CR"}
     parts: list[str] = []
     for run in _ranges(characters):
         if len(run) > 3 and run[0].isalnum() and run[-1].isalnum():
             parts.append(f"{run[0]}–{run[-1]}")
         else:
-            parts += [names.get(c, c if c.isprintable() else f"U+{ord(c):04X}") for c in run]
+            parts += map(format_character, run)
     return " ".join(parts)
+
+
+def format_character(character: str) -> str:
+    """A character that can be seen: ``a``, ``space``, ``↵``, ``U+001B``."""
+    names = {"\n": "↵", " ": "space", "\t": "tab", "\r": "CR"}
+    code = f"U+{ord(character):04X}"
+    return names.get(character, character if character.isprintable() else code)
 
 
 def _ranges(characters: str) -> Iterator[str]:

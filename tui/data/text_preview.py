@@ -1,23 +1,28 @@
-"""The chosen text: its statistics, its first lines, and the same lines as tokens."""
+"""The chosen text: its first lines, plain or as tokens, and its statistics."""
+
+from typing import Literal, get_args
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
+from textual.reactive import reactive
 from textual.widgets import Static
 
 from simplegpt.cli import one_line, printable
-from simplegpt.progress import format_bytes, format_count
-from tui.data.text_file import TextHead, TextStatistics, TokenPreview, format_alphabet
+from simplegpt.progress import format_bytes, plural
+from tui.data.statistics_panel import StatisticsPanel
+from tui.data.text_file import TextHead, TextStatistics, TokenPreview, TokenStatistics
 from tui.data.text_sample import TextSample
 from tui.shared.run_signs import MUTED
 
-_ALPHABET_LENGTH = 150  # characters; more would push the text off the screen
+Shown = Literal["text", "tokens", "statistics"]
+SHOWN: tuple[Shown, ...] = get_args(Shown)
 
 
 class TextPreview(Vertical):
-    """Statistics and an error above, the text and its tokens below.
+    """Name and size above; below, the text or its tokens, and the statistics.
 
-    A short screen shows one of the two samples: the tokens if it has the class `-tokens`.
+    A short screen shows one of the three.
     """
 
     DEFAULT_CSS = """
@@ -39,11 +44,14 @@ class TextPreview(Vertical):
     }
     """
 
+    shown: reactive[Shown] = reactive[Shown]("text")
+
     def compose(self) -> ComposeResult:
         yield Static(id="facts", markup=False)
         yield Static(id="error", markup=False)
         yield TextSample(id="text")
         yield TextSample(id="tokens")
+        yield StatisticsPanel(id="statistics")
 
     def on_mount(self) -> None:
         self.text.border_title = "Text"
@@ -57,6 +65,20 @@ class TextPreview(Vertical):
     def tokens(self) -> TextSample:
         return self.query_one("#tokens", TextSample)
 
+    @property
+    def statistics(self) -> StatisticsPanel:
+        return self.query_one(StatisticsPanel)
+
+    def watch_shown(self) -> None:
+        for name in SHOWN:
+            self.set_class(self.shown == name, f"-{name}")
+
+    def show_next(self, *, is_short: bool) -> None:
+        """Show the next of text and tokens; on a short screen also of the statistics."""
+        order = SHOWN if is_short else SHOWN[:2]
+        at = order.index(self.shown) if self.shown in order else -1
+        self.shown = order[(at + 1) % len(order)]
+
     def show_name(self, name: str, about: str = "") -> None:
         """Show a text without its content: a corpus to download, or an unsuitable file."""
         facts = Content.assemble((one_line(name), "bold"), (f"\n{about}" if about else "", MUTED))
@@ -64,50 +86,42 @@ class TextPreview(Vertical):
         self.text.show((), coloured=False)
         self.text.border_subtitle = ""
         self.show_tokens(None)
+        self.statistics.clear()
 
     def show_text(self, name: str, head: TextHead) -> None:
         """Show the first lines of a text."""
-        self.show_statistics(name, head, None)
+        self.show_facts(name, head, None)
+        self.statistics.clear()
         self.text.show([head.text], coloured=False)
         self.text.border_subtitle = "" if head.is_whole else "the first lines"
 
-    def show_statistics(self, name: str, head: TextHead, known: TextStatistics | None) -> None:
-        """Show a text's size and, once they are `known`, its statistics."""
+    def show_facts(self, name: str, head: TextHead, known: TextStatistics | None) -> None:
+        """Show a text's size and, once they are `known`, its lines."""
         facts = [format_bytes(head.size)]
-        alphabet = Content.styled("counting its characters …", MUTED)
         if known is not None:
-            more = "" if known.is_whole else "more than "
-            facts.append(f"{more}{format_count(known.n_lines)} lines")
-            alphabet = _alphabet(known)
+            facts.append(f"{'' if known.is_whole else 'more than '}{plural(known.n_lines, 'line')}")
+            self.statistics.show_text(known)
         title = Content.assemble((one_line(name), "bold"), (f"  {' · '.join(facts)}", MUTED))
-        self.query_one("#facts", Static).update(Content("\n").join([title, alphabet]))
+        self.query_one("#facts", Static).update(title)
 
-    def show_tokens(self, preview: TokenPreview | None) -> None:
+    def show_tokens(
+        self, preview: TokenPreview | None, statistics: TokenStatistics | None = None
+    ) -> None:
         """Show the same lines as tokens; None clears them."""
         tokens = self.tokens
         if preview is None:
             tokens.show((), coloured=True)
             tokens.border_title, tokens.border_subtitle = "Tokens", ""
+            self.statistics.show_tokens("", None)
             return
         tokens.show(preview.pieces, coloured=True)
         tokens.border_title = (
-            f"{len(preview.pieces):,} tokens of {preview.n_characters:,} characters"
+            f"{plural(len(preview.pieces), 'token')} of {plural(preview.n_characters, 'character')}"
         )
-        tokens.border_subtitle = (
-            f"{preview.tokenizer}: {preview.characters_per_token:.2f} characters per token"
-        )
+        tokens.border_subtitle = preview.tokenizer
+        self.statistics.show_tokens(preview.tokenizer, statistics)
 
     def show_error(self, error: str) -> None:
         """Show why the text cannot be tokenized; empty clears it."""
         self.set_class(bool(error), "-error")
         self.query_one("#error", Static).update(printable(error))
-
-
-def _alphabet(statistics: TextStatistics) -> Content:
-    text = format_alphabet(statistics.alphabet)
-    if len(text) > _ALPHABET_LENGTH:
-        text = text[:_ALPHABET_LENGTH].rsplit(" ", 1)[0] + " …"
-    count = len(statistics.alphabet)
-    where = "" if statistics.is_whole else " in its beginning"
-    head = f"{count:,} character{'s' if count != 1 else ''}{where}: "
-    return Content.assemble((head, "$text-accent"), printable(text))

@@ -21,8 +21,8 @@ class TextSample(ScrollView, can_focus=True):
     """Shows pieces of text one after another, as they are in the file."""
 
     HELP = """\
-**The text** as it is in the file, or as tokens of alternating colours. ↵ is a line end, ␛ and the
-like are control characters, `\\xe2` is a byte that is not a whole character.
+**The text** as it is in the file, or its tokens in alternating colours. ↵ is a line break, symbols
+such as ␛ are control characters, `\\xe2` is a byte that is not a whole character.
 """
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"text-sample--token-{i}" for i in range(SHADES)}
     DEFAULT_CSS = """

@@ -1,12 +1,13 @@
-"""Tokenizing in a child process: ``python -m simplegpt.data``, its progress as typed objects.
+"""Tokenizing in a child process, ``python -m simplegpt.data``, with its progress as typed objects.
 
-A separate process keeps the workbench responsive, and cancelling is ending it: it then removes its
+A separate process keeps the workbench responsive. Cancelling terminates it; it then removes its
 partial files.
 """
 
 import asyncio
 import contextlib
 import importlib
+import os
 import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from tui.shared.child_process import child_environment
 
 if TYPE_CHECKING:
     from simplegpt.data.__main__ import Done
+    from simplegpt.data.tokens import TokenSet
 
 COMMAND = (sys.executable, "-m", "simplegpt.data")
 GRACE_SECONDS = 5.0
@@ -27,18 +29,22 @@ GRACE_SECONDS = 5.0
 
 
 class TokenizingError(Exception):
-    """Why there are no token files."""
+    """The token files could not be written."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """A text to tokenize, how, and where to."""
+    """A text, how to tokenize it, and where to write the token files."""
 
     text: Path
     tokenizer: str
     output_dir: Path
     val_fraction: float = 0.1
     """Held-out fraction of the lines, from the end."""
+    marker: str = ""
+    """Ends a document in the text; empty for none."""
+    separator: str = ""
+    """The token between documents; empty for the tokenizer's own."""
     overwrite: bool = False
 
     @property
@@ -52,21 +58,24 @@ class Job:
 
     def existing_outputs(self) -> list[Path]:
         """The output files that exist."""
-        return [path for path in self.outputs if path.exists()]
+        return [path for path in self.outputs if os.path.lexists(path)]
 
-    def is_done(self) -> bool:
-        """Whether all output files are there with their sidecars, which complete files have."""
-        from simplegpt.data.tokens import sidecar_path
+    def written(self) -> "TokenSet | None":
+        """Return the token files, if all are there and whole. Reads files."""
+        from simplegpt.data.tokens import token_set
 
-        return all(path.exists() and sidecar_path(path).exists() for path in self.outputs)
+        found = token_set(*self.outputs)
+        return found if found is not None and (found.val or not self.val_fraction) else None
 
     def arguments(self) -> list[str]:
-        """Return the command's arguments, as a person would type them."""
+        """Return the command's arguments, as they would be typed."""
         return [
             *("--text_file", str(self.text)),
             *("--tokenizer_name", self.tokenizer),
             *("--output_dir", str(self.output_dir)),
             *("--val_fraction", f"{self.val_fraction:g}"),
+            *([f"--marker={self.marker}"] if self.marker else []),
+            *([f"--separator={self.separator}"] if self.separator else []),
             "--json_progress",
             *(["--overwrite"] if self.overwrite else []),
         ]
@@ -77,14 +86,15 @@ async def tokenize(
 ) -> AsyncGenerator["ProgressReport | Done", None]:
     """Start the command and yield its progress, and a `Done` at the end.
 
-    Cancelled or closed early, it ends the process, and no partial file stays. Raises
-    `TokenizingError` with the command's own message.
+    If it is cancelled or closed early, the process is terminated and no partial files remain.
+    Raises `TokenizingError` with the command's own message.
     """
     # It imports numpy and tiktoken: 0.2 seconds, in a thread.
     module = await asyncio.to_thread(importlib.import_module, "simplegpt.data.__main__")
     adapter: TypeAdapter[ProgressReport | Done] = TypeAdapter(ProgressReport | module.Done)
     output_dir = job.output_dir.absolute()
-    new_folders = [path for path in (output_dir, *output_dir.parents) if not path.exists()]
+    folders = (output_dir, *output_dir.parents)
+    new_folders = [path for path in folders if not os.path.lexists(path)]
     try:
         process = await asyncio.create_subprocess_exec(
             *command,
@@ -147,6 +157,6 @@ def _error_message(errors: bytes, exit_code: int) -> str:
     if marker:
         return message
     if exit_code < 0:
-        return f"the process was ended by signal {-exit_code}; nothing was kept"
+        return f"the process was killed by signal {-exit_code}; no files were written"
     last = text.splitlines()[-1] if text else f"exit code {exit_code}"
     return f"the process failed: {last}"

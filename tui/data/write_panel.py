@@ -12,26 +12,31 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Button, Input, Label, ProgressBar, Static
 
+from simplegpt.cli import UserError
 from simplegpt.progress import ProgressReport, format_bytes, format_count, format_duration
 
 Phase = Literal["choosing", "working", "done"]
 _BUTTONS: dict[Phase, tuple[str, str]] = {
     "choosing": ("Prepare", "primary"),
     "working": ("Cancel", "default"),
-    "done": ("Open config", "success"),
+    "done": ("Train on this", "success"),
 }
 
 
 class WritePanel(Vertical):
     """The output settings, then the progress, then the result.
 
-    Its button is the next step: prepare, cancel while it works, then open the config.
+    Its button is the next step: prepare, cancel while it works, then open a config to train on it.
     """
 
     HELP = """\
-**Token files**: the last lines are held out for validation, to measure the loss on text that the
-model was not trained on. Two files are written, `train-TOKENIZER.bin` and `val-TOKENIZER.bin`.
-Cancel leaves no files behind.
+**Token files**: the last lines are held out to measure the validation loss on text that the model
+was not trained on. Two files are written, `train-TOKENIZER.bin` and `val-TOKENIZER.bin`. Cancelling
+leaves no files behind.
+
+The **marker** is a text that ends a document, such as `<|endoftext|>` in many data sets; the
+**separator** is the token that is written between two documents: that of the tokenizer, or the
+token ID given here (the tokenizers char and byte have none of their own).
 """
     DEFAULT_CSS = """
     WritePanel {
@@ -73,14 +78,34 @@ Cancel leaves no files behind.
                 "10", id="percent", compact=True, tooltip="Held-out lines, from the end of the text"
             )
             yield Label("% of the lines")
+        with Horizontal(classes="field"):
+            yield Label("Marker", classes="what")
+            yield Input(
+                id="marker",
+                compact=True,
+                placeholder="none",
+                tooltip="Text that ends a document; it is removed from the text",
+            )
+        with Horizontal(classes="field"):
+            yield Label("Separator", classes="what")
+            yield Input(
+                id="separator",
+                compact=True,
+                placeholder="automatic",
+                tooltip="Token between documents: <|endoftext|> or a token ID",
+            )
         yield ProgressBar(total=1, show_eta=False, show_percentage=True)
         yield Static(id="status", markup=False)
         yield Button("Prepare", id="next", variant="primary", compact=True)
 
     @property
     def folder(self) -> Path:
-        """The output folder, as it was typed."""
-        return Path(self.query_one("#folder", Input).value.strip() or ".").expanduser()
+        """The output folder, as it was typed. Raises UserError for an unknown user's home."""
+        typed = self.query_one("#folder", Input).value.strip() or "."
+        try:
+            return Path(typed).expanduser()
+        except RuntimeError:
+            raise UserError(f"Folder: {typed}: no such user") from None
 
     @property
     def val_fraction(self) -> float | None:
@@ -90,6 +115,14 @@ Cancel leaves no files behind.
         except ValueError:
             return None
         return percent / 100 if 0 <= percent < 100 else None
+
+    @property
+    def marker(self) -> str:
+        return self.query_one("#marker", Input).value
+
+    @property
+    def separator(self) -> str:
+        return self.query_one("#separator", Input).value.strip()
 
     def propose_folder(self, folder: str) -> None:
         self.query_one("#folder", Input).value = folder

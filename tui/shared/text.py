@@ -1,4 +1,6 @@
-"""A token's text and an age, short for the screen."""
+"""Texts and ages, short for the screen."""
+
+from rich.cells import cell_len, set_cell_size
 
 from simplegpt.cli import one_line
 
@@ -20,3 +22,14 @@ def format_age(seconds: float) -> str:
         if seconds < limit:
             return f"{int(seconds // length)} {unit}"
     return f"{int(seconds // (7 * 86_400))} w"
+
+
+def shorten_middle(text: str, width: int) -> str:
+    """Return `text` cut in its middle to at most `width` cells, as an end tells most of a path."""
+    if cell_len(text) <= width:
+        return text
+    head = set_cell_size(text, (width - 1) // 3).rstrip()
+    room, start = width - 1 - cell_len(head), len(text)
+    while start and cell_len(text[start - 1 :]) <= room:
+        start -= 1
+    return f"{head}…{text[start:]}"

@@ -36,6 +36,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     theme: str = DEFAULT_THEME
+    run_columns: tuple[str, ...] = ("parameters", "optimization.peak_lr", "optimization.dropout_p")
+    """The settings with a column in the list of runs."""
+    recent_texts: tuple[Path, ...] = ()
+    """Text files that were chosen, the last one first; absolute paths."""
     sampling_presets: Mapping[str, SamplingConfig] = {}
     """Sampling settings by the name that the user gave them."""
 

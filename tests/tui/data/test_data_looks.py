@@ -39,7 +39,7 @@ async def on_data(pilot: Pilot[Any], name: str | None = None) -> DataScreen:
     assert isinstance(screen, DataScreen)
     await settle(pilot)
     if name is not None:
-        at = next(i for i, one in enumerate(screen.choices) if name in one.name)
+        at = next(i for i, one in enumerate(screen.choices.texts) if name in one.name)
         screen.query_one("#corpora", OptionList).highlighted = at
         await settle(pilot)
     return screen

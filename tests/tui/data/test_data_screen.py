@@ -64,8 +64,9 @@ async def choose(pilot: Pilot[None], name: str) -> None:
     """Move the cursor to a text."""
     screen = pilot.app.screen
     assert isinstance(screen, DataScreen)
-    names = [choice.name for choice in screen.choices]
-    screen.query_one("#corpora", OptionList).highlighted = names.index(name)
+    names = [choice.name for choice in screen.choices.texts]
+    corpora = screen.query_one("#corpora", OptionList)
+    corpora.highlighted = corpora.get_option_index(str(names.index(name)))
     await settle(pilot)
 
 
@@ -84,7 +85,9 @@ async def test_enter_leads_from_the_text_to_the_config(
     async with data_screen() as (pilot, screen):
         await choose(pilot, "data/verse.txt")
         assert "4.20 KiB · 100 lines" in shown(screen, "#facts")
-        assert "17 characters: ↵ space , . T a b e h i n o q–u" in shown(screen, "#facts")
+        assert "4,300, 17 different: ↵ space , . T a b e h i n o q–u" in shown(
+            screen, "#statistics"
+        )
         await pilot.press("enter")  # this text
         await pilot.press("enter")  # with char
         assert shown(screen, "#status").startswith("4,300 tokens, 8.40 KiB on disk")
@@ -139,7 +142,7 @@ async def test_existing_files_are_replaced_only_after_a_question(
         question = pilot.app.screen
         assert isinstance(question, Question)
         # Not whole (no sidecar, no validation part): using it is not offered.
-        assert [button.id for button in question.query(Button)] == ["replace", "cancel"]
+        assert [button.id for button in question.query(Button)] == ["overwrite", "cancel"]
         await pilot.press("enter")
         await settle(pilot)
         assert (folder / "train-char.bin").read_bytes() == b"mine"
@@ -173,7 +176,7 @@ async def test_cancel_leaves_nothing(text: Path, workplace: Path) -> None:
         assert screen.panel.phase == "working"
         await pilot.press("escape")
         await until(pilot, lambda: screen.panel.phase == "choosing")
-        assert shown(screen, "#status") == "Cancelled; nothing was written."
+        assert shown(screen, "#status") == "Cancelled. Partial files were deleted."
         assert screen.unsaved() is None
     assert list((workplace / "data").iterdir()) == [text]
 
@@ -277,7 +280,7 @@ async def test_character_far_down_the_text_is_known_before_the_writing_fails(tex
         await pilot.press("home")
         await settle(pilot)
         assert screen.tokenizer == "char"
-        assert "characters beyond code 255, such as '語'" in error(screen)
+        assert "line 1001: the character '語'" in error(screen)
 
 
 @pytest.mark.parametrize(
@@ -352,7 +355,7 @@ async def test_fetch_can_be_cancelled_and_keeps_nothing(
         await until(pilot, lambda: screen.panel.phase == "working")
         await pilot.press("escape")
         await until(pilot, lambda: screen.panel.phase == "choosing")
-        assert shown(screen, "#status") == "Cancelled; nothing was kept."
+        assert shown(screen, "#status") == "Cancelled. Partial files were deleted."
     assert not [path for path in corpus.cache_folder().rglob("*") if path.is_file()]
 
 
@@ -401,7 +404,8 @@ async def test_file_is_picked_from_a_filtered_list(text: Path, workplace: Path) 
         assert screen.choice.name == "books/emma.txt"
         assert screen.panel.folder == Path("data/emma")
         corpora = screen.query_one("#corpora", OptionList)
-        assert screen.choices[corpora.highlighted or 0].name == "books/emma.txt"
+        assert corpora.highlighted_option is not None
+        assert "books/emma.txt" in str(corpora.highlighted_option.prompt)
 
 
 async def test_picker_opens_folders_and_shows_an_error_for_a_wrong_path(
@@ -434,7 +438,6 @@ async def test_nothing_in_a_text_reaches_the_terminal_as_a_command(text: Path) -
         await choose(pilot, "data/verse.txt")
         for name in ("#text", "#tokens"):
             sample = screen.query_one(name, TextSample)
-            assert sample.display
             lines = ["".join(s.text for s in sample.render_line(y)) for y in range(3)]
             assert "␛[31m[bold]red[/bold]␇ [/oops]" in lines[0]
             assert all(line.isprintable() for line in lines)
@@ -444,16 +447,20 @@ async def test_nothing_in_a_text_reaches_the_terminal_as_a_command(text: Path) -
         assert "␛[2Jevil[bold].txt" in shown(screen, "#facts")
 
 
-async def test_steps_show_text_or_tokens_where_there_is_room_for_one(text: Path) -> None:
+async def test_steps_show_text_tokens_or_statistics_where_there_is_room_for_one(text: Path) -> None:
     async with data_screen() as (pilot, screen):
         preview = screen.query_one(TextPreview)
-        assert (preview.text.display, preview.tokens.display) == (True, False)
+
+        def displayed() -> list[str | None]:
+            return [widget.id for widget in preview.children if widget.display][1:]
+
+        assert displayed() == ["text"]
         await pilot.press("tab")  # the tokenizers
         await pilot.pause()
-        assert (preview.text.display, preview.tokens.display) == (False, True)
+        assert displayed() == ["tokens"]
         await pilot.press("f8")
         await pilot.pause()
-        assert (preview.text.display, preview.tokens.display) == (True, False)
+        assert displayed() == ["statistics"]
 
 
 async def test_every_text_gets_its_own_folder_but_the_configs_own_corpus(text: Path) -> None:

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 from simplegpt.cli import UserError
 from tui.data.text_file import (
     HEAD_BYTES,
+    LineLengths,
     TextStatistics,
     count,
+    count_tokens,
     format_alphabet,
     preview_tokens,
     read_head,
@@ -60,9 +62,27 @@ def count_all(path: Path, block: int = 1 << 20) -> TextStatistics:
 
 def test_lines_characters_and_alphabet_are_counted(tmp_path: Path) -> None:
     path = write(tmp_path, "\ufeffbanana\nÜbung")
-    assert count_all(path) == TextStatistics("\nabgnuÜ", 2, 12, is_whole=True)
+    counted = count_all(path)
+    assert (counted.alphabet, counted.n_lines, counted.n_characters) == ("\nabgnuÜ", 2, 12)
+    assert counted.is_whole
+    assert counted.frequent[:2] == [("a", 3 / 12), ("n", 3 / 12)]
     assert count_all(write(tmp_path, "a\nb\n")).n_lines == 2
     assert count_all(write(tmp_path, "日本語" * 10), block=5).n_characters == 30
+
+
+@pytest.mark.parametrize("block", [3, 1 << 20])
+def test_lengths_of_lines_do_not_depend_on_the_blocks(tmp_path: Path, block: int) -> None:
+    lengths = count_all(write(tmp_path, "abcde\n\n語語\n\nlonger line"), block).lines
+    assert lengths == LineLengths(median=2, most=11, longest=11, empty=0.4)
+
+
+def test_tokens_are_counted_in_the_beginning_of_a_text(tmp_path: Path) -> None:
+    path = write(tmp_path, "the cat and the dog" + " bird" * 10)
+    counted = count_tokens("gpt2", path)
+    assert (counted.n_tokens, counted.n_used, counted.is_partial) == (15, 6, False)
+    assert counted.frequent[0] == (" bird", 10 / 15)
+    assert counted.characters_per_token == 69 / 15
+    assert count_tokens("byte", path, n_bytes=3).n_characters == 3
 
 
 def test_invalid_utf8_is_found_while_counting(tmp_path: Path) -> None:
@@ -91,9 +111,7 @@ def test_tokens_are_those_of_the_tokenizer_and_show_bytes_that_are_not_a_charact
     preview = preview_tokens("gpt2", "Hello world 語")
     assert preview.pieces == ("Hello", " world", " \\xe8", "\\xaa", "\\x9e")
     assert preview.n_vocab == 50_257
-    assert preview.characters_per_token == 13 / len(preview.pieces)
     assert preview_tokens("byte", "é").pieces == ("\\xc3", "\\xa9")
-    assert preview_tokens("char", "ab").characters_per_token == 1
 
 
 def test_character_without_an_id_is_named() -> None:

@@ -115,7 +115,7 @@ async def test_killed_process_is_an_error(text: Path, workplace: Path) -> None:
     task = await first_report(Job(large(text), "gpt2", Path("data")))
     (child,) = [one for one in children() if one not in before]
     os.kill(child.pid, signal.SIGKILL)
-    with pytest.raises(TokenizingError, match="ended by signal 9"):
+    with pytest.raises(TokenizingError, match="killed by signal 9"):
         await task
 
 
