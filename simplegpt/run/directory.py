@@ -59,6 +59,10 @@ class RunDirectory:
         return self.path / "train.log"
 
     @property
+    def notes(self) -> Path:
+        return self.path / "notes.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "ckpts"
 

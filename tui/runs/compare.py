@@ -14,11 +14,11 @@ from textual.reactive import reactive
 from textual.widgets import DataTable, Static
 
 from simplegpt.cli import one_line
-from simplegpt.progress import format_loss
+from simplegpt.progress import format_count, format_duration, format_loss, plural
 from simplegpt.run.directory import RunDirectory
-from tui.runs.summary import RunSummary, differences
+from tui.runs.summary import RunSummary, differing_keys
 from tui.runs.table import format_setting
-from tui.shared.history import History
+from tui.shared.history import Axis, History
 from tui.shared.history_reader import first_picture
 from tui.shared.plot import Curve, CurvePlot
 from tui.shared.run_signs import MUTED
@@ -27,7 +27,9 @@ from tui.shell.screen import WorkbenchScreen
 
 COLOURS = ("$primary", "$accent", "$secondary", "$success", "$error", "$warning")
 """Of the curves, in the order of the runs."""
-MOST_RUNS = len(COLOURS)
+MAX_RUNS = len(COLOURS)
+AXIS_NAMES: Mapping[Axis, str] = {"step": "steps", "tokens": "tokens", "time": "time"}
+AXES = tuple(AXIS_NAMES)
 
 
 class CompareScreen(WorkbenchScreen):
@@ -39,11 +41,15 @@ class CompareScreen(WorkbenchScreen):
 The loss curves of several runs in one plot, and the settings in which their configs differ.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape,q,v", "dismiss", "Back", key_display="Esc"),
+        Binding("escape", "dismiss", "Back", key_display="Esc"),
         Binding("t", "switch_loss", "Train / val loss", tooltip="Training or validation loss"),
+        Binding("h", "next_axis", "X axis", tooltip="Steps, tokens or time on the x axis"),
+        Binding("l", "toggle_log_scale", "Log scale"),
     ]
 
     shows_validation: reactive[bool] = reactive(False)
+    axis: reactive[Axis] = reactive[Axis]("step")
+    is_logarithmic: reactive[bool] = reactive(False)
 
     def __init__(self, compared: Sequence[RunSummary]) -> None:
         super().__init__()
@@ -63,6 +69,8 @@ The loss curves of several runs in one plot, and the settings in which their con
         self._fill_settings()
         self.query_one(CurvePlot).focus()
         self.app.theme_changed_signal.subscribe(self, lambda _: self._draw())
+        for name in ("shows_validation", "axis", "is_logarithmic"):
+            self.watch(self, name, self._draw, init=False)
         self._draw()
         self._read()
 
@@ -75,29 +83,41 @@ The loss curves of several runs in one plot, and the settings in which their con
     def action_switch_loss(self) -> None:
         self.shows_validation = not self.shows_validation
 
-    def watch_shows_validation(self) -> None:
-        if self.is_mounted:
-            self._draw()
+    def action_next_axis(self) -> None:
+        self.axis = AXES[(AXES.index(self.axis) + 1) % len(AXES)]
+
+    def action_toggle_log_scale(self) -> None:
+        self.is_logarithmic = not self.is_logarithmic
 
     def _draw(self) -> None:
         curves = []
         for run, history, colour in zip(self.compared, self.histories, COLOURS, strict=False):
             series = history.validation if self.shows_validation else history.train
             if len(series):
-                curves.append(Curve(run.name, colour, series["step"], series["loss"]))
+                curves.append(
+                    Curve(run.name, colour, history.axis(series, self.axis), series["loss"])
+                )
         kind = "validation" if self.shows_validation else "training"
-        title = f"{kind} loss over steps" if curves or not self.histories else f"no {kind} loss yet"
+        title = f"{kind} loss over {AXIS_NAMES[self.axis]}"
+        if self.histories and not curves:
+            title = f"no {kind} loss yet"
         self.query_one("#curves").border_title = title
-        self.query_one(CurvePlot).show(curves, "step", logarithmic=False)
+        self.query_one(CurvePlot).show(curves, self.axis, logarithmic=self.is_logarithmic)
 
     @on(CurvePlot.CursorMoved)
     def _show_values(self, event: CurvePlot.CursorMoved) -> None:
         """The losses where the cursor is."""
         x = event.x
-        parts = [] if x is None else [Content(f"step {x:,.0f}")]
+        parts = [] if x is None else [Content(self._place(x))]
         for curve, value in event.plot.read(x) if x is not None else ():
             parts.append(Content.assemble(("━ ", curve.colour), format_loss(value)))
         self.query_one("#values", Static).update(Content("  ").join(parts), layout=False)
+
+    def _place(self, x: float) -> str:
+        """A place on the x axis, for people."""
+        if self.axis == "time":
+            return format_duration(x)
+        return f"step {format_count(x)}" if self.axis == "step" else f"{format_count(x)} tokens"
 
     def _legend(self) -> Content:
         entries = [
@@ -115,7 +135,7 @@ The loss curves of several runs in one plot, and the settings in which their con
         table.add_column("Setting")
         for run, colour in zip(self.compared, COLOURS, strict=False):
             style = self.app.theme_variables[colour.removeprefix("$")]
-            table.add_column(Text(one_line(run.path.name), style))
+            table.add_column(Text(one_line(run.name), style))
         readable = [run.settings for run in self.compared if run.settings]
         keys = differing_keys(readable)
         for key in keys:
@@ -123,16 +143,9 @@ The loss curves of several runs in one plot, and the settings in which their con
             table.add_row(Text(key), *values)
         text = "The configs are the same."
         if keys:
-            text = f"{len(keys)} settings differ" if len(keys) > 1 else "One setting differs"
+            text = f"{plural(len(keys), 'setting')} differ{'s' if len(keys) == 1 else ''}"
         table.display = bool(keys)
         unread = [one_line(run.name) for run in self.compared if not run.settings]
         if unread:
             text += f" (cannot read the config of {', '.join(unread)})"
         self.query_one("#differ", Static).update(text)
-
-
-def differing_keys(configs: Sequence[Mapping[str, object]]) -> list[str]:
-    """The settings in which not all configs agree, in the schema's order."""
-    values = {key: tuple(c.get(key) for c in configs) for config in configs for key in config}
-    same = {key: (first,) * len(configs) for key, (first, *_) in values.items()}
-    return list(differences(same, values))

@@ -10,14 +10,15 @@ from textual.widgets import Static
 
 from simplegpt.cli import one_line
 from simplegpt.progress import format_bytes
-from tui.runs.summary import RunSummary, differences
-from tui.runs.table import format_setting
+from tui.runs.summary import PARAMETERS, RunSummary, differences
+from tui.runs.table import format_setting, format_value
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import SmallCurve
 
 _SEPARATOR = Content.styled(" · ", MUTED)
 _Labels = tuple[tuple[str, str], ...]
 _MODEL: _Labels = (
+    (PARAMETERS, "{} parameters"),
     ("model.n_layer", "{} layers"),
     ("model.n_head", "{} heads"),
     ("model.n_embd", "width {}"),
@@ -51,28 +52,30 @@ class RunDetails(Horizontal):
         yield Static(id="facts", markup=False)
         yield SmallCurve()
 
-    def show(self, run: RunSummary | None, after: RunSummary | None) -> None:
-        """Describe `run`; `after` is the next one in the list."""
+    def show(self, run: RunSummary | None, baseline: RunSummary | None) -> None:
+        """Describe `run`, and in which settings it differs from the `baseline`."""
         self.border_title = Content(one_line(run.name)) if run else None
         self.query_one(SmallCurve).show(run.curve.losses if run else ())
-        facts = describe(run, after) if run else Content()
+        facts = describe(run, baseline) if run else Content()
         self.query_one("#facts", Static).update(facts, layout=False)
 
 
-def describe(run: RunSummary, after: RunSummary | None) -> Content:
-    """A line for each fact that is known."""
+def describe(run: RunSummary, baseline: RunSummary | None) -> Content:
+    """Return a line for each fact that is known."""
     lines = [_state(run)]
     if run.error:
         lines.append(Content.styled(one_line(run.error), "$text-error"))
     elif run.state == "crashed" and run.status is not None:
         text = f"The process exited unexpectedly at step {run.status.step:,}; see its log."
         lines.append(Content.styled(text, "$text-warning"))
+    if str(run.notes):
+        lines.append(Content.styled(one_line(str(run.notes)), "$text-accent"))
     if run.settings:
         lines += [_settings(run.settings, labels) for labels in (_MODEL, _DATA, _TRAINING)]
     else:
         lines.append(Content.styled("Its config cannot be read.", "$text-warning"))
-    if after is not None and run.settings and after.settings:
-        lines.append(_differences(run, after))
+    if baseline is not None and baseline is not run and run.settings and baseline.settings:
+        lines.append(_differences(run, baseline))
     checkpoint = run.checkpoint.name if run.checkpoint else "no checkpoint"
     lines.append(_joined([one_line(checkpoint), format_bytes(run.size)]))
     return Content("\n").join(lines)
@@ -92,17 +95,17 @@ def _state(run: RunSummary) -> Content:
 def _settings(settings: Mapping[str, Any], labels: _Labels) -> Content:
     return _joined(
         [
-            label.format(format_setting(settings[key]))
+            label.format(format_value(key, settings[key]))
             for key, label in labels
             if settings.get(key) is not None
         ]
     )
 
 
-def _differences(run: RunSummary, after: RunSummary) -> Content:
-    found = differences(run.settings, after.settings)
+def _differences(run: RunSummary, baseline: RunSummary) -> Content:
+    found = differences(run.settings, baseline.settings)
     if not found:
-        return Content.styled("same config as the next run", MUTED)
+        return Content.styled("same config as the baseline", MUTED)
     parts = [
         Content.assemble(
             (f"{key.rpartition('.')[2]} ", "$text-accent"),
@@ -111,7 +114,7 @@ def _differences(run: RunSummary, after: RunSummary) -> Content:
         )
         for key, (own, other) in found.items()
     ]
-    return Content.assemble(("differs from the next: ", MUTED), _SEPARATOR.join(parts))
+    return Content.assemble(("differs from the baseline: ", MUTED), _SEPARATOR.join(parts))
 
 
 def _joined(parts: list[str]) -> Content:

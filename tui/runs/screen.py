@@ -18,15 +18,18 @@ from textual.reactive import reactive
 from textual.widgets import Button, DataTable, Input, Static
 
 from simplegpt.cli import UserError, one_line
-from simplegpt.progress import format_bytes
+from simplegpt.progress import format_bytes, plural
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.notes import Notes, move_baseline, write_notes
+from tui.runs.columns_dialog import ColumnsDialog
 from tui.runs.details import RunDetails
-from tui.runs.listing import SORT_KEYS, SORT_LABELS, SortKey, arrange
+from tui.runs.listing import arrange, sort_label
 from tui.runs.new_config import write_continued_config
-from tui.runs.summary import RunSummary, SummaryReader
+from tui.runs.summary import RunSummary, SummaryReader, name_below
 from tui.runs.table import RunTable
 from tui.runs.trash import Trash, TrashedItem
-from tui.shell import messages
+from tui.runs.trash_dialog import TrashDialog
+from tui.shell import messages, settings
 from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import Mode
 from tui.shell.screen import WorkbenchScreen
@@ -46,41 +49,56 @@ class RunsScreen(WorkbenchScreen):
 All runs below the folder in which the workbench was started, four levels deep; hidden folders are
 left out. **Enter** opens a run in the dashboard, live or ended. **Resume** continues it from its
 last checkpoint exactly as if it had never stopped; **New** makes a config whose training starts
-from its weights. **Space** marks runs to compare or to delete; without marks a run is compared
-with the next one.
+from its weights. **Space** marks runs to compare or to delete.
 
-The **filter** takes words of a name, a state or an error, and settings such as `n_layer=6`.
-**Delete** moves runs to a trash in this folder, **Undo** restores them; *Empty the trash* is in
-the palette.
+**B** makes a run the *baseline*: the list and **Compare** then show in which settings other runs
+differ from it. **C** chooses the settings that have a column, **N** edits a note; words in it that
+begin with `#` are tags.
+
+The **filter** takes words of a name, a state, an error or a note, tags such as `#wide`, and
+settings such as `n_layer=6`. **Delete** moves runs to a trash in this folder, **Ctrl+Z** restores
+them, and **T** lists the trash; *Empty the trash* is in the palette.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("f9", "watch", "Watch", show=False, tooltip="Open the run in the dashboard"),
+        Binding("f7,x", "compare", "Compare", key_display="F7", tooltip="Compare marked runs"),
+        Binding("f8,slash,ctrl+f", "filter", "Filter", key_display="F8", tooltip="Filter the runs"),
+        Binding("f9", "chat", "Chat", tooltip="Chat with its newest checkpoint"),
         Binding("r", "resume", "Resume", tooltip="Resume it from its last checkpoint"),
-        Binding("n", "new_config", "New", tooltip="A new config that starts from its weights"),
-        Binding("c", "chat", "Chat", tooltip="Chat with its newest checkpoint"),
-        Binding("v,f7", "compare", "Compare", tooltip="Curves and configs side by side"),
+        Binding("n", "new_config", "New", tooltip="New config that starts from its weights"),
         Binding("d,delete", "delete", "Delete", key_display="d", tooltip="Move to the trash"),
-        # These are in the line above the table: the footer has no room for them at 80 columns.
+        # The footer has no room for these at 80 columns; the line above the table shows some.
         Binding("space", "mark", "Mark", show=False, tooltip="Mark to compare or delete"),
-        Binding("s", "sort", "Sort", show=False, tooltip="Sort by the next column"),
-        Binding("S", "reverse_order", "Reverse sort order", show=False),
-        Binding("slash,f8", "filter", "Filter", show=False, tooltip="Show only some runs"),
-        Binding("u", "undo_delete", "Undo", show=False, tooltip="Restore what was deleted last"),
-        Binding("e", "rename", "Rename", show=False, tooltip="Rename its folder"),
+        Binding("less_than_sign", "sort(-1)", "Sort by the previous column", show=False),
+        Binding("greater_than_sign", "sort(1)", "Sort by the next column", show=False),
+        Binding("I", "invert_order", "Invert the sort order", show=False),
+        Binding("ctrl+z", "undo", "Undo", show=False, tooltip="Restore the last deleted runs"),
+        Binding("ctrl+y,ctrl+shift+z", "redo", "Redo", show=False, tooltip="Delete them again"),
+        Binding("R", "rename", "Rename", show=False, tooltip="Rename its folder"),
+        Binding("N", "edit_notes", "Note and tags", show=False, tooltip="Edit note and #tags"),
+        Binding("B", "toggle_baseline", "Baseline", show=False, tooltip="Compare others with it"),
+        Binding("C", "choose_columns", "Columns", show=False, tooltip="Choose the columns"),
+        Binding("T", "show_trash", "Trash", show=False, tooltip="List and restore deleted runs"),
         Binding("o", "open_folder", "Open folder", show=False, tooltip="In the file browser"),
-        Binding("escape", "clear", "Clear filter and marks", show=False),
+        Binding("escape", "clear", "Clear", show=False, tooltip="Clear the filter or the marks"),
+        # Reached where the action of the same key is not possible.
+        Binding("r", "explain('resume')", show=False),
+        Binding("n", "explain('new_config')", show=False),
+        Binding("f9", "explain('chat')", show=False),
     ]
     _NEEDS_RUNS = frozenset(
         {"watch", "resume", "new_config", "chat", "mark", "compare", "rename", "delete"}
-        | {"open_folder", "sort", "reverse_order", "filter"}
+        | {"open_folder", "sort", "invert_order", "filter", "edit_notes", "toggle_baseline"}
+        | {"choose_columns", "explain"}
     )
 
     summaries: reactive[Sequence[RunSummary] | None] = reactive(None)
     """Of all runs; None until they were read first."""
     trashed: reactive[Sequence[TrashedItem]] = reactive(())
     """What is in the trash, last deleted first."""
-    sort_key: reactive[SortKey] = reactive[SortKey]("age")
-    is_reversed: reactive[bool] = reactive(False)
+    sort_column: reactive[str] = reactive("age")
+    is_inverted: reactive[bool] = reactive(False)
+    columns: reactive[Sequence[str]] = reactive(())
+    """The settings that have a column."""
     marked: reactive[frozenset[Path]] = reactive(frozenset[Path]())
 
     def __init__(
@@ -96,16 +114,18 @@ the palette.
         """Whether a reading waits for the one before it; one is enough."""
         self._cursor_to: Path | None = None
         """Where the cursor goes as soon as this run is in the list."""
+        self._restored: Sequence[Path] = ()
+        """What was restored last, for a redo of the deletion."""
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="bar"):
             yield Static("Looking for runs …", id="count", markup=False)
             yield Static(id="hint", markup=False)
             yield Input(
-                placeholder="name, state, n_layer=6",
+                placeholder="name, state, #tag, n_layer=6",
                 id="filter",
                 compact=True,
-                tooltip="Words of a name, a state or an error, or settings such as n_layer=6",
+                tooltip="Words of a name, state, error or note, #tags, or settings (n_layer=6)",
             )
         yield RunTable(id="table")
         with Vertical(id="empty"):
@@ -116,9 +136,14 @@ the palette.
 
     def on_mount(self) -> None:
         self.query_one(RunTable).focus()
-        for name in ("summaries", "trashed", "sort_key", "is_reversed", "marked"):
+        for name in ("summaries", "trashed", "sort_column", "is_inverted", "columns", "marked"):
             self.watch(self, name, self._show, init=False)
         self.set_interval(REFRESH_SECONDS, self._read_if_current)
+        self._load_columns()
+
+    @work(group="columns")
+    async def _load_columns(self) -> None:
+        self.columns = (await asyncio.to_thread(settings.Settings.load)).run_columns
 
     def on_screen_resume(self) -> None:
         self._read()
@@ -152,16 +177,25 @@ the palette.
 
     # Showing
 
+    @property
+    def baseline(self) -> RunSummary | None:
+        """The run that the others are compared with."""
+        return next((run for run in self.summaries or () if run.is_baseline), None)
+
     def _show(self) -> None:
         """Show what was read, filtered and sorted."""
         if self.summaries is None:
             return
         table, text = self.query_one(RunTable), self.query_one("#filter", Input).value
-        shown = arrange(self.summaries, self.sort_key, reverse=self.is_reversed, filter_text=text)
+        shown = arrange(
+            self.summaries, self.sort_column, inverted=self.is_inverted, filter_text=text
+        )
         table.show(
             shown,
-            sorted_by=(self.sort_key, self.is_reversed),
+            sorted_by=(self.sort_column, self.is_inverted),
             marked=self.marked,
+            settings=self.columns,
+            baseline=self.baseline,
             now=self._clock(),
         )
         if self._cursor_to in [run.path for run in shown]:
@@ -169,7 +203,10 @@ the palette.
             self._cursor_to = None
         self._show_bar(len(shown))
         self._show_emptiness(shown, text)
-        self.query_one(RunDetails).show(table.current, table.next)
+        self._show_details()
+
+    def _show_details(self) -> None:
+        self.query_one(RunDetails).show(self.current, self.baseline)
         self.refresh_bindings()
 
     def _show_bar(self, shown: int) -> None:
@@ -177,14 +214,15 @@ the palette.
         live = sum(run.is_live for run in runs)
         parts = [f"{shown} of {len(runs)} runs" if shown < len(runs) else plural(len(runs), "run")]
         parts += [f"{live} live"] if live else []
-        order = SORT_LABELS[self.sort_key]
-        parts += [f"{order}, reversed" if self.is_reversed else order] if shown else []
+        parts += [sort_label(self.sort_column, inverted=self.is_inverted)] if shown else []
         parts += [f"{len(self.marked)} marked"] if self.marked else []
         self.query_one("#count", Static).update(" · ".join(parts))
-        keys = [("space", "mark"), ("s", "sort"), ("/", "filter")]
+        keys = [("Space", "Mark"), ("< >", "Sort")]
         # At 80 columns there is room for one more, and beside a count of marks for none.
-        last = ("u", "undo") if self.trashed else ("e", "rename")
+        last = ("^z", "Undo") if self.trashed else ("R", "Rename")
         keys += [last] if self.trashed or not self.marked else []
+        if self.has_class("-wide"):
+            keys += [("B", "Baseline"), ("C", "Columns"), ("N", "Note")]
         hints = [Content.assemble((key, "$footer-key-foreground bold"), f" {w}") for key, w in keys]
         self.query_one("#hint", Static).update(Content("  ").join(hints))
 
@@ -208,22 +246,26 @@ the palette.
 
     @on(DataTable.RowHighlighted)
     def _row_highlighted(self, event: DataTable.RowHighlighted) -> None:
-        table = self.query_one(RunTable)
-        self.query_one(RunDetails).show(table.current, table.next)
+        self._show_details()
 
     # Sorting, filtering, marking
 
     @on(RunTable.SortRequested)
     def _sort_requested(self, event: RunTable.SortRequested) -> None:
-        self.is_reversed = not self.is_reversed if event.key == self.sort_key else False
-        self.sort_key = event.key
+        self.is_inverted = not self.is_inverted if event.column == self.sort_column else False
+        self.sort_column = event.column
 
-    def action_sort(self) -> None:
-        self.is_reversed = False
-        self.sort_key = SORT_KEYS[(SORT_KEYS.index(self.sort_key) + 1) % len(SORT_KEYS)]
+    def action_sort(self, direction: int) -> None:
+        """Sort by the next column to the right (1) or to the left (-1)."""
+        columns = self.query_one(RunTable).sortable_columns
+        if not columns:
+            return
+        at = columns.index(self.sort_column) if self.sort_column in columns else 0
+        self.is_inverted = False
+        self.sort_column = columns[(at + direction) % len(columns)]
 
-    def action_reverse_order(self) -> None:
-        self.is_reversed = not self.is_reversed
+    def action_invert_order(self) -> None:
+        self.is_inverted = not self.is_inverted
 
     def action_filter(self) -> None:
         self.add_class("-filtering")
@@ -252,12 +294,44 @@ the palette.
             table.action_cursor_down()
             self.marked ^= {run.path}
 
+    @work(group="columns")
+    async def action_choose_columns(self) -> None:
+        """Choose the settings that have a column, and remember them."""
+        dialog = ColumnsDialog(self.columns, [run.settings for run in self.summaries or ()])
+        await self.app.push_screen_wait(dialog)
+        self.columns = tuple(dialog.columns)
+        try:
+            await asyncio.to_thread(settings.change, run_columns=self.columns)
+        except OSError as error:
+            self._refuse(f"The columns cannot be saved: {error}")
+
     # What can be done with a run
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in self._NEEDS_RUNS and not self.summaries:
             return False
-        return action != "undo_delete" or bool(self.trashed)
+        if action in ("undo", "show_trash"):
+            return bool(self.trashed)
+        if action == "redo":
+            return bool(self._restored)
+        return not self.problem(action)
+
+    def problem(self, action: str) -> str:
+        """Return why `action` is not possible for the run under the cursor; empty where it is."""
+        run = self.current if self.is_mounted and action in _NEEDED else None
+        if run is None:
+            return ""
+        if action == "resume" and run.is_live:
+            return f"{run.name} is {run.state}: press Enter to watch it."
+        if action == "resume" and not run.can_resume:
+            return f"{run.name} has no last.ckpt to resume from; n starts from its weights."
+        if action in ("chat", "new_config") and run.checkpoint is None:
+            return f"{run.name} has no checkpoint yet {_NEEDED[action]}."
+        return ""
+
+    def action_explain(self, action: str) -> None:
+        """Show why `action` is not possible now."""
+        self._refuse(self.problem(action))
 
     @property
     def current(self) -> RunSummary | None:
@@ -265,9 +339,10 @@ the palette.
         return self.query_one(RunTable).current
 
     @property
-    def marked_runs(self) -> list[RunSummary]:
-        """In the order of the list."""
-        return [run for run in self.query_one(RunTable).runs if run.path in self.marked]
+    def chosen(self) -> list[RunSummary]:
+        """The marked runs in the order of the list, or else the one under the cursor."""
+        marked = [run for run in self.query_one(RunTable).runs if run.path in self.marked]
+        return marked or ([self.current] if self.current is not None else [])
 
     def commands(self) -> Iterable[SystemCommand]:
         yield from super().commands()
@@ -285,33 +360,18 @@ the palette.
             self.post_message(messages.OpenRun(run.path))
 
     def action_chat(self) -> None:
-        run = self.current
-        if run is None:
-            return
-        if run.checkpoint is None:
-            self._refuse(f"{run.name} has no checkpoint yet to chat with.")
-            return
-        beside = run.path if run.is_live else None
-        self.post_message(messages.OpenChat(str(run.path), beside_run=beside))
+        if (run := self.current) is not None:
+            beside = run.path if run.is_live else None
+            self.post_message(messages.OpenChat(str(run.path), beside_run=beside))
 
     def action_resume(self) -> None:
-        run = self.current
-        if run is None:
-            return
-        if run.is_live:
-            self._refuse(f"{run.name} is {run.state}: press Enter to watch it.")
-        elif not run.can_resume:
-            self._refuse(f"{run.name} has no last.ckpt to resume from; n starts from its weights.")
-        else:
+        if (run := self.current) is not None:
             self.post_message(messages.ResumeTraining(run.path))
 
     @work(group="files")
     async def action_new_config(self) -> None:
         run = self.current
-        if run is None:
-            return
-        if run.checkpoint is None:
-            self._refuse(f"{run.name} has no checkpoint yet to start from.")
+        if run is None or run.checkpoint is None:
             return
         directory = RunDirectory(run.path)
         try:
@@ -325,18 +385,24 @@ the palette.
         self.post_message(messages.OpenConfig(path))
 
     def action_compare(self) -> None:
-        table = self.query_one(RunTable)
-        runs = self.marked_runs or [run for run in (table.current, table.next) if run is not None]
-        from tui.runs.compare import MOST_RUNS, CompareScreen  # the plot is slow to import
+        """Compare the marked runs with each other, or this one with the baseline or the next."""
+        from tui.runs.compare import MAX_RUNS, CompareScreen  # the plot is slow to import
 
+        runs = self.chosen
+        if len(runs) == 1:
+            other = self.baseline if self.baseline is not runs[0] else None
+            other = other or self.query_one(RunTable).next
+            runs += [other] if other is not None else []
         if len(runs) < 2:
             self._refuse("Comparing takes two runs: mark them with Space.")
-        elif len(runs) > MOST_RUNS:
-            self._refuse(f"At most {MOST_RUNS} runs can be compared: unmark some with Space.")
+        elif len(runs) > MAX_RUNS:
+            self._refuse(f"At most {MAX_RUNS} runs can be compared: unmark some with Space.")
         else:
             compare = CompareScreen(runs)
             compare.runs = self.runs
             self.app.push_screen(compare)
+
+    # Name, notes, baseline
 
     @work(group="files")
     async def action_rename(self) -> None:
@@ -366,42 +432,94 @@ the palette.
         self._report(f"{run.path.name} renamed to {name}.")
         self._search(cursor_to=renamed.path)
 
+    @work(group="files")
+    async def action_edit_notes(self) -> None:
+        run = self.current
+        if run is None:
+            return
+        text = f"A note on {one_line(run.name)}. Words that begin with # are tags:"
+        typed = await self.app.push_screen_wait(
+            TextDialog("Note and tags", text, str(run.notes), accept="Save")
+        )
+        if typed is not None:
+            await self._change_files(write_notes, RunDirectory(run.path), Notes.parse(typed))
+
+    @work(group="files")
+    async def action_toggle_baseline(self) -> None:
+        """Make the run under the cursor the baseline, or no run if it is the baseline already."""
+        run, baseline = self.current, self.baseline
+        if run is None:
+            return
+        new = None if run is baseline else RunDirectory(run.path)
+        others = [RunDirectory(one.path) for one in self.summaries or () if one.is_baseline]
+        await self._change_files(move_baseline, new, others)
+
+    async def _change_files(self, change: Callable[..., None], *arguments: object) -> None:
+        """Change files of runs in a thread, and read the runs again."""
+        try:
+            await asyncio.to_thread(change, *arguments)
+        except UserError as error:
+            self._refuse(str(error))
+        self._read()
+
     # The trash
 
     @work(group="files")
     async def action_delete(self) -> None:
         """Move the marked runs, or else the one under the cursor, to the trash."""
-        runs = self.marked_runs or ([self.current] if self.current is not None else [])
+        runs = self.chosen
         live = [run for run in runs if run.is_live]
-        if not runs or live:
-            for run in live:
-                self._refuse(f"{run.name} is {run.state}: stop it before it is deleted.")
-            return
+        for run in live:
+            self._refuse(f"{run.name} is {run.state}: stop it before it is deleted.")
+        if not live:
+            await self._delete([run.path for run in runs])
+
+    async def _delete(self, paths: Sequence[Path]) -> None:
+        sizes = {run.path: run.size for run in self.summaries or ()}
         deleted, now = [], time.time()
-        for run in runs:
+        for path in paths:
             try:
-                await asyncio.to_thread(self.trash.delete, run.path, now)
+                await asyncio.to_thread(self.trash.delete, path, now)
             except UserError as error:
                 self._refuse(str(error))
             else:
-                deleted.append(run)
+                deleted.append(path)
         if deleted:
-            size = format_bytes(sum(run.size for run in deleted))
-            names = deleted[0].name if len(deleted) == 1 else f"{len(deleted)} runs"
-            self._report(f"{names} ({size}) moved to the trash; u to undo.")
+            size = format_bytes(sum(sizes.get(path, 0) for path in deleted))
+            first = name_below(self.root, deleted[0])
+            names = first if len(deleted) == 1 else f"{len(deleted)} runs"
+            self._report(f"{names} ({size}) moved to the trash. Ctrl+Z to undo.")
+        self._restored = ()
         self._search()
 
     @work(group="files")
-    async def action_undo_delete(self) -> None:
-        """Restore what was deleted last: all runs that were deleted together."""
-        together = [item for item in self.trashed if item.time == self.trashed[0].time]
+    async def action_undo(self) -> None:
+        """Restore the last deleted runs: all that were deleted together."""
+        await self._restore([i for i in self.trashed if i.time == self.trashed[0].time])
+
+    @work(group="files")
+    async def action_redo(self) -> None:
+        """Delete again what was restored last."""
+        await self._delete(self._restored)
+
+    @work(group="files")
+    async def action_show_trash(self) -> None:
+        """List the deleted runs, and restore the one that is chosen."""
+        sizes = await asyncio.to_thread(self.trash.sizes, self.trashed)
+        dialog = TrashDialog(self.trashed, sizes, self._clock())
+        item = await self.app.push_screen_wait(dialog)
+        if item is not None:
+            await self._restore([item])
+
+    async def _restore(self, items: Sequence[TrashedItem]) -> None:
         restored = []
-        for item in together:
+        for item in items:
             try:
                 restored.append(await asyncio.to_thread(self.trash.restore, item))
             except UserError as error:
                 self._refuse(str(error))
         if restored:
+            self._restored = restored
             self._report(f"{', '.join(path.name for path in restored)} restored.")
             self._search(cursor_to=restored[0])
 
@@ -410,8 +528,8 @@ the palette.
         """Delete what is in the trash permanently, after asking."""
         names = ", ".join(one_line(item.original.name) for item in self.trashed[:5])
         more = f" and {len(self.trashed) - 5} more" if len(self.trashed) > 5 else ""
-        size = format_bytes(await asyncio.to_thread(self.trash.size))
-        text = f"{names}{more}: {size}. This cannot be undone."
+        sizes = await asyncio.to_thread(self.trash.sizes, self.trashed)
+        text = f"{names}{more}: {format_bytes(sum(sizes))}. This cannot be undone."
         answers = [Answer("empty", "Delete permanently", "error")]
         question = Question("Empty the trash?", text, answers)
         if await self.app.push_screen_wait(question) != "empty":
@@ -440,8 +558,12 @@ the palette.
         self.notify(one_line(text), severity="warning", markup=False)
 
 
+_NEEDED = {"resume": "", "chat": "to chat with", "new_config": "to start from"}
+"""The actions that need a checkpoint, and what for."""
+
+
 def open_folder(opener: Sequence[str], path: Path) -> bool:
-    """Show a folder in a file browser; whether that succeeded."""
+    """Show a folder in a file browser; return whether that succeeded."""
     if shutil.which(opener[0]) is None:
         return False
     try:
@@ -449,8 +571,3 @@ def open_folder(opener: Sequence[str], path: Path) -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return done.returncode == 0
-
-
-def plural(count: int, noun: str) -> str:
-    """``"1 run"``, ``"2 runs"``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

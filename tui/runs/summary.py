@@ -11,16 +11,22 @@ from simplegpt.config import edit
 from simplegpt.config.load import inspect
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.notes import BASELINE, Notes, read_notes
 from simplegpt.run.state import RunState, Status
+from simplegpt.train.plan import n_parameters
 from tui.shell.runs import KnownRun
 
 T = TypeVar("T")
 ListedState: TypeAlias = RunState | Literal["unreadable"]
 CURVE_POINTS = 24
+FIRST_DROP = 0.1
+"""Part of a run, in which its loss falls most."""
 # A list shows the shape of a curve: it needs much less of each history than the dashboard.
 _TAIL_BYTES, _SAMPLES = 32_000, 120
-# Where a run's files are is not a difference between two runs.
-_PATHS = frozenset({"output_dir", "include"})
+PARAMETERS = "parameters"
+"""Of the model: kept beside the settings, of which it follows."""
+# Where the files are, and what follows from other settings, is no difference between two runs.
+_NO_DIFFERENCE = frozenset({"output_dir", "include", PARAMETERS})
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Curve:
     """Seconds since 1970."""
     best_loss: float | None = None
     losses: tuple[float, ...] = ()
-    """Training loss from the first to the last step, as means over equal spans of steps."""
+    """Training loss to the last step, as means over equal spans of steps."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +55,9 @@ class RunSummary:
     checkpoint: Path | None = None
     """The last, or else the newest; None without any."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Its config by dotted key with defaults, and which optional tables are on; empty where it
-    cannot be read."""
+    """Its config by dotted key with defaults, which optional tables are on, and its number of
+    parameters; empty where it cannot be read."""
+    notes: Notes = field(default_factory=Notes)
 
     @property
     def state(self) -> ListedState:
@@ -80,6 +87,10 @@ class RunSummary:
     def started(self) -> float:
         """Seconds since 1970; 0 where it is not known."""
         return self.curve.started or (self.status.time if self.status is not None else 0.0)
+
+    @property
+    def is_baseline(self) -> bool:
+        return BASELINE in self.notes.tags
 
     @property
     def error(self) -> str:
@@ -112,6 +123,7 @@ class SummaryReader:
             size=self._unless_kept(run_size, run, *files),
             checkpoint=self._unless_kept(best_to_start_from, run, run.checkpoints),
             settings=self._unless_kept(read_settings, run, run.config),
+            notes=self._unless_kept(read_notes, run, run.notes),
         )
 
     def _unless_kept(self, read: Callable[[RunDirectory], T], run: RunDirectory, *files: Path) -> T:
@@ -131,7 +143,10 @@ def name_below(root: Path, path: Path) -> str:
 
 
 def read_curve(run: RunDirectory) -> Curve:
-    """Start, best loss and curve, from a part of the events."""
+    """Return start, best loss and curve, from a part of the events.
+
+    The curve of a longer run leaves out its first drop, beside which the rest would be flat.
+    """
     from tui.shared.curves import reduce_columns  # numpy: not before the first paint
     from tui.shared.history_reader import first_picture
 
@@ -140,20 +155,29 @@ def read_curve(run: RunDirectory) -> Curve:
     if not len(train):
         return Curve(history.first_time)
     step, loss = train["step"], train["loss"]
+    start = step[0] + FIRST_DROP * (step[-1] - step[0]) if len(step) > CURVE_POINTS else step[0]
+    shown = step >= start
+    step, loss = step[shown], loss[shown]
     columns = reduce_columns(step, loss, loss, loss, step[0], step[-1], CURVE_POINTS)
     best = history.best.val_loss if history.best is not None else None
     return Curve(history.first_time, best, tuple(columns.mean.tolist()))
 
 
 def read_settings(run: RunDirectory) -> Mapping[str, Any]:
-    """The run's config; empty where it cannot be read. Invalid values are as they are."""
+    """Return the config and the number of parameters; empty where it cannot be read.
+
+    Invalid values are as they are; without a valid config there is no number of parameters.
+    """
     inspection = inspect(run.config)
-    return inspection.values if inspection.is_complete else {}
+    if not inspection.is_complete:
+        return {}
+    model = inspection.config.model if inspection.config is not None else None
+    return {**inspection.values, PARAMETERS: model and n_parameters(model)}
 
 
 def best_to_start_from(run: RunDirectory) -> Path | None:
-    """The last checkpoint, or else the newest."""
-    if run.last_checkpoint.exists():
+    """Return the last checkpoint, or else the newest; None where there is none to be read."""
+    if os.path.exists(run.last_checkpoint):  # noqa: PTH110 - unlike Path, never raises
         return run.last_checkpoint
     checkpoints = list_checkpoints(run)
     return checkpoints[-1].path if checkpoints else None
@@ -177,11 +201,21 @@ def folder_size(path: Path) -> int:
 
 
 def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The settings in which two runs differ, with both values; none where one cannot be read."""
+    """Return the settings in which two runs differ, with both values.
+
+    Empty where one of them cannot be read.
+    """
     if not one or not other:
         return {}
     found = edit.differences(one, other)
-    return {key: values for key, values in found.items() if key not in _PATHS}
+    return {key: values for key, values in found.items() if key not in _NO_DIFFERENCE}
+
+
+def differing_keys(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the settings in which not all configs agree, in the schema's order."""
+    values = {key: tuple(c.get(key) for c in configs) for config in configs for key in config}
+    same = {key: (first,) * len(configs) for key, (first, *_) in values.items()}
+    return list(differences(same, values))
 
 
 def _signature(path: Path) -> tuple[int, int]:

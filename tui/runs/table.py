@@ -1,12 +1,14 @@
 """The table of runs: a line each, columns to fit the width; a click on a heading sorts."""
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from rich.cells import cell_len
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
@@ -18,15 +20,16 @@ from textual.widgets import DataTable
 
 from simplegpt.cli import one_line
 from simplegpt.config.edit import literal
-from simplegpt.progress import format_bytes, format_loss
-from tui.runs.listing import SORT_KEYS, SortKey
-from tui.runs.summary import RunSummary, differences
+from simplegpt.progress import format_bytes, format_count, format_loss
+from tui.runs.summary import PARAMETERS, RunSummary, differences
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
 from tui.shared.text import format_age
 
 _PADDING = 2  # of a column: one cell on each side
-_WIDE = 110  # columns of the terminal from which the differences are shown
+_WIDE = 110  # columns of the terminal from which settings and differences are shown
+_NAME_WIDTH, _DIFFERS_WIDTH = 14, 24  # at least, before settings get a column
+BASELINE, BEST = "◎", "★"
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,9 @@ class _Column:
     key: str
     label: str
     width: int
-    sort: SortKey | None = None
     right: bool = False
+    is_sorted: bool = True
+    """Whether a click on its heading sorts."""
 
 
 class RunTable(DataTable[Text]):
@@ -43,8 +47,9 @@ class RunTable(DataTable[Text]):
 
     HELP = """\
 **Runs** — live ones first. The sign tells the state: ● running, ‖ paused, ✓ finished, ■ stopped,
-✗ failed, **?** crashed. *Differs* shows the settings in which a run differs from the next row's.
-A click on a heading sorts by it, a second click reverses the order.
+✗ failed, **?** crashed. ★ marks the lowest loss of each tokenizer, ◎ the baseline (**B**), from
+which *Differs* shows the settings that differ, and ◆ a marked run. The small curve leaves out the
+first tenth of a run. A click on a heading sorts by it, a second click inverts the order.
 """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -57,13 +62,16 @@ A click on a heading sorts by it, a second click reverses the order.
     class SortRequested(Message):
         """A heading was clicked."""
 
-        key: SortKey
+        column: str
 
     def __init__(self, id: str | None = None) -> None:
         super().__init__(id=id, cursor_type="row")
         self.runs: Sequence[RunSummary] = ()
         self.marked: AbstractSet[Path] = frozenset()
-        self.sorted_by: tuple[SortKey, bool] = ("age", False)
+        self.sorted_by: tuple[str, bool] = ("age", False)
+        self.baseline: RunSummary | None = None
+        self.settings: Sequence[str] = ()
+        """The settings that have a column, where there is room."""
         self.now = 0.0
         self._layout: tuple[_Column, ...] = ()
 
@@ -75,9 +83,13 @@ A click on a heading sorts by it, a second click reverses the order.
 
     def on_data_table_header_selected(self, event: DataTable.HeaderSelected) -> None:
         event.stop()
-        for key in SORT_KEYS:
-            if key == event.column_key.value:
-                self.post_message(self.SortRequested(key))
+        if event.column_key.value in self.sortable_columns:
+            self.post_message(self.SortRequested(event.column_key.value))
+
+    @property
+    def sortable_columns(self) -> list[str]:
+        """The columns that are shown and can be sorted by, from the left."""
+        return [column.key for column in self._layout if column.is_sorted]
 
     @property
     def current(self) -> RunSummary | None:
@@ -94,14 +106,17 @@ A click on a heading sorts by it, a second click reverses the order.
         self,
         runs: Sequence[RunSummary],
         *,
-        sorted_by: tuple[SortKey, bool],
+        sorted_by: tuple[str, bool],
         marked: AbstractSet[Path],
+        settings: Sequence[str],
+        baseline: RunSummary | None,
         now: float,
     ) -> None:
         """Show `runs` in their order; the cursor stays on its run, or in its row."""
         here, row = self.current, self.cursor_row
         same_rows = [run.path for run in runs] == [run.path for run in self.runs]
         self.runs, self.sorted_by, self.marked, self.now = runs, sorted_by, marked, now
+        self.settings, self.baseline = settings, baseline
         self._fill(same_rows=same_rows)
         if not same_rows and runs:
             paths = [run.path for run in runs]
@@ -136,67 +151,94 @@ A click on a heading sorts by it, a second click reverses the order.
             self.add_row(*cells)
         self.move_cursor(row=row)
 
+    # Columns
+
     def _columns(self) -> tuple[_Column, ...]:
+        """All columns: those of settings and of the differences where there is room."""
         wide = self.outer_size.width >= _WIDE
         columns = [
-            _Column("mark", "", 1),
-            _Column("state", "State", 10, "state"),
-            _Column("name", "Run", 0, "name"),
-            _Column("progress", "Done", 15 if wide else 4, "progress", right=not wide),
-            _Column("loss", "Best", 6, "loss", right=True),
-            _Column("curve", "Loss", 16 if wide else 8),
-            _Column("size", "Size", 8, "size", right=True),
-            _Column("age", "Age", 6, "age", right=True),
+            _Column("mark", "", 1, is_sorted=False),
+            _Column("state", "State", 10),
+            _Column("name", "Run", 0),
+            _Column("progress", "Done", 15 if wide else 4, right=not wide),
+            _Column("loss", "Best", 7, right=True),
+            _Column("curve", "Loss", 16 if wide else 8, is_sorted=False),
+            *(self._setting_columns() if wide else []),
+            _Column("size", "Size", 8, right=True),
+            _Column("age", "Age", 6, right=True),
         ]
-        if wide:
-            columns.append(_Column("differs", "Differs from the next", 0))
-        taken = sum(column.width + _PADDING for column in columns)
+        if wide and self.baseline is not None:
+            columns.append(_Column("differs", "Differs from ◎", 0, is_sorted=False))
         # The scrollbar's cell is kept free even while there is none: rows come after columns.
-        room = max(self.outer_size.width - 1 - taken, 24 if wide else 12)
-        name = min(room * 2 // 5, 34) if wide else room
-        widths = {"name": name, "differs": room - name}
+        room = self.outer_size.width - 1
+        has_differences = columns[-1].key == "differs"
+        needed = _NAME_WIDTH + (_DIFFERS_WIDTH if has_differences else 0)
+        while (left := room - sum(c.width + _PADDING for c in columns)) < needed and wide:
+            last_setting = next((c for c in reversed(columns) if c.key in self.settings), None)
+            if last_setting is None:
+                break
+            columns.remove(last_setting)
+        left = max(left, 12)
+        name = min(max(left * 2 // 5, _NAME_WIDTH), 34) if has_differences else left
+        widths = {"name": name, "differs": left - name}
         return tuple(
-            _Column(
-                column.key,
-                self._label(column),
-                widths.get(column.key, column.width),
-                column.sort,
-                column.right,
-            )
+            replace(column, label=self._label(column), width=widths.get(column.key, column.width))
             for column in columns
         )
 
+    def _setting_columns(self) -> list[_Column]:
+        """A column for each chosen setting, as wide as its widest value."""
+        columns = []
+        for key in self.settings:
+            values = [run.settings.get(key) for run in self.runs]
+            label = key.rpartition(".")[2]
+            widest = max((cell_len(format_value(key, value)) for value in values), default=0)
+            is_number = all(isinstance(value, int | float | None) for value in values)
+            width = min(max(widest, len(label) + 1), 16)
+            columns.append(_Column(key, label, width, right=is_number))
+        return columns
+
     def _label(self, column: _Column) -> str:
-        key, reverse = self.sorted_by
-        if column.sort != key:
+        sorted_by, inverted = self.sorted_by
+        if column.key != sorted_by:
             return column.label
-        arrow = "↑" if reverse else "↓"
+        arrow = "↑" if inverted else "↓"
         return arrow + column.label if column.right else column.label + arrow
 
+    # Cells
+
     def _rows(self, layout: Sequence[_Column]) -> list[list[Text]]:
-        folder = common_folder(self.runs)
+        widths = {column.key: column.width for column in layout}
+        folder, best = common_folder(self.runs), best_runs(self.runs)
         rows = []
-        for index, run in enumerate(self.runs):
-            after = self.runs[index + 1].settings if index + 1 < len(self.runs) else {}
-            texts = self._texts(run, {column.key: column.width for column in layout})
-            texts["name"] = Text(
-                one_line(run.name.removeprefix(folder)), "bold" if run.is_live else ""
-            )
-            texts["differs"] = Text(own_settings(run.settings, after), self._colour(MUTED))
+        for run in self.runs:
+            texts = self._texts(run, widths, folder, is_best=run.path in best)
             rows.append([_fitted(texts[column.key], column) for column in layout])
         return rows
 
-    def _texts(self, run: RunSummary, widths: Mapping[str, int]) -> dict[str, Text]:
+    def _texts(
+        self, run: RunSummary, widths: Mapping[str, int], folder: str, *, is_best: bool
+    ) -> dict[str, Text]:
         sign, colour = SIGNS[run.state]
         style = self._colour(colour)
+        baseline = self.baseline
+        own = {} if baseline is None or baseline is run else differences_of(run, baseline)
+        mark = "◆" if run.path in self.marked else BASELINE if run is baseline else ""
         return {
-            "mark": Text("◆" if run.path in self.marked else "", self._colour("$accent")),
+            "mark": Text(mark, self._colour("$accent")),
             "state": Text.assemble((sign, style), f" {run.state}"),
+            "name": Text(one_line(run.name.removeprefix(folder)), "bold" if run.is_live else ""),
             "progress": self._progress(run, style, widths["progress"]),
-            "loss": Text(format_loss(run.best_loss)),
+            "loss": Text.assemble(
+                (BEST if is_best else "", self._colour("$accent")), format_loss(run.best_loss)
+            ),
             "curve": Text(block_curve(run.curve.losses, widths["curve"]), self._colour("$primary")),
+            **{key: Text(format_value(key, run.settings.get(key))) for key in self.settings},
             "size": Text(format_bytes(run.size)),
             "age": Text(format_age(self.now - run.started) if run.started else "–"),
+            "differs": Text(
+                "the baseline" if run is baseline else listed(own), self._colour(MUTED)
+            ),
         }
 
     def _progress(self, run: RunSummary, style: str, width: int) -> Text:
@@ -233,17 +275,40 @@ def _fitted(text: Text, column: _Column) -> Text:
 
 
 def common_folder(runs: Sequence[RunSummary]) -> str:
-    """The folder in which all `runs` are (``models/``), which no row needs to repeat."""
+    """Return the folder in which all `runs` are (``models/``), which no row needs to repeat."""
     folder = os.path.commonpath([Path(run.name).parent for run in runs]) if runs else ""
     return folder and f"{folder}{os.sep}"
 
 
-def own_settings(settings: Mapping[str, Any], others: Mapping[str, Any]) -> str:
-    """``"n_layer 6, peak_lr 0.0003"``: what one run has where another has something else."""
+def best_runs(runs: Sequence[RunSummary]) -> set[Path]:
+    """Return the run with the lowest loss of each tokenizer: losses of two do not compare.
+
+    A run that is alone with its tokenizer is not marked.
+    """
+    groups: dict[object, list[tuple[float, Path]]] = {}
+    for run in runs:
+        if run.best_loss is not None and math.isfinite(run.best_loss):
+            tokenizer = run.settings.get("tokenizer_name")
+            groups.setdefault(tokenizer, []).append((run.best_loss, run.path))
+    return {min(group)[1] for group in groups.values() if len(group) > 1}
+
+
+def differences_of(run: RunSummary, other: RunSummary) -> dict[str, Any]:
+    """Return the settings of `run` that `other` has not, or has with another value."""
+    return {key: own for key, (own, _) in differences(run.settings, other.settings).items()}
+
+
+def listed(settings: Mapping[str, Any]) -> str:
+    """``"n_layer 6, peak_lr 0.0003"``."""
     return ", ".join(
-        f"{key.rpartition('.')[2]} {format_setting(own)}"
-        for key, (own, _) in differences(settings, others).items()
+        f"{key.rpartition('.')[2]} {format_setting(value)}" for key, value in settings.items()
     )
+
+
+def format_value(key: str, value: Any) -> str:
+    """A setting in a column of its own."""
+    is_count = key == PARAMETERS and value is not None
+    return format_count(value) if is_count else format_setting(value)
 
 
 def format_setting(value: Any) -> str:

@@ -9,6 +9,7 @@ import errno
 import os
 import shutil
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,7 @@ class Trash:
             raise UserError(f"{path.name} is {status.state}: stop it before it is deleted")
         if path == self.root or path in self.root.parents:
             raise UserError(f"{path} contains the working directory: it cannot be deleted here")
-        if not path.is_dir():
+        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
             raise UserError(f"no such directory: {path}")
         item = TrashedItem(self.folder / uuid.uuid4().hex[:12], path, time)
         try:
@@ -76,16 +77,16 @@ class Trash:
             write_atomically(item.slot / _NOTE_NAME, note.model_dump_json())
             _move(path, item.path)
         except OSError as error:
-            if not item.path.exists():
+            if not os.path.lexists(item.path):
                 shutil.rmtree(item.slot, ignore_errors=True)
             raise UserError(f"cannot delete {path}: {error.strerror}") from error
         return item
 
     def restore(self, item: TrashedItem) -> Path:
-        """Put `item` back where it was; returns that path. Raises UserError where it cannot."""
-        if item.original.exists():
+        """Put `item` back where it was and return that path. Raise UserError if that fails."""
+        if os.path.lexists(item.original):
             raise UserError(f"{item.original} already exists: rename that first")
-        if not item.path.is_dir():
+        if not os.path.isdir(item.path):  # noqa: PTH112
             raise UserError(f"{item.original.name} is no longer in the trash")
         try:
             item.original.parent.mkdir(parents=True, exist_ok=True)
@@ -96,14 +97,14 @@ class Trash:
         return item.original
 
     def items(self) -> list[TrashedItem]:
-        """What is in the trash, last deleted first."""
+        """Return what is in the trash, last deleted first."""
         items = [_read(slot) for slot in self._slots()]
-        found = [item for item in items if item is not None and item.path.is_dir()]
+        found = [item for item in items if item is not None and os.path.isdir(item.path)]  # noqa: PTH112
         return sorted(found, key=lambda item: item.time, reverse=True)
 
-    def size(self) -> int:
-        """Bytes on disk."""
-        return folder_size(self.folder)
+    def sizes(self, items: Sequence[TrashedItem]) -> list[int]:
+        """Return the bytes on disk of each of `items`."""
+        return [folder_size(item.path) for item in items]
 
     def empty(self) -> None:
         """Delete all items permanently. Raises UserError where something stays."""
@@ -115,8 +116,8 @@ class Trash:
 
     def _slots(self) -> list[Path]:
         try:
-            return [path for path in self.folder.iterdir() if path.is_dir()]
-        except FileNotFoundError:
+            return [Path(entry.path) for entry in os.scandir(self.folder) if entry.is_dir()]
+        except OSError:  # there is none, or it cannot be read
             return []
 
     def _make_folder(self) -> None:

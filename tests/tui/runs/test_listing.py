@@ -41,14 +41,14 @@ def names(*arguments: Any, **options: Any) -> list[str]:
 
 def test_live_runs_are_first_in_every_order() -> None:
     assert names() == ["live", "new", "mid", "old"]
-    assert names("age", reverse=True) == ["live", "old", "mid", "new"]
+    assert names("age", inverted=True) == ["live", "old", "mid", "new"]
     assert names("size") == ["live", "new", "old", "mid"]
     assert names("name") == ["live", "mid", "new", "old"]
 
 
-def test_a_run_without_the_value_is_last_also_in_reverse() -> None:
+def test_a_run_without_the_value_is_last_also_if_inverted() -> None:
     assert names("loss") == ["live", "mid", "old", "new"]
-    assert names("loss", reverse=True) == ["live", "old", "mid", "new"]
+    assert names("loss", inverted=True) == ["live", "old", "mid", "new"]
 
 
 def test_filter_takes_words_of_name_state_error_and_settings() -> None:

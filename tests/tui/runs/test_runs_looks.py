@@ -121,6 +121,6 @@ def test_comparing(snap: Snap, workplace: Path) -> None:
         for name in ("baby-muon", "left-alone", "too-large"):
             screen.query_one(RunTable).move_to(workplace / "models" / name)
             await pilot.press("space")
-        await pilot.press("v")
+        await pilot.press("x")
 
     assert snap(runs_app(), LARGE, steps)

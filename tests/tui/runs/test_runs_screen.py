@@ -13,13 +13,15 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
 from simplegpt.config.load import inspect
+from simplegpt.run.notes import Notes, read_notes
 from simplegpt.run.state import RunState
 from tests.tui.conftest import LARGE, SMALL, settle, toasts
 from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.app import Workbench
-from tui.runs.compare import CompareScreen, differing_keys
+from tui.runs.compare import CompareScreen
 from tui.runs.details import RunDetails
 from tui.runs.screen import RunsScreen
+from tui.runs.summary import differing_keys
 from tui.runs.table import RunTable
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
@@ -90,7 +92,7 @@ async def test_runs_are_listed_live_ones_first_and_a_dead_one_has_crashed(workpl
         assert row(screen, 0)[1:5] == ["● running", "b-live", "60%", "1.6200"]
         assert row(screen, 2)[1:4] == ["? crashed", "c-crashed", "32%"]
         assert row(screen, 0)[-1] == "3 d"
-        assert count(screen) == "3 runs · 1 live · newest first"
+        assert count(screen) == "3 runs · 1 live · Newest first"
         assert str(screen.query_one(RunDetails).border_title) == "models/b-live"
 
 
@@ -101,16 +103,92 @@ async def test_details_say_that_a_run_has_crashed(workplace: Path) -> None:
         assert "exited unexpectedly at step 640" in facts
 
 
-async def test_row_shows_where_its_config_differs_from_the_next(workplace: Path) -> None:
+async def test_baseline_is_what_other_runs_differ_from(workplace: Path) -> None:
     first, second = make_run(workplace / "a", DONE), make_run(workplace / "b", DONE)
     text = first.config.read_text()
     second.config.write_text(text.replace("n_layer = 4", "n_layer = 6"))
-    async with runs_screen(LARGE) as (_, screen):
-        assert names(screen) == ["a", "b"]
-        assert row(screen, 0)[-1] == "n_layer 4"
-        assert row(screen, 1)[-1] == ""
+    async with runs_screen(LARGE) as (pilot, screen):
+        assert "Differs" not in str(screen.query_one(RunTable).ordered_columns[-1].label)
+        await pilot.press("B", "down")
+        await settle(pilot)
+        assert [row(screen, at)[-1] for at in (0, 1)] == ["the baseline", "n_layer 6"]
         facts = str(screen.query_one("#facts", Static).render())
-        assert "n_layer 4 (not 6)" in facts
+        assert "n_layer 6 (not 4)" in facts
+        await pilot.press("x")  # compares with the baseline, not with a neighbour
+        await settle(pilot)
+        compare = pilot.app.screen
+        assert isinstance(compare, CompareScreen)
+        assert [run.name for run in compare.compared] == ["b", "a"]
+        await pilot.press("escape", "B")
+        await settle(pilot)
+        assert screen.baseline is not None
+        assert screen.baseline.name == "b"
+        assert read_notes(first).tags == ()
+        await pilot.press("B")
+        await settle(pilot)
+        assert screen.baseline is None
+
+
+async def test_lowest_loss_of_each_tokenizer_is_marked(workplace: Path) -> None:
+    for name, loss, tokenizer in (("a", 1.9, "char"), ("b", 1.2, "char"), ("c", 3.0, "gpt2")):
+        run = make_run(workplace / name, Shape(steps=100, state="stopped", best_loss=loss))
+        text = run.config.read_text().replace('"char"', f'"{tokenizer}"')
+        run.config.write_text(text)
+    async with runs_screen() as (_, screen):
+        assert [row(screen, at)[4] for at in range(3)] == ["1.9000", "★1.2000", "3.0000"]
+
+
+async def test_chosen_settings_have_a_column_and_are_sorted_by(workplace: Path) -> None:
+    for name, n_layer in (("a", 4), ("b", 12), ("c", 6)):
+        config = make_run(workplace / name, DONE).config
+        config.write_text(config.read_text().replace("n_layer = 4", f"n_layer = {n_layer}"))
+    async with runs_screen(LARGE) as (pilot, screen):
+        await pilot.press("C")
+        await pilot.pause()
+        await pilot.press(*"model.n_layer", "enter", "escape")
+        await settle(pilot)
+        labels = [str(column.label) for column in screen.query_one(RunTable).ordered_columns]
+        assert labels[6:10] == ["parameters", "peak_lr", "dropout_p", "n_layer"]
+        assert [row(screen, at)[6] for at in (0, 1)] == ["834,304", "2.42 M"]
+        await pilot.press("less_than_sign", "less_than_sign")  # n_layer ← size ← age
+        await pilot.pause()
+        assert names(screen) == ["a", "c", "b"]
+    async with runs_screen(LARGE) as (_, screen):
+        assert screen.columns[-1] == "model.n_layer"
+
+
+async def test_notes_and_tags_are_kept_with_the_run_and_found_by_the_filter(
+    workplace: Path,
+) -> None:
+    run = make_run(workplace / "a", DONE)
+    make_run(workplace / "b", DONE)
+    async with runs_screen() as (pilot, screen):
+        await pilot.press("N")
+        await pilot.pause()
+        await pilot.press(*"twice as wide #wide", "enter")
+        await settle(pilot)
+        assert read_notes(run) == Notes(text="twice as wide", tags=("wide",))
+        assert "twice as wide #wide" in str(screen.query_one("#facts", Static).render())
+        for text in ("#wide", "twice"):
+            screen.query_one("#filter", Input).value = text
+            await pilot.pause()
+            assert names(screen) == ["a"]
+        await pilot.press("escape", "N")
+        await pilot.pause()
+        pilot.app.screen.query_one(Input).value = ""
+        await pilot.press("enter")
+        await settle(pilot)
+        assert not run.notes.exists()
+
+
+async def test_wide_characters_keep_the_columns_aligned(workplace: Path) -> None:
+    make_run(workplace / "models" / ("学習" * 20), DONE)
+    make_run(workplace / "models" / "narrow", DONE)
+    async with runs_screen(LARGE) as (_, screen):
+        table = screen.query_one(RunTable)
+        widths = [[cell.cell_len for cell in table.get_row_at(at)] for at in (0, 1)]
+        limits = [column.width for column in table.ordered_columns]
+        assert all(w <= limit for row in widths for w, limit in zip(row, limits, strict=True))
 
 
 async def test_newcomer_is_led_to_a_corpus(workplace: Path) -> None:
@@ -134,17 +212,16 @@ async def test_sort_by_key_and_by_heading(workplace: Path) -> None:
     for name, loss in (("a", 1.9), ("b", 1.2), ("c", 1.5)):
         make_run(workplace / name, Shape(steps=100, state="stopped", best_loss=loss))
     async with runs_screen() as (pilot, screen):
-        for _ in range(4):  # age → name → state → progress → loss
-            await pilot.press("s")
+        await pilot.press("less_than_sign", "less_than_sign")  # loss ← size ← age
         assert names(screen) == ["b", "c", "a"]
-        assert "lowest loss first" in count(screen)
-        await pilot.press("S")
+        assert "Lowest loss first" in count(screen)
+        await pilot.press("I")
         assert names(screen) == ["a", "c", "b"]
         table = screen.query_one(RunTable)
         x = sum(column.get_render_width(table) for column in table.ordered_columns[:2]) + 2
         await pilot.click(RunTable, offset=(x, 0))
         await pilot.pause()
-        assert screen.sort_key == "name"
+        assert screen.sort_column == "name"
         assert names(screen) == ["a", "b", "c"]
 
 
@@ -153,7 +230,7 @@ async def test_cursor_stays_on_its_run_when_the_order_changes(workplace: Path) -
         make_run(workplace / name, Shape(steps=100, state="stopped", best_loss=loss))
     async with runs_screen() as (_, screen):
         screen.query_one(RunTable).move_to(workplace / "c")
-        screen.sort_key = "loss"
+        screen.sort_column = "loss"
         assert names(screen) == ["b", "c", "a"]
         assert screen.current is not None
         assert screen.current.name == "c"
@@ -186,13 +263,13 @@ async def test_letters_typed_into_the_filter_are_no_commands(workplace: Path) ->
         assert names(screen) == ["dune"]
 
 
-async def test_enter_watches_and_c_chats_beside_a_live_run(workplace: Path) -> None:
+async def test_enter_watches_and_f9_chats_beside_a_live_run(workplace: Path) -> None:
     live = make_run(workplace / "live", Shape(steps=1_200))
     done = make_run(workplace / "done", DONE)
     async with runs_screen() as (pilot, screen):
         await pilot.press("enter")
-        await pilot.press("c")
-        await pilot.press("down", "c")
+        await pilot.press("f9")
+        await pilot.press("down", "f9")
         await settle(pilot)
         assert requests(screen) == [
             messages.OpenRun(live.path),
@@ -205,7 +282,7 @@ async def test_run_without_a_checkpoint_is_refused_where_one_is_needed(workplace
     run = make_run(workplace / "new", Shape(steps=10, state="failed"))
     run.last_checkpoint.unlink()
     async with runs_screen() as (pilot, screen):
-        for key, sentence in (("c", "chat with"), ("n", "start from"), ("r", "no last.ckpt")):
+        for key, sentence in (("f9", "chat with"), ("n", "start from"), ("r", "no last.ckpt")):
             await pilot.press(key)
             await settle(pilot)
             assert sentence in toasts(pilot.app)
@@ -237,7 +314,7 @@ async def test_new_config_starts_from_the_runs_weights_in_a_folder_of_its_own(
     assert settings["model.n_layer"] == 4
 
 
-@pytest.mark.parametrize(("key", "done_to_it"), [("d", "deleted"), ("e", "renamed")])
+@pytest.mark.parametrize(("key", "done_to_it"), [("d", "deleted"), ("R", "renamed")])
 async def test_live_run_is_neither_deleted_nor_renamed(
     workplace: Path, key: str, done_to_it: str
 ) -> None:
@@ -266,15 +343,15 @@ async def test_delete_and_undo(workplace: Path) -> None:
     for name in ("a", "b", "c"):
         make_run(workplace / "models" / name, DONE)
     async with runs_screen() as (pilot, screen):
-        assert screen.check_action("undo_delete", ()) is False
+        assert screen.check_action("undo", ()) is False
         await pilot.press("down", "d")
         await settle(pilot)
         assert names(screen) == ["models/a", "models/c"]
         assert "models/b" in toasts(pilot.app)
-        assert "u to undo" in toasts(pilot.app)
+        assert "Ctrl+Z to undo" in toasts(pilot.app)
         assert screen.current is not None
         assert screen.current.name == "models/c"  # the cursor stays in its place
-        await pilot.press("u")
+        await pilot.press("ctrl+z")
         await settle(pilot)
         assert names(screen) == ["models/a", "models/b", "models/c"]
         assert screen.current.name == "models/b"
@@ -289,7 +366,7 @@ async def test_marked_runs_are_deleted_together_and_restored_together(workplace:
         assert names(screen) == ["c"]
         assert "2 runs" in toasts(pilot.app)
         assert screen.marked == frozenset()
-        await pilot.press("u")
+        await pilot.press("ctrl+z")
         await settle(pilot)
         assert names(screen) == ["a", "b", "c"]
 
@@ -312,7 +389,7 @@ async def test_undo_works_after_a_restart(workplace: Path) -> None:
     async with runs_screen() as (pilot, screen):
         assert names(screen) == []
         screen.query_one(RunTable).focus()
-        await pilot.press("u")
+        await pilot.press("ctrl+z")
         await settle(pilot)
         assert names(screen) == ["a"]
 
@@ -331,14 +408,14 @@ async def test_trash_is_emptied_after_a_question_whose_first_answer_keeps(workpl
             await pilot.press(*keys)
             await settle(pilot)
             assert len(screen.trash.items()) == left
-        assert screen.check_action("undo_delete", ()) is False
+        assert screen.check_action("undo", ()) is False
 
 
 async def test_rename_refuses_a_name_that_is_taken(workplace: Path) -> None:
     make_run(workplace / "a", DONE)
     make_run(workplace / "b", DONE)
     async with runs_screen() as (pilot, screen):
-        await pilot.press("e")
+        await pilot.press("R")
         await pilot.pause()
         question = pilot.app.screen
         field = question.query_one(Input)
@@ -362,7 +439,7 @@ async def test_compare_takes_the_marked_runs_or_this_and_the_next(workplace: Pat
     changed = workplace / "c/config.toml"
     changed.write_text(changed.read_text().replace("n_layer = 4", "n_layer = 6"))
     async with runs_screen() as (pilot, screen):
-        await pilot.press("v")
+        await pilot.press("x")
         await settle(pilot)
         compare = pilot.app.screen
         assert isinstance(compare, CompareScreen)
@@ -373,7 +450,7 @@ async def test_compare_takes_the_marked_runs_or_this_and_the_next(workplace: Pat
         await pilot.press("space", "down", "space")
         await pilot.pause()
         assert "2 marked" in count(screen)
-        await pilot.press("v")
+        await pilot.press("x")
         await settle(pilot)
         compare = pilot.app.screen
         assert isinstance(compare, CompareScreen)
@@ -397,7 +474,7 @@ async def test_compare_takes_the_marked_runs_or_this_and_the_next(workplace: Pat
 async def test_one_run_alone_is_not_compared(workplace: Path) -> None:
     make_run(workplace / "a", DONE)
     async with runs_screen() as (pilot, screen):
-        await pilot.press("v")
+        await pilot.press("x")
         await pilot.pause()
         assert "takes two runs" in toasts(pilot.app)
         assert pilot.app.screen is screen

@@ -25,7 +25,7 @@ def test_deleted_run_is_no_longer_found_and_undo_brings_it_back_whole(tmp_path: 
     item = trash.delete(run.path, 1.0)
     assert not run.path.exists()
     assert list(find_runs(tmp_path)) == []
-    assert trash.size() > 1000
+    assert trash.sizes([item])[0] >= 1000
     assert trash.restore(item) == run.path
     assert run.last_checkpoint.read_bytes() == b"x" * 1000
     assert [found.path for found in find_runs(tmp_path)] == [run.path]
@@ -121,4 +121,4 @@ def test_emptying_frees_the_disk_and_keeps_the_folder_out_of_git(tmp_path: Path)
     assert (trash.folder / ".gitignore").read_text() == "*\n"
     trash.empty()
     assert trash.items() == []
-    assert trash.size() < 10
+    assert [path.name for path in trash.folder.iterdir()] == [".gitignore"]

@@ -1,0 +1,44 @@
+"""The choice of the settings that have a column in the list of runs."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from simplegpt.config.schema import settings
+from tui.runs.summary import PARAMETERS, differing_keys
+from tui.shell.dialogs import Entry, ListDialog
+
+
+class ColumnsDialog(ListDialog[str]):
+    """Enter adds or removes a column; `columns` are the chosen ones, in the order of choice."""
+
+    def __init__(self, columns: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> None:
+        """`configs` are those of the listed runs: where they differ comes first."""
+        self.columns = list(columns)
+        self._differing = differing_keys([config for config in configs if config])
+        super().__init__(
+            "Columns",
+            placeholder="Filter settings",
+            hint="Enter to add or remove · Esc to close",
+        )
+
+    def on_mount(self) -> None:
+        self.show_entries(self._entries())
+
+    def choose(self, value: str) -> None:
+        if value in self.columns:
+            self.columns.remove(value)
+        else:
+            self.columns.append(value)
+        self.show_entries(self._entries())
+
+    def _entries(self) -> list[Entry[str]]:
+        first = [PARAMETERS, *self._differing]
+        groups = (("Differ among these runs", first), ("All settings", settings()))
+        entries: dict[str, Entry[str]] = {}
+        for group, keys in groups:
+            for key in keys:
+                mark = "[x]" if key in self.columns else "[ ]"
+                description = settings()[key].description if key in settings() else "Of the model."
+                entry = Entry(key, f"{mark} {key}", [description], group=group)
+                entries.setdefault(key, entry)
+        return list(entries.values())
