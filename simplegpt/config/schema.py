@@ -34,9 +34,20 @@ def _check_path(path: object) -> object:
     return path
 
 
+def _check_strategy(strategy: object) -> object:
+    if isinstance(strategy, str) and strategy.startswith(("fsdp", "deepspeed")):
+        raise PydanticCustomError(
+            "sharded",
+            "Input should be 'auto' or 'ddp': a strategy that shards the model leaves each device "
+            "fragments of it, but gradient clipping, weight decay and Muon need whole matrices",
+        )
+    return strategy
+
+
 T = TypeVar("T")
 Off = Annotated[T | None, BeforeValidator(lambda value: None if value is False else value)]
 FilePath = Annotated[Path, BeforeValidator(_check_path)]
+Strategy = Annotated[Literal["auto", "ddp"], BeforeValidator(_check_strategy)]
 
 
 class Section(BaseModel):
@@ -195,11 +206,13 @@ class TrainerConfig(Section):
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     """Where to train; auto takes the best there is."""
     devices: Literal["auto"] | Annotated[int, Field(ge=-1)] | list[int] = "auto"
-    """How many devices, or which; -1 is all of them."""
+    """How many devices on each machine, or which; auto takes as many as torchrun starts processes,
+    or else all GPUs, or one CPU; -1 is all of them."""
     num_nodes: int = Field(1, ge=1)
-    """Machines, when started by torchrun or a cluster's scheduler."""
-    strategy: str = "auto"
-    """How devices share the work: auto, ddp, fsdp, …"""
+    """Machines, when started by a cluster's scheduler; torchrun tells it by itself."""
+    strategy: Strategy = "auto"
+    """How devices share the work: in ddp, which auto takes for several devices, each has the whole
+    model and its share of the batch. Strategies that shard the model are not supported."""
     precision: Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"] = "32-true"
     """Number format. bf16-mixed keeps fp32 weights and computes in bf16."""
     accumulate_grad_batches: int = Field(1, ge=1)

@@ -1,22 +1,29 @@
 """What the GPUs, the CPU and the memory are doing, and how fast they could be. Without torch."""
 
+import itertools
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import psutil
 
 from simplegpt.run.events import GPU, System
 
-# Dense peak of the tensor cores in TFLOP/s, by a part of the device's name: (bf16 or fp16, fp32
-# with the tf32 that torch's "high" matmul precision uses). From NVIDIA's data sheets.
+# Dense peak of the tensor cores in TFLOP/s, by model: (bf16 or fp16, fp32 with the tf32 that
+# torch's "high" matmul precision uses). From NVIDIA's data sheets.
 PEAK_TFLOPS: dict[str, tuple[float, float]] = {
     "B200": (2250, 1125),
     "H200": (989, 495),
-    "H100 PCIe": (756, 378),
     "H100": (989, 495),
+    "H100 PCIe": (756, 378),
+    "H100 NVL": (835, 418),
     "A100": (312, 156),
     "L40S": (362, 183),
+    "L40": (181, 91),
     "L4": (121, 60),
+    "A40": (150, 75),
+    "A30": (165, 82),
     "A10": (125, 62.5),
     "T4": (65, 8.1),
     "V100": (125, 15.7),
@@ -27,36 +34,50 @@ PEAK_TFLOPS: dict[str, tuple[float, float]] = {
     "RTX 3080": (60, 30),
     "RTX A6000": (155, 77),
 }
+_MAKER = re.compile(r"^((NVIDIA|Tesla|GeForce) )*")
+# What does not change a model's peak. Anything else does: Laptop, Ti, SUPER, a MIG slice.
+_FORM = re.compile(r"[ -](SXM\d?|PCIE?|\d+GB|HBM\w+)$", re.IGNORECASE)
 
 
 def peak_flops(device_name: str, precision: str) -> float | None:
-    """The published peak in FLOP/s of a GPU by its name, or None for one we do not know."""
-    # the longest name first: "L40S" contains "L4"
-    for name in sorted(PEAK_TFLOPS, key=len, reverse=True):
-        if name.lower() in device_name.lower():
-            half, single = PEAK_TFLOPS[name]
-            return (single if precision.startswith("32") else half) * 1e12
-    return None
+    """The published peak in FLOP/s of a GPU by its whole name, or None for one we do not know."""
+    models = {name.lower(): peak for name, peak in PEAK_TFLOPS.items()}
+    model = _MAKER.sub("", device_name).lower()
+    while model not in models and _FORM.search(model):
+        model = _FORM.sub("", model)
+    if model not in models:
+        return None
+    half, single = models[model]
+    return (single if precision.startswith("32") else half) * 1e12
 
 
 class Hardware:
     """Reads the machine's figures; NVIDIA's through its management library, where there is one."""
 
-    def __init__(self, gpu_indices: Sequence[int] | None = None) -> None:
-        """`gpu_indices`: the GPUs to report; None is all of them."""
+    def __init__(self, gpus: Sequence[int] | None = None, nvml: Any = None) -> None:
+        """`gpus`: those to report, as CUDA counts them; None is all that CUDA sees.
+
+        `nvml`: the management library, `pynvml` unless another one is given.
+        """
         self._process = psutil.Process()
-        self._handles = _open_gpus(gpu_indices)
+        self._nvml = nvml if nvml is not None else _load_nvml()
+        visible = _visible_gpus(self._nvml) if self._nvml is not None else []
+        chosen = range(len(visible)) if gpus is None else gpus
+        self._handles = [visible[i] for i in chosen if i < len(visible)]
         psutil.cpu_percent()  # the first call only starts the measurement
 
     def read(self) -> System:
         memory = psutil.virtual_memory()
         return System(
-            gpus=[_read_gpu(handle) for handle in self._handles],
+            gpus=self.read_gpus(),
             cpu_percent=psutil.cpu_percent(),
             memory_used=memory.total - memory.available,
             memory_total=memory.total,
             process_memory=self._process.memory_info().rss,
         )
+
+    def read_gpus(self) -> list[GPU]:
+        return [_read_gpu(self._nvml, handle) for handle in self._handles]
 
 
 def memory_total() -> int:
@@ -75,44 +96,69 @@ def cpu_count() -> int:
 
 
 def gpus() -> list[GPU]:
-    """The NVIDIA GPUs of this machine, with what they are doing now."""
-    return [_read_gpu(handle) for handle in _open_gpus(None)]
+    """The NVIDIA GPUs that CUDA sees, in its order, with what they are doing now."""
+    return Hardware().read_gpus()
 
 
-def _open_gpus(indices: Sequence[int] | None) -> list[object]:
-    try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        chosen = range(pynvml.nvmlDeviceGetCount()) if indices is None else indices
-        return [pynvml.nvmlDeviceGetHandleByIndex(_physical_index(i)) for i in chosen]
-    except Exception:  # no driver, no library, or no permission: all of them mean no figures
-        return []
-
-
-def _physical_index(index: int) -> int:
-    """NVML counts all GPUs, CUDA only those in CUDA_VISIBLE_DEVICES."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
-    return int(visible[index]) if index < len(visible) and visible[index].isdigit() else index
-
-
-def _read_gpu(handle: object) -> GPU:
+def _load_nvml() -> Any | None:
+    """NVIDIA's management library; None without its driver or the permission to use it."""
     import pynvml
 
-    def figure(read: object, *arguments: object) -> float | None:
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    return pynvml
+
+
+def _visible_gpus(nvml: Any) -> list[Any]:
+    """The handles of the GPUs that CUDA sees, in its order.
+
+    CUDA_VISIBLE_DEVICES names them by index, by UUID or its beginning, or as MIG slices; as for
+    CUDA, the first entry that names none ends the list. Its indices are NVML's where the GPUs are
+    of one model, and elsewhere with CUDA_DEVICE_ORDER=PCI_BUS_ID.
+    """
+    try:
+        every = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
+    except nvml.NVMLError:
+        return []
+    if "CUDA_VISIBLE_DEVICES" not in os.environ:
+        return every
+    entries = (entry.strip() for entry in os.environ["CUDA_VISIBLE_DEVICES"].split(","))
+    found = (_find_gpu(nvml, every, entry) for entry in entries)
+    return list(itertools.takewhile(lambda handle: handle is not None, found))
+
+
+def _find_gpu(nvml: Any, every: Sequence[Any], entry: str) -> Any | None:
+    """The handle of the one GPU that an entry of CUDA_VISIBLE_DEVICES names."""
+    if entry.isdecimal():
+        return every[int(entry)] if int(entry) < len(every) else None
+    try:
+        if entry.startswith("MIG-"):
+            return nvml.nvmlDeviceGetHandleByUUID(entry)
+        same = [one for one in every if entry and nvml.nvmlDeviceGetUUID(one).startswith(entry)]
+    except nvml.NVMLError:
+        return None
+    return same[0] if len(same) == 1 else None
+
+
+def _read_gpu(nvml: Any, handle: Any) -> GPU:
+    """A GPU's figures, None for what it does not tell."""
+
+    def figure(read: Callable[..., Any], *arguments: object) -> Any:
         try:
-            return float(read(handle, *arguments))  # type: ignore[operator]
-        except pynvml.NVMLError:  # this card does not tell
+            return read(handle, *arguments)
+        except nvml.NVMLError:
             return None
 
-    name = pynvml.nvmlDeviceGetName(handle)
-    memory = pynvml.nvmlDeviceGetMemoryInfo(handle)
-    milliwatts = figure(pynvml.nvmlDeviceGetPowerUsage)
+    memory = figure(nvml.nvmlDeviceGetMemoryInfo)
+    utilization = figure(nvml.nvmlDeviceGetUtilizationRates)
+    milliwatts = figure(nvml.nvmlDeviceGetPowerUsage)
     return GPU(
-        name=name.decode() if isinstance(name, bytes) else name,
-        utilization=figure(lambda h: pynvml.nvmlDeviceGetUtilizationRates(h).gpu),
-        memory_used=memory.used,
-        memory_total=memory.total,
-        temperature=figure(pynvml.nvmlDeviceGetTemperature, pynvml.NVML_TEMPERATURE_GPU),
+        name=figure(nvml.nvmlDeviceGetName) or "GPU",
+        utilization=utilization and utilization.gpu,
+        memory_used=memory and memory.used,
+        memory_total=memory and memory.total,
+        temperature=figure(nvml.nvmlDeviceGetTemperature, nvml.NVML_TEMPERATURE_GPU),
         power=None if milliwatts is None else milliwatts / 1000,
     )

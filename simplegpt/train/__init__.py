@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from simplegpt.config.load import absolute
 from simplegpt.config.schema import Config
 from simplegpt.run.directory import RunDirectory
-from simplegpt.train.claim import claim, is_first_rank
+from simplegpt.train.claim import claim
+from simplegpt.train.devices import as_launched, is_first_rank
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -21,6 +22,7 @@ def train(config: Config, *, resume: bool = False, callbacks: "Sequence[Callback
     run = RunDirectory(config.output_dir)
     # a relative output_dir, and that of a run that was moved, becomes where the run is now
     config = absolute(config.model_copy(update={"output_dir": run.path}))
+    as_launched(config.trainer)  # before torch is imported: it raises UserError
     lock = claim(run, config, resume=resume) if is_first_rank() else None
 
     from simplegpt.train.trainer import fit  # imports torch and lightning: seconds

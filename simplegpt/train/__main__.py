@@ -15,9 +15,11 @@ from simplegpt.config import load as config_file
 from simplegpt.config.load import add_config_options
 from simplegpt.config.schema import Config
 from simplegpt.data.tokens import check_config, open_tokens
+from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from simplegpt.train import train
 from simplegpt.train.claim import runs_nearby
+from simplegpt.train.devices import devices_of
 from simplegpt.train.plan import describe, plan
 
 
@@ -47,7 +49,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     check = None if arguments.plan else partial(check_config, scan=True)
     config = config_file.load(source, arguments.overrides, check)
     if arguments.plan:
-        print(describe(plan(config, n_train_tokens=_n_train_tokens(config))))
+        devices = devices_of(config.trainer, len(hardware.gpus()))
+        print(describe(plan(config, devices, _n_train_tokens(config))))
         return 0
     if arguments.resume:
         config = config.model_copy(update={"output_dir": Path(arguments.resume)})

@@ -62,14 +62,6 @@ def claim(run: RunDirectory, config: Config, *, resume: bool) -> IO[bytes]:
     return lock
 
 
-def is_first_rank() -> bool:
-    """Whether this is rank 0 of all that torchrun, a scheduler or Lightning started."""
-    if "RANK" in os.environ:
-        return os.environ["RANK"] == "0"
-    ranks = ("SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
-    return all(os.environ.get(name, "0") == "0" for name in ranks)
-
-
 def runs_nearby() -> str:
     """Where there are runs, as the end of an error; empty where there are none."""
     runs = [os.path.relpath(run.path) for run in find_runs(Path.cwd())][:5]

@@ -65,12 +65,21 @@ class MuonWithAdamW(torch.optim.Optimizer):
         super().__init__([*self.adamw.param_groups, *muon_groups], defaults={})
         self.adamw.state = self.state
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Load a state; add the settings that a checkpoint of the first versions lacks.
+
+        By `fused`, torch decides on which device AdamW's step counters belong.
+        """
+        groups = [
+            group if "momentum" in group else self.adamw.defaults | group
+            for group in state_dict["param_groups"]
+        ]
+        super().load_state_dict({**state_dict, "param_groups": groups})
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take a loaded state, here and in the AdamW half: both share state and groups."""
         super().__setstate__(state)
         groups = [group for group in self.param_groups if "momentum" not in group]
-        for group in groups:  # a checkpoint of the first versions lacks some settings
-            group |= {key: group.get(key, value) for key, value in self.adamw.defaults.items()}
         self.adamw.__setstate__({"state": self.state, "param_groups": groups})  # type: ignore[no-untyped-call]
 
     @torch.no_grad()

@@ -6,13 +6,12 @@ attention, a token. Activations are counted tensor by tensor as the backward pas
 as in Korthikanti et al. 2022 ("Reducing Activation Recomputation in Large Transformer Models").
 """
 
+import math
 from dataclasses import dataclass
-from typing import Literal
 
 from simplegpt.config.schema import MAX_LOGITS, Config, ModelConfig
 from simplegpt.progress import format_bytes, format_count, format_duration
-
-Device = Literal["cpu", "gpu"]
+from simplegpt.train.devices import DeviceKind, Devices
 
 LIBRARIES = 600 * 2**20  # a process with torch and lightning loaded, or a CUDA context
 
@@ -50,7 +49,7 @@ class Plan:
     """The tied output layer counted once."""
     embedding_parameters: int
     """Those of `parameters` that are token and position embeddings."""
-    devices: int
+    devices: Devices
     tokens_per_step: int
     """Tokens predicted in one optimizer step."""
     total_tokens: int
@@ -68,36 +67,32 @@ class Plan:
 
 def plan(
     config: Config,
+    devices: Devices,
     n_train_tokens: int | None = None,
     n_val_tokens: int | None = None,
-    devices: int = 1,
     *,
-    device: Device | None = None,
     flops_per_second: float | None = None,
 ) -> Plan:
-    """The cost of `config`.
+    """The cost of `config` on `devices`.
 
-    `devices` counts where ``trainer.devices`` does not say how many. `device`: of which kind;
-    None is a GPU unless the config says CPU. `flops_per_second`: what an earlier run reached, all
-    devices together.
+    `flops_per_second`: what an earlier run reached, all devices together.
     """
     model, data, trainer = config.model, config.data, config.trainer
-    n_devices = _n_devices(config, devices) * trainer.num_nodes
-    batches = data.train_batch_size * trainer.accumulate_grad_batches * n_devices
+    batches = data.train_batch_size * trainer.accumulate_grad_batches * devices.count
     tokens_per_step = data.seq_len * batches
     per_token = flops_per_token(model, data.seq_len)
     total_tokens = tokens_per_step * trainer.max_steps
     total_flops = float(per_token * total_tokens)
-    kind: Device = device or ("cpu" if trainer.accelerator == "cpu" else "gpu")
-    memory = _memory(config, kind)
+    memory = _memory(config, devices.kind)
     seconds = None
     if flops_per_second:
-        validation = per_token / 3 * _validation_tokens(config, n_val_tokens)  # forward only
+        validation_tokens = _validation_tokens(config, devices, n_val_tokens)
+        validation = per_token / 3 * validation_tokens  # forward only
         seconds = (total_flops + validation) / flops_per_second
     return Plan(
         parameters=n_parameters(model),
         embedding_parameters=(model.n_vocab + model.n_ctx) * model.n_embd,
-        devices=n_devices,
+        devices=devices,
         tokens_per_step=tokens_per_step,
         total_tokens=total_tokens,
         epochs=total_tokens / n_train_tokens if n_train_tokens else None,
@@ -125,27 +120,21 @@ def flops_per_token(model: ModelConfig, seq_len: int) -> int:
     return 6 * multiplying + 12 * model.n_layer * model.n_embd * seq_len
 
 
-def _n_devices(config: Config, otherwise: int) -> int:
-    wanted = config.trainer.devices
-    if isinstance(wanted, list):
-        return max(1, len(wanted))
-    return wanted if isinstance(wanted, int) and wanted > 0 else otherwise
-
-
-def _validation_tokens(config: Config, n_val_tokens: int | None) -> int:
-    """Tokens that all validations of the run read."""
+def _validation_tokens(config: Config, devices: Devices, n_val_tokens: int | None) -> int:
+    """Tokens that all validations of the run read, the one at its end included."""
     trainer, data = config.trainer, config.data
-    times = trainer.max_steps * trainer.accumulate_grad_batches // trainer.val_check_interval
-    limit = (trainer.limit_val_batches or 0) * data.val_batch_size * data.seq_len
-    once = min(limit or n_val_tokens or 0, n_val_tokens or limit)
-    return times * once
+    n_batches = trainer.max_steps * trainer.accumulate_grad_batches
+    times = min(math.ceil(n_batches / trainer.val_check_interval), trainer.max_steps)
+    windows = (trainer.limit_val_batches or 0) * data.val_batch_size * devices.count
+    limit = windows * data.seq_len
+    return times * min(limit or n_val_tokens or 0, n_val_tokens or limit)
 
 
 def _weight_bytes(config: Config) -> int:
     return 2 if config.trainer.precision == "bf16-true" else 4
 
 
-def _memory(config: Config, device: Device) -> Memory:
+def _memory(config: Config, device: DeviceKind) -> Memory:
     model, precision = config.model, config.trainer.precision
     size = _weight_bytes(config)
     count = n_parameters(model)
@@ -163,7 +152,7 @@ def _memory(config: Config, device: Device) -> Memory:
     )
 
 
-def _activations(config: Config, device: Device) -> tuple[int, int]:
+def _activations(config: Config, device: DeviceKind) -> tuple[int, int]:
     """Bytes that the layers, and the loss, keep for the backward pass of one batch."""
     model, precision = config.model, config.trainer.precision
     tokens = config.data.train_batch_size * config.data.seq_len
@@ -200,7 +189,7 @@ def describe(plan: Plan) -> str:
         (
             "tokens/step",
             format_count(plan.tokens_per_step),
-            f"on {plan.devices} device{'s' * (plan.devices > 1)}",
+            f"on {_name(plan.devices)}",
         ),
         (
             "total tokens",
@@ -222,3 +211,10 @@ def describe(plan: Plan) -> str:
     widest = max(len(figure) for _, figure, _ in rows)
     lines = [f"{name:15}{figure:>{widest}}  {more}".rstrip() for name, figure, more in rows]
     return "\n".join(lines)
+
+
+def _name(devices: Devices) -> str:
+    n = devices.count
+    if devices.kind == "gpu":
+        return f"{n} GPU{'s' * (n > 1)}"
+    return "the CPU" if n == 1 else f"{n} CPU processes"

@@ -3,7 +3,7 @@
 import math
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -79,10 +79,11 @@ class Recorder(Callback):
 
     # From the claimed directory to the last event
 
-    def start(self) -> None:
-        """Write the log, the status and events from now on."""
+    def start(self, gpus: Sequence[int] = ()) -> None:
+        """Write the log, the status and events from now on; `gpus` are those that the run uses."""
         self.console.copy_to(self.run.log)
-        self._thread = threading.Thread(target=self._write_repeatedly, daemon=True)
+        arguments = (hardware.Hardware(gpus),)
+        self._thread = threading.Thread(target=self._write_repeatedly, args=arguments, daemon=True)
         self.write_status()
         self._thread.start()
 
@@ -150,8 +151,7 @@ class Recorder(Callback):
             )
             self.run.write_status(status)
 
-    def _write_repeatedly(self) -> None:
-        measured = hardware.Hardware()
+    def _write_repeatedly(self, measured: hardware.Hardware) -> None:
         next_system = 0.0
         while True:
             self.write_status()
@@ -319,11 +319,14 @@ class Throughput:
 
 def describe_devices(trainer: lightning.Trainer, precision: str) -> tuple[str, float | None]:
     """The devices' name, and their peak in FLOP/s; None where it is not known."""
-    device, peak = trainer.strategy.root_device, None
+    device, n, n_nodes = trainer.strategy.root_device, trainer.world_size, trainer.num_nodes
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         peak = hardware.peak_flops(name, precision)
-    else:
-        name = f"{hardware.cpu_count()} CPU cores" if device.type == "cpu" else device.type
-    n = trainer.world_size
-    return name if n == 1 else f"{n} x {name}", None if peak is None else n * peak
+        return name if n == 1 else f"{n} x {name}", None if peak is None else n * peak
+    if device.type != "cpu":
+        return device.type, None
+    cores = hardware.cpu_count()  # which the processes of a machine share
+    name = f"{cores} CPU core{'s' * (cores > 1)}"
+    name = name if n_nodes == 1 else f"{n_nodes} x {name}"
+    return name if n == 1 else f"{n} processes on {name}", None

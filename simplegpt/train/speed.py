@@ -12,7 +12,8 @@ from simplegpt.config import load as config_file
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import TrainStep, skim
-from simplegpt.train.plan import Device, flops_per_token
+from simplegpt.train.devices import DeviceKind, devices_of
+from simplegpt.train.plan import flops_per_token
 
 MOST_RUNS = 20  # the newest ones, whose events are read
 
@@ -25,7 +26,7 @@ class MeasuredSpeed:
     flops_per_token: int
     flops_per_second: float
     """All devices together."""
-    device: Device
+    device: DeviceKind
 
 
 def measured_speeds(root: Path) -> tuple[MeasuredSpeed, ...]:
@@ -35,7 +36,7 @@ def measured_speeds(root: Path) -> tuple[MeasuredSpeed, ...]:
 
 
 def nearest_speed(
-    speeds: Sequence[MeasuredSpeed], per_token: int, device: Device
+    speeds: Sequence[MeasuredSpeed], per_token: int, device: DeviceKind
 ) -> MeasuredSpeed | None:
     """The speed that fits a model of `per_token` FLOPs best, or None where none was measured.
 
@@ -65,10 +66,9 @@ def _measured_speed(run: RunDirectory) -> MeasuredSpeed | None:
     except UserError:
         return None
     per_token = flops_per_token(config.model, config.data.seq_len)
-    on_cpu = config.trainer.accelerator == "cpu" or not hardware.gpus()
     return MeasuredSpeed(
         run=run.path.name,
         flops_per_token=per_token,
         flops_per_second=per_token * statistics.median(rates),
-        device="cpu" if on_cpu else "gpu",
+        device=devices_of(config.trainer, len(hardware.gpus())).kind,
     )

@@ -13,13 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import lightning
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from simplegpt.checkpoint import load_initial_weights, newest_whole_checkpoint
@@ -37,6 +38,7 @@ from simplegpt.train.checkpoints import Checkpoints
 from simplegpt.train.claim import check_same
 from simplegpt.train.commands import Commands
 from simplegpt.train.cpu_dropout import use_cpu_dropout
+from simplegpt.train.devices import Devices, as_launched
 from simplegpt.train.module import GPTModule, TokenData
 from simplegpt.train.plan import plan
 from simplegpt.train.recorder import Ending, Recorder
@@ -83,7 +85,9 @@ def fit(
     started = time.monotonic()
     try:
         training = prepare(run, config, resume=resume, callbacks=callbacks)
-        if is_first_rank:
+        if not is_first_rank:
+            _check_is_not_alone(training.trainer)
+        else:
             write_atomically(run.config, resolved(config))
     except BaseException:
         if is_first_rank and not resume:
@@ -91,7 +95,7 @@ def fit(
         raise
     trainer, recorder = training.trainer, training.recorder
     if is_first_rank:
-        recorder.start()
+        recorder.start(_gpu_indices(trainer))
     try:
         with training.commands.handle_signals():
             trainer.fit(
@@ -155,13 +159,23 @@ def prepare(
     return Training(trainer, module, data, recorder, commands, checkpoint)
 
 
+def _check_is_not_alone(trainer: lightning.Trainer) -> None:
+    """Raise UserError for a rank other than 0 that trains without it: nobody claimed its run."""
+    if trainer.num_devices * trainer.num_nodes == 1:
+        raise UserError(
+            "this process is not rank 0, by RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in its "
+            "environment, but the only one of its run",
+            "start all processes with torchrun, or unset these variables",
+        )
+
+
 def _check_memory(config: Config, device: torch.device) -> None:
     """Raise UserError where a step cannot fit, before anything of its size is allocated.
 
     The estimate would have to be wrong by half.
     """
-    kind: Literal["cpu", "gpu"] = "cpu" if device.type == "cpu" else "gpu"
-    needed, present = plan(config, device=kind).memory.total, device_memory(device)
+    devices = Devices("cpu" if device.type == "cpu" else "gpu")
+    needed, present = plan(config, devices).memory.total, device_memory(device)
     if needed > 2 * present:
         raise UserError(
             f"a step needs about {format_bytes(needed)} of memory, the device has "
@@ -174,7 +188,7 @@ def make_trainer(
     run: RunDirectory, config: Config, callbacks: Sequence[Callback]
 ) -> lightning.Trainer:
     """Lightning's Trainer with the config's settings; raise UserError where it refuses them."""
-    settings = config.trainer.model_dump(exclude=CALLBACKS_SETTINGS, exclude_none=True)
+    settings = as_launched(config.trainer).model_dump(exclude=CALLBACKS_SETTINGS, exclude_none=True)
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
     try:
@@ -192,6 +206,13 @@ def make_trainer(
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"[trainer] {error}") from error
+
+
+def _gpu_indices(trainer: lightning.Trainer) -> list[int]:
+    """The GPUs of this machine that the run uses, as CUDA counts them."""
+    strategy = trainer.strategy
+    devices = strategy.parallel_devices if isinstance(strategy, ParallelStrategy) else None
+    return [one.index for one in devices or [strategy.root_device] if one.type == "cuda"]
 
 
 def load_callback(path: str) -> Callback:

@@ -8,7 +8,8 @@ from simplegpt.cli import UserError
 from simplegpt.config.load import Inspection, Problem
 from simplegpt.config.schema import Config
 from simplegpt.run import hardware
-from simplegpt.train.plan import Device, Plan, flops_per_token, plan
+from simplegpt.train.devices import devices_of
+from simplegpt.train.plan import Plan, flops_per_token, plan
 from simplegpt.train.speed import MeasuredSpeed, measured_speeds, nearest_speed
 
 
@@ -22,10 +23,6 @@ class Machine:
     n_gpus: int
     gpu_name: str = ""
     speeds: Sequence[MeasuredSpeed] = ()
-
-    def device(self, config: Config) -> Device:
-        """Return where `config` would train."""
-        return "gpu" if self.n_gpus and config.trainer.accelerator != "cpu" else "cpu"
 
 
 @dataclass(frozen=True)
@@ -88,17 +85,16 @@ def _count_tokens(spec: object) -> int | None:
 
 def estimate(config: Config, token_files: TokenFiles, machine: Machine) -> Estimate:
     """Estimate what `config` costs, at the speed of the earlier run that is nearest in size."""
-    device = machine.device(config)
-    on_gpu = device == "gpu"
+    devices = devices_of(config.trainer, machine.n_gpus)
+    on_gpu = devices.kind == "gpu" and machine.n_gpus > 0
     per_token = flops_per_token(config.model, config.data.seq_len)
-    speed = nearest_speed(machine.speeds, per_token, device)
+    speed = nearest_speed(machine.speeds, per_token, devices.kind)
     return Estimate(
         plan=plan(
             config,
+            devices,
             token_files.n_train_tokens,
             token_files.n_val_tokens,
-            devices=machine.n_gpus if on_gpu else 1,
-            device=device,
             flops_per_second=speed.flops_per_second if speed else None,
         ),
         device_name=machine.gpu_name if on_gpu else "CPU",

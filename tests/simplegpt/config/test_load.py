@@ -321,6 +321,15 @@ def test_lines_are_right_behind_strings_and_lists_that_look_like_toml(tmp_path: 
     assert place(problems(path)[0]) == "run.toml:9 samples.every_n_steps"
 
 
+@pytest.mark.parametrize("strategy", ["fsdp", "deepspeed_stage_2", "horovod"])
+def test_strategies_that_need_not_work_are_refused(strategy: str, tmp_path: Path) -> None:
+    path = write(tmp_path / "run.toml", f'[trainer]\nstrategy = "{strategy}"\n')
+    (problem,) = problems(path)
+    assert place(problem) == "run.toml:2 trainer.strategy"
+    assert "'ddp'" in problem.message
+    assert ("shards" in problem.message) == (strategy != "horovod")
+
+
 @pytest.mark.parametrize("path", ["models/\udcff", "models/\0", "", "é" * 128])
 def test_a_path_that_cannot_exist_is_refused(path: str, tmp_path: Path) -> None:
     (problem,) = problems(write(tmp_path / "run.toml", ""), ("output_dir", path))

@@ -97,7 +97,7 @@ def test_loaded_state_is_shared_by_both_halves() -> None:
         vector, matrix = torch.nn.Parameter(torch.ones(4)), torch.nn.Parameter(torch.ones(4, 4))
         adamw = {"params": [vector], "lr": 0.1, "betas": (0.9, 0.95), "weight_decay": 0.1}
         muon = {"params": [matrix], "lr": 0.1, "momentum": 0.9, "weight_decay": 0.1}
-        return [vector, matrix], MuonWithAdamW([adamw], [muon], fused=False)
+        return [vector, matrix], MuonWithAdamW([adamw], [muon], fused=True)
 
     def take_steps(parameters: list[torch.nn.Parameter], optimizer: MuonWithAdamW) -> None:
         for seed in range(3):
@@ -109,9 +109,14 @@ def test_loaded_state_is_shared_by_both_halves() -> None:
     (parameters, optimizer), (copies, loaded) = make(), make()
     take_steps(parameters, optimizer)
     saved = copy.deepcopy(optimizer.state_dict())
-    for group in saved["param_groups"]:
-        group.pop("eps", None)  # as in a checkpoint of the first versions
+    for group in saved["param_groups"]:  # as in a checkpoint of the first versions
+        group.pop("eps", None)
+        group.pop("fused", None)
+    counter = saved["state"][0]["step"]
+    saved["state"][0]["step"] = counter.double()
     loaded.load_state_dict(saved)
+    # As for another device: torch places the counters of a fused AdamW, and no others.
+    assert loaded.state[copies[0]]["step"].dtype == counter.dtype == torch.float32
     with torch.no_grad():
         for parameter, twin in zip(parameters, copies, strict=True):
             twin.copy_(parameter)

@@ -13,9 +13,11 @@ from simplegpt.config.schema import (
 from simplegpt.model import GPT
 from simplegpt.progress import format_count
 from simplegpt.train.cpu_dropout import use_cpu_dropout
+from simplegpt.train.devices import Devices, devices_of
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.plan import describe, flops_per_token, n_parameters, plan
 
+CPU = Devices("cpu")
 SHAPES = [
     ModelConfig(n_vocab=256, n_ctx=128, n_embd=128, n_head=4, n_layer=4),
     ModelConfig(n_vocab=1001, n_ctx=7, n_embd=30, n_head=3, n_layer=1, bias=False),
@@ -47,7 +49,7 @@ def test_parameters_are_those_of_the_model(shape: ModelConfig) -> None:
     gpt = GPT(shape)
     assert n_parameters(shape) == gpt.n_parameters
     embeddings = gpt.wte.weight.numel() + gpt.wpe.weight.numel()
-    assert plan(config(shape)).embedding_parameters == embeddings
+    assert plan(config(shape), CPU).embedding_parameters == embeddings
 
 
 def test_gpt2_has_124_million_parameters() -> None:
@@ -81,7 +83,7 @@ def test_optimizer_and_checkpoint_have_the_planned_size(optimizer: str) -> None:
         if isinstance(tensor, torch.Tensor) and tensor.dim()
     ]
     weights = sum(tensor.nbytes for tensor in gpt.state_dict().values())
-    planned = plan(wanted)
+    planned = plan(wanted, CPU)
     assert planned.memory.optimizer == sum(states)
     assert planned.checkpoint_bytes == sum(states) + weights
 
@@ -89,8 +91,8 @@ def test_optimizer_and_checkpoint_have_the_planned_size(optimizer: str) -> None:
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
 @pytest.mark.parametrize("dropout_p", [0.0, 0.2])
 def test_activations_are_what_the_backward_pass_keeps(precision: str, dropout_p: float) -> None:
-    wanted = config(precision=precision, dropout_p=dropout_p, batch_size=8, accelerator="cpu")
-    planned = plan(wanted).memory
+    wanted = config(precision=precision, dropout_p=dropout_p, batch_size=8)
+    planned = plan(wanted, CPU).memory
     log_softmax = 8 * wanted.data.seq_len * wanted.model.n_vocab * 4
     copies = planned.weights - planned.gradients  # the matrices in 16 bits
     expected = planned.activations + log_softmax + copies
@@ -124,31 +126,55 @@ def kept_bytes(wanted: Config) -> int:
 
 
 def test_tokens_count_batches_devices_and_nodes() -> None:
-    wanted = config(batch_size=12, accumulate_grad_batches=5, devices=8, num_nodes=2, max_steps=100)
-    planned = plan(wanted, n_train_tokens=1_000_000)
-    assert planned.devices == 16
+    wanted = config(batch_size=12, accumulate_grad_batches=5, max_steps=100)
+    planned = plan(wanted, Devices("gpu", 8, 2), n_train_tokens=1_000_000)
     assert planned.tokens_per_step == 12 * 128 * 5 * 8 * 2
     assert planned.total_tokens == 100 * planned.tokens_per_step
     assert planned.epochs == planned.total_tokens / 1_000_000
     assert planned.total_flops == planned.total_tokens * flops_per_token(wanted.model, 128)
 
 
-def test_devices_of_the_machine_count_where_the_config_leaves_them_open() -> None:
-    assert plan(config(), devices=4).devices == 4
-    assert plan(config(devices=[1, 3]), devices=4).devices == 2
+@pytest.mark.parametrize(
+    ("trainer", "n_gpus", "expected"),
+    [
+        ({}, 0, Devices("cpu")),
+        ({}, 4, Devices("gpu", 4)),
+        ({"devices": -1}, 4, Devices("gpu", 4)),
+        ({"devices": [1, 3]}, 4, Devices("gpu", 2)),
+        ({"devices": 8, "num_nodes": 2}, 8, Devices("gpu", 8, 2)),
+        ({"accelerator": "cpu"}, 4, Devices("cpu")),
+        ({"accelerator": "cpu", "devices": 2}, 0, Devices("cpu", 2)),
+        ({"accelerator": "gpu"}, 0, Devices("gpu")),  # of another machine
+    ],
+)
+def test_devices_are_what_the_config_says_or_else_the_machine_has(
+    trainer: dict[str, object], n_gpus: int, expected: Devices
+) -> None:
+    assert devices_of(TrainerConfig.model_validate(trainer), n_gpus) == expected
 
 
-def test_time_counts_the_validations() -> None:
-    without = plan(config(max_steps=10, val_check_interval=100), flops_per_second=1e9)
+def test_devices_are_as_many_as_torchrun_starts_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    torchrun = {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "6"}
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, value)
+    assert devices_of(TrainerConfig(), 0) == Devices("cpu", 2, 3)
+    assert devices_of(TrainerConfig(), 8) == Devices("gpu", 2, 3)
+
+
+def test_time_counts_the_validations_on_all_devices() -> None:
+    without = plan(config(max_steps=10, val_check_interval=100), CPU, flops_per_second=1e9)
     assert without.seconds == pytest.approx(without.total_flops / 1e9)
-    wanted = config(max_steps=10, val_check_interval=5, limit_val_batches=3)
-    planned = plan(wanted, n_val_tokens=10_000, flops_per_second=1e9)
-    validation = 2 * 3 * 2 * 128 * flops_per_token(wanted.model, 128) / 3
-    assert planned.seconds == pytest.approx((planned.total_flops + validation) / 1e9)
+    # after steps 4, 8 and 10, the last
+    wanted = config(max_steps=10, val_check_interval=4, limit_val_batches=3)
+    for devices in (CPU, Devices("gpu", 4, 2)):
+        planned = plan(wanted, devices, n_val_tokens=10_000, flops_per_second=1e9)
+        tokens = 3 * min(3 * 2 * 128 * devices.count, 10_000)
+        validation = tokens * flops_per_token(wanted.model, 128) / 3
+        assert planned.seconds == pytest.approx((planned.total_flops + validation) / 1e9)
 
 
 def test_table_has_one_row_per_figure() -> None:
-    planned = plan(config(max_steps=10), n_train_tokens=1000, flops_per_second=1e9)
+    planned = plan(config(max_steps=10), CPU, n_train_tokens=1000, flops_per_second=1e9)
     lines = describe(planned).splitlines()
     assert lines[0].split()[:2] == ["parameters", format_count(planned.parameters)]
     assert {line[:15].strip() for line in lines} == {

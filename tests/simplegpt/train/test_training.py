@@ -18,7 +18,15 @@ from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
 from simplegpt.run.checkpoints import list_checkpoints, read_info
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import CheckpointSaved, RunEnded, Sample, TrainStep, Validation, Warned
+from simplegpt.run.events import (
+    CheckpointSaved,
+    RunEnded,
+    RunStarted,
+    Sample,
+    TrainStep,
+    Validation,
+    Warned,
+)
 from simplegpt.train.__main__ import main as train
 from simplegpt.train.module import BatchIndices, GPTModule
 from tests.simplegpt.train.conftest import TINY
@@ -358,8 +366,8 @@ def test_torchrun_on_two_ranks_equals_one_rank_with_the_whole_batch(folder: Path
     assert train(whole) == 0
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     parallel = ["--nproc_per_node", "2", "-m", "simplegpt.train", "tiny.toml"]
-    devices = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--output_dir", "two"]
-    subprocess.run([*torchrun, *parallel, *devices, *settings], check=True, timeout=180)
+    command = [*torchrun, *parallel, "--output_dir", "two", *settings]
+    subprocess.run(command, check=True, timeout=180)
     a, b = weights("one"), weights("two")
     assert [n for n in a if not torch.allclose(a[n], b[n], atol=2e-5)] == []
     losses: list[list[Any]] = []
@@ -367,6 +375,32 @@ def test_torchrun_on_two_ranks_equals_one_rank_with_the_whole_batch(folder: Path
         events = RunDirectory(name).read_events()
         losses.append([e.val_loss for e in events if isinstance(e, Validation)])
     assert losses[0] == pytest.approx(losses[1], abs=1e-4)
+    (started,) = [e for e in RunDirectory("two").read_events() if isinstance(e, RunStarted)]
+    assert re.fullmatch(r"2 processes on \d+ CPU cores?", started.device)
+    with pytest.raises(UserError, match=r"already contains a run"):
+        train(["tiny.toml", "--output_dir", "two"])
+
+
+def test_number_of_devices_that_torchrun_did_not_start_is_one_message(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    torchrun = {"TORCHELASTIC_RUN_ID": "1", "LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "4", "RANK": "0"}
+    for name, value in torchrun.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match=r"trainer.devices \(3\) must be 2"):
+        train(["tiny.toml", "--trainer.devices", "3"])
+    with pytest.raises(UserError, match=r"trainer.num_nodes \(3\) must be 2"):
+        train(["tiny.toml", "--trainer.devices", "0,1", "--trainer.num_nodes", "3"])
+    assert not Path("run").exists()
+
+
+def test_rank_that_would_train_alone_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    with pytest.raises(UserError, match="LOCAL_RANK"):
+        train(["tiny.toml"])
+    assert not Path("run").exists()
 
 
 CALLBACK = """

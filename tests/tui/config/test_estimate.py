@@ -37,7 +37,7 @@ def test_a_gpu_counts_only_where_the_config_does_not_say_cpu(workplace: Path) ->
     machine = Machine(80 * 2**30, MACHINE.memory, 2, "H100", speeds)
     on_gpu = estimate(load(path), TokenFiles(), machine)
     assert (on_gpu.device_name, on_gpu.available_memory) == ("H100", 80 * 2**30)
-    assert on_gpu.plan.devices == 2
+    assert on_gpu.plan.devices.count == 2
     assert on_gpu.speed == speeds[1]
     config = load(path, {"trainer.accelerator": "cpu"})
     on_cpu = estimate(config, TokenFiles(), machine)

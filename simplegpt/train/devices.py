@@ -1,0 +1,78 @@
+"""The devices that a run trains on, as torchrun, the config and the machine say. Without torch."""
+
+import os
+from dataclasses import dataclass
+from typing import Literal
+
+from simplegpt.cli import UserError
+from simplegpt.config.schema import TrainerConfig
+
+DeviceKind = Literal["cpu", "gpu"]
+
+
+@dataclass(frozen=True)
+class Devices:
+    """The devices of a run, each with a process and the whole model of its own."""
+
+    kind: DeviceKind
+    per_node: int = 1
+    n_nodes: int = 1
+
+    @property
+    def count(self) -> int:
+        return self.per_node * self.n_nodes
+
+
+def devices_of(trainer: TrainerConfig, n_gpus: int) -> Devices:
+    """The devices that `trainer` takes on machines with `n_gpus` GPUs, as Lightning counts them.
+
+    Raise UserError where torchrun started another number of processes.
+    """
+    is_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and n_gpus == 0)
+    available = 1 if is_cpu else max(n_gpus, 1)
+    trainer = as_launched(trainer)
+    return Devices(
+        "cpu" if is_cpu else "gpu", _stated_number(trainer) or available, trainer.num_nodes
+    )
+
+
+def as_launched(trainer: TrainerConfig) -> TrainerConfig:
+    """`trainer` with the number of processes that torchrun started, if it started this one.
+
+    Raise UserError where the config states another number.
+    """
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return trainer
+    per_node = int(os.environ["LOCAL_WORLD_SIZE"])
+    n_nodes = int(os.environ["WORLD_SIZE"]) // per_node
+    stated = _stated_number(trainer)
+    if stated is None:
+        trainer = trainer.model_copy(update={"devices": per_node})
+    elif stated != per_node:
+        raise UserError(
+            f"trainer.devices ({stated}) must be {per_node}, the number of processes that torchrun "
+            "started on this machine",
+            f"leave it out, or start torchrun with --nproc_per_node {stated}",
+        )
+    if trainer.num_nodes not in (1, n_nodes):
+        raise UserError(
+            f"trainer.num_nodes ({trainer.num_nodes}) must be {n_nodes}, the number of machines "
+            "that torchrun uses",
+            f"leave it out, or start torchrun with --nnodes {trainer.num_nodes}",
+        )
+    return trainer.model_copy(update={"num_nodes": n_nodes})
+
+
+def is_first_rank() -> bool:
+    """Whether this is rank 0 of all that torchrun, a scheduler or Lightning started."""
+    if "RANK" in os.environ:
+        return os.environ["RANK"] == "0"
+    ranks = ("SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
+    return all(os.environ.get(name, "0") == "0" for name in ranks)
+
+
+def _stated_number(trainer: TrainerConfig) -> int | None:
+    """The devices on each machine that the config asks for; None for all there are."""
+    if isinstance(trainer.devices, list):
+        return len(trainer.devices)
+    return None if trainer.devices in ("auto", -1) else int(trainer.devices)
