@@ -17,7 +17,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, model_validator
 from torch import Tensor
 
-from simplegpt.cli import UserError, nearest
+from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
 from simplegpt.data.tokenizer import is_same_vocabulary
 from simplegpt.gpt2.folder import GPT2_VOCABULARIES, load_folder
@@ -250,11 +250,7 @@ def read_checkpoint(path: Path, *, whole: bool = False) -> Contents:
     try:
         return Contents.model_validate(values)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, item['loc']))}: {item['msg']}".removeprefix(": ")
-            for item in error.errors()[:3]
-        ]
-        raise UserError(f"{path} is not a run's checkpoint: {'; '.join(problems)}") from error
+        raise UserError(f"{path} is not a run's checkpoint: {invalid_fields(error)}") from error
 
 
 def from_nanogpt(values: Mapping[str, Any]) -> dict[str, Any]:

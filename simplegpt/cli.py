@@ -11,7 +11,10 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 # Exit codes, the same for every command.
 DONE, FAILED, INVALID_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
@@ -32,6 +35,15 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the candidate closest to `name`, or ``""`` if none is close."""
     matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
     return f"; did you mean '{matches[0]}'?" if matches else ""
+
+
+def invalid_fields(error: "ValidationError") -> str:
+    """What pydantic refuses in data that no person typed: ``config.n_embd: Input should …; …``.
+
+    At most three of the fields. A config's errors are `config.load`'s, with lines and hints.
+    """
+    fields = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()[:3]]
+    return "; ".join(f"{name}: {message}" if name else message for name, message in fields)
 
 
 def run_command(main: Callable[[], int | None]) -> NoReturn:

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from simplegpt.cli import UserError, nearest
+from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.load import Inspection, Problem
 from simplegpt.data.tokenizer import is_same_vocabulary, tokenizer_names
 from simplegpt.files import check_regular_file, write_atomically
@@ -437,8 +437,6 @@ def _read_sidecar(path: Path) -> TokenFileInfo | None:
     try:
         return TokenFileInfo.model_validate_json(sidecar.read_bytes())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
         raise UserError(
-            f"{sidecar}: {where}: {first['msg']} (a token file without a sidecar is uint16)"
+            f"{sidecar}: {invalid_fields(error)} (a token file without a sidecar is uint16)"
         ) from None

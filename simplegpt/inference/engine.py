@@ -19,7 +19,7 @@ import torch
 from pydantic import ValidationError
 
 from simplegpt.checkpoint import load_model
-from simplegpt.cli import UserError, run_command
+from simplegpt.cli import UserError, invalid_fields, run_command
 from simplegpt.data.tokenizer import Tokenizer, load_tokenizer
 from simplegpt.inference import protocol
 from simplegpt.inference.cpu import memory_bytes, pack
@@ -335,8 +335,7 @@ def read_requests(descriptor: int, waiting: Waiting, cancelled: set[str]) -> Non
             try:
                 request = protocol.parse_request(line)
             except ValidationError as error:
-                problems = [".".join(map(str, e["loc"])) + f": {e['msg']}" for e in error.errors()]
-                message = "invalid request: " + "; ".join(problems).removeprefix(": ")
+                message = f"invalid request: {invalid_fields(error)}"
                 waiting.put(protocol.Failed(id=protocol.read_id(line), error=message))
                 continue
             if isinstance(request, protocol.CancelRequest):

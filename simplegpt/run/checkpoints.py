@@ -83,6 +83,17 @@ def list_checkpoints(run: RunDirectory) -> list[Checkpoint]:
     ]
 
 
+def newest_checkpoint(run: RunDirectory) -> Path | None:
+    """The last checkpoint; without one (``save_last = false``), that of the latest step.
+
+    None where there is none that can be read.
+    """
+    if os.path.exists(run.last_checkpoint):  # noqa: PTH110 - unlike Path's, it never raises
+        return run.last_checkpoint
+    checkpoints = list_checkpoints(run)
+    return checkpoints[-1].path if checkpoints else None
+
+
 class CheckpointFiles:
     """Puts a written checkpoint in its places, and drops those no longer among the best."""
 

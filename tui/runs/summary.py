@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from simplegpt.config import edit
 from simplegpt.config.load import inspect
-from simplegpt.run.checkpoints import list_checkpoints
+from simplegpt.run.checkpoints import newest_checkpoint
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.notes import BASELINE, Notes, read_notes
 from simplegpt.run.state import RunState, Status
@@ -121,7 +121,7 @@ class SummaryReader:
             status=seen.status,
             curve=self._unless_kept(read_curve, run, run.events),
             size=self._unless_kept(run_size, run, *files),
-            checkpoint=self._unless_kept(best_to_start_from, run, run.checkpoints),
+            checkpoint=self._unless_kept(newest_checkpoint, run, run.checkpoints),
             settings=self._unless_kept(read_settings, run, run.config),
             notes=self._unless_kept(read_notes, run, run.notes),
         )
@@ -173,14 +173,6 @@ def read_settings(run: RunDirectory) -> Mapping[str, Any]:
         return {}
     model = inspection.config.model if inspection.config is not None else None
     return {**inspection.values, PARAMETERS: model and n_parameters(model)}
-
-
-def best_to_start_from(run: RunDirectory) -> Path | None:
-    """Return the last checkpoint, or else the newest; None where there is none to be read."""
-    if os.path.exists(run.last_checkpoint):  # noqa: PTH110 - unlike Path, never raises
-        return run.last_checkpoint
-    checkpoints = list_checkpoints(run)
-    return checkpoints[-1].path if checkpoints else None
 
 
 def run_size(run: RunDirectory) -> int:

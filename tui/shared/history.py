@@ -217,9 +217,6 @@ class History:
             return None
         return sum(self.seconds_a_step) / len(self.seconds_a_step)
 
-    def newest_checkpoint(self) -> CheckpointSaved | None:
-        return next(reversed(self.checkpoints.values()), None)
-
     def axis(self, series: Series, axis: Axis) -> Array:
         """Places on an x axis: steps, tokens, or seconds since the run's first event."""
         values = series[axis]

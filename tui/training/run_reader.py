@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from simplegpt.run.checkpoints import list_checkpoints
+from simplegpt.run.checkpoints import newest_checkpoint
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Event, Failure, LineReader
 from simplegpt.run.state import Status
@@ -141,11 +141,3 @@ class LogTail:
         if self._is_first_cut and lines:
             self._is_first_cut, lines = False, lines[1:]
         return [line.decode("utf-8", "replace") for line in lines]
-
-
-def newest_checkpoint(run: RunDirectory) -> Path | None:
-    """The last checkpoint; without one (``save_last = false``), that of the latest step."""
-    if run.last_checkpoint.exists():
-        return run.last_checkpoint
-    checkpoints = list_checkpoints(run)
-    return checkpoints[-1].path if checkpoints else None

@@ -185,7 +185,7 @@ def test_a_bad_file_is_an_error(tmp_path, make, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [('{"dtype": "int8"}', "dtype"), ("not json", "the file")]
+    ("text", "message"), [('{"dtype": "int8"}', "dtype"), ("not json", "Invalid JSON")]
 )
 def test_a_bad_sidecar_is_an_error(tmp_path, text, message):
     (tmp_path / "a.bin").write_bytes(b"ab")

@@ -1,7 +1,13 @@
 """Which checkpoints of a run are kept, and under which names."""
 
 from simplegpt.config.schema import CheckpointingConfig
-from simplegpt.run.checkpoints import CheckpointFiles, CheckpointInfo, list_checkpoints, read_info
+from simplegpt.run.checkpoints import (
+    CheckpointFiles,
+    CheckpointInfo,
+    list_checkpoints,
+    newest_checkpoint,
+    read_info,
+)
 from simplegpt.run.directory import RunDirectory
 
 
@@ -41,3 +47,13 @@ def test_checkpoint_between_validations_is_only_the_last(run: RunDirectory) -> N
     files = CheckpointFiles(run, CheckpointingConfig(save_top_k=-1))
     assert keep(run, files, 1, 3.0) == ["best.ckpt", "last.ckpt", "step-000001.ckpt"]
     assert keep(run, files, 2, None) == ["last.ckpt"]
+
+
+def test_newest_checkpoint_is_the_last_or_else_that_of_the_latest_step(run: RunDirectory) -> None:
+    assert newest_checkpoint(run) is None
+    files = CheckpointFiles(run, CheckpointingConfig(save_last=False, save_top_k=-1))
+    for n, loss in enumerate((3.0, 4.0), 1):
+        keep(run, files, n, loss)
+    assert newest_checkpoint(run) == run.checkpoints / "step-000002.ckpt"
+    run.last_checkpoint.touch()
+    assert newest_checkpoint(run) == run.last_checkpoint

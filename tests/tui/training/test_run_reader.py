@@ -6,7 +6,7 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep
 from tests.tui.made_runs import NOBODY, Shape, make_run
 from tui.shared.history_reader import SMALL_BYTES
-from tui.training.run_reader import LOG_TAIL_BYTES, LogTail, RunReader, newest_checkpoint
+from tui.training.run_reader import LOG_TAIL_BYTES, LogTail, RunReader
 
 
 async def loaded(run: RunDirectory) -> RunReader:
@@ -71,14 +71,6 @@ async def test_failure_of_a_crashed_run_is_found(tmp_path: Path) -> None:
 async def test_directory_without_files_is_empty(tmp_path: Path) -> None:
     reading = await (await loaded(RunDirectory(tmp_path / "none"))).read()
     assert (reading.status, reading.config, reading.checkpoint) == (None, None, None)
-
-
-def test_best_checkpoint_is_the_newest_without_a_last_one(tmp_path: Path) -> None:
-    run = make_run(tmp_path / "r")
-    best = run.last_checkpoint.rename(run.checkpoints / "best.ckpt")
-    assert newest_checkpoint(run) is None  # without a sidecar its step is not known
-    best.with_name("best.ckpt.json").write_text('{"step": 1000}')
-    assert newest_checkpoint(run) == best
 
 
 def test_long_log_begins_with_a_whole_line(tmp_path: Path) -> None:
