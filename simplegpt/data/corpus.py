@@ -14,6 +14,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import platformdirs
@@ -29,12 +30,20 @@ _SHAKESPEARE_URL = (
     "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 )
 _SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+_HELLASWAG_URL = (
+    "https://raw.githubusercontent.com/rowanz/hellaswag/master/data/hellaswag_val.jsonl"
+)
+_HELLASWAG_SHA256 = "0aa3b88843990f3f10a97b9575c94d7b71fb2205240ba04ae4884d9e9c992588"
 # Tests are long, repetitive and full of data; installed packages are not the standard library.
 _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 
 
 class CorpusUnavailableError(UserError):
     """A corpus that cannot be fetched now; another one may be available."""
+
+
+class _DownloadError(Exception):
+    """Why a download failed."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +60,13 @@ class Corpus:
     make: Callable[[Path, OnProgress], None]
     """Writes the text to a path."""
     sha256: str | None = None
+    file_name: str = "input.txt"
 
     @property
     def path(self) -> Path:
         """Where its text is kept. A file put there by hand serves as well."""
         version = "" if self.needs_network else f"-{platform.python_version()}"
-        return cache_folder() / f"{self.name}{version}" / "input.txt"
+        return cache_folder() / f"{self.name}{version}" / self.file_name
 
     @property
     def is_cached(self) -> bool:
@@ -68,29 +78,38 @@ class Corpus:
 
 
 def fetch(name: str, on_progress: OnProgress | None = None) -> Path:
+    """Return the path of a named corpus's text; raise UserError for an unknown name. See `get`."""
+    check_name(name)
+    return get(CORPORA[name], on_progress)
+
+
+def get(corpus: Corpus, on_progress: OnProgress | None = None) -> Path:
     """Return the path of a corpus's text (UTF-8), after downloading or building it if needed.
 
-    Raises UserError for an unknown name, and CorpusUnavailableError if it cannot be fetched.
+    Raises CorpusUnavailableError if that is not possible.
     """
-    check_name(name)
-    corpus = CORPORA[name]
-    partial = corpus.path.with_name(f"input.txt.{os.getpid()}.partial")
+    name = corpus.name
+    download = corpus.path.with_name(f"{corpus.file_name}.{os.getpid()}.partial")
     try:
         if corpus.is_cached:
             return corpus.path
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        corpus.make(partial, on_progress or (lambda done: None))
-        if corpus.sha256 not in (None, _sha256(partial)):
+        download.parent.mkdir(parents=True, exist_ok=True)
+        corpus.make(download, on_progress or (lambda done: None))
+        if corpus.sha256 not in (None, _sha256(download)):
             raise CorpusUnavailableError(f"{name}: the download has the wrong sha256")
-        partial.replace(corpus.path)
+        download.replace(corpus.path)
+    except _DownloadError as error:
+        raise CorpusUnavailableError(
+            f"{name} could not be downloaded ({error}); put a copy at {corpus.path} instead"
+        ) from None
     except OSError as error:
         raise CorpusUnavailableError(
-            f"{name} cannot be stored in {partial.parent}: {error.strerror or error}; "
+            f"{name} cannot be stored in {download.parent}: {error.strerror or error}; "
             "set SIMPLEGPT_CACHE to another directory"
         ) from None
     finally:
         with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
+            download.unlink(missing_ok=True)
     return corpus.path
 
 
@@ -109,19 +128,15 @@ def cache_folder() -> Path:
     return Path(platformdirs.user_cache_dir("simplegpt"))
 
 
-def _download_shakespeare(path: Path, on_progress: OnProgress) -> None:
+def _download(url: str, path: Path, on_progress: OnProgress) -> None:
     try:
-        answer = urllib.request.urlopen(_SHAKESPEARE_URL, timeout=_TIMEOUT)
+        answer = urllib.request.urlopen(url, timeout=_TIMEOUT)
         with answer, path.open("wb") as file:
             while data := answer.read(_READ):
                 file.write(data)
                 on_progress(file.tell())
     except (urllib.error.URLError, TimeoutError, ConnectionError, http.client.HTTPException) as e:
-        reason = getattr(e, "reason", None) or e
-        raise CorpusUnavailableError(
-            f"tinyshakespeare could not be downloaded ({reason}); "
-            f"put a copy at {CORPORA['tinyshakespeare'].path} instead"
-        ) from None
+        raise _DownloadError(str(getattr(e, "reason", None) or e)) from None
 
 
 def _write_standard_library(path: Path, on_progress: OnProgress) -> None:
@@ -163,7 +178,7 @@ CORPORA = {
             licence="public domain",
             size=1_115_394,
             needs_network=True,
-            make=_download_shakespeare,
+            make=partial(_download, _SHAKESPEARE_URL),
             sha256=_SHAKESPEARE_SHA256,
         ),
         Corpus(
@@ -176,3 +191,14 @@ CORPORA = {
         ),
     )
 }
+
+HELLASWAG = Corpus(
+    name="hellaswag",
+    description="10,042 beginnings with four endings each: HellaSwag's validation set",
+    licence="MIT",
+    size=12_246_618,
+    needs_network=True,
+    make=partial(_download, _HELLASWAG_URL),
+    sha256=_HELLASWAG_SHA256,
+    file_name="hellaswag_val.jsonl",
+)

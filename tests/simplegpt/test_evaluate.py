@@ -10,7 +10,7 @@ import torch
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
-from simplegpt.evaluate import main
+from simplegpt.evaluate.__main__ import main
 from simplegpt.model import GPT
 from tests.simplegpt.models import random_gpt, save_checkpoint
 
@@ -66,17 +66,38 @@ def test_every_token_but_the_first_counts_once(
     assert values["bits_per_byte"] == pytest.approx(bits, rel=1e-5)
 
 
-def test_figures_are_printed_for_people(
-    checkpoint: Path, tokens: Path, capsys: pytest.CaptureFixture[str]
+def test_several_models_are_lines_of_one_table(
+    checkpoint: Path, tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([str(checkpoint), "--tokens", str(tokens)]) == 0
-    shown = capsys.readouterr().out
-    assert [line.split("  ")[0] for line in shown.splitlines()[:3]] == [
+    (tmp_path / "wider").mkdir()
+    wider = save_checkpoint(random_gpt(SHAPE.model_copy(update={"n_embd": 32})), tmp_path / "wider")
+    assert main([str(checkpoint), str(wider), "--tokens", str(tokens), "--device", "cpu"]) == 0
+    headings, *lines = capsys.readouterr().out.splitlines()
+    assert headings.split() == [
         "loss",
         "perplexity",
-        "bits per byte",
+        "bits",
+        "per",
+        "byte",
+        "tokens",
+        "window",
+        "time",
+        "model",
     ]
-    assert f"{len(TEXT) - 1:,} tokens in windows of 16" in shown
+    assert [line.split()[-1] for line in lines] == [str(checkpoint), str(wider)]
+    losses = [evaluate(capsys, model, "--tokens", tokens)["loss"] for model in (checkpoint, wider)]
+    assert [float(line.split()[0]) for line in lines] == pytest.approx(losses, abs=1e-3)
+
+
+def test_a_text_is_measured_like_its_tokens(
+    checkpoint: Path, tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "val.txt"
+    text.write_text(TEXT, encoding="utf-8")
+    of_text = evaluate(capsys, checkpoint, "--text", text)
+    of_tokens = evaluate(capsys, checkpoint, "--tokens", tokens)
+    for name in ("loss", "bits_per_byte", "n_predicted"):
+        assert of_text[name] == pytest.approx(of_tokens[name])
 
 
 def test_a_file_shorter_than_the_context_is_one_window(
@@ -91,7 +112,7 @@ def test_a_file_shorter_than_the_context_is_one_window(
     ("ids", "sidecar", "options", "message"),
     [
         ([1, 2, 300], None, [], r"largest token ID \(300\) must be < the model's n_vocab \(256\)"),
-        ([1], None, [], "only one token"),
+        ([1], None, [], "at least 2"),
         (
             [1, 2, 3],
             None,
@@ -126,3 +147,78 @@ def test_tokens_of_nanogpts_own_vocabulary_are_another_tokenizers(
     tokens.with_name("meta.pkl").write_bytes(b"")
     with pytest.raises(UserError, match=r"the token IDs are those of .*meta\.pkl"):
         main([str(checkpoint), "--tokens", str(tokens), "--device", "cpu"])
+
+
+QUESTIONS = [
+    {"ctx": "Now is the winter of our", "endings": ["discontent", "x", "summer time"], "label": 2},
+    {"ctx": "A man sits. He", "endings": ["gets up", "no"], "label": 0, "split": "val"},
+]
+
+
+def write_questions(path: Path, *questions: object) -> Path:
+    path.write_text("".join(json.dumps(question) + "\n" for question in questions))
+    return path
+
+
+@torch.no_grad()
+def test_the_likeliest_ending_is_the_answer(
+    gpt: GPT, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def log_probability(context: str, ending: str) -> float:
+        total, ids = 0.0, [ord(character) for character in context]
+        for character in f" {ending}":
+            logits = gpt(torch.tensor([ids[-SHAPE.n_ctx :]]))[0, -1]
+            total += logits.log_softmax(-1)[ord(character)].item()
+            ids.append(ord(character))
+        return total
+
+    # Contexts of at most n_ctx characters with their endings: longer ones lose their beginning.
+    questions = [
+        {"ctx": "of our", "endings": ["summer", "x", "time"], "label": label} for label in range(3)
+    ]
+    sums = [log_probability("of our", ending) for ending in ("summer", "x", "time")]
+    means = [total / n for total, n in zip(sums, (7, 2, 5), strict=True)]
+    path = write_questions(tmp_path / "questions.jsonl", *questions)
+    for right in range(3):
+        chosen = write_questions(tmp_path / "one.jsonl", questions[right])
+        values = evaluate(capsys, checkpoint, "--choices", chosen)
+        assert values["accuracy"] == (sums.index(max(sums)) == right)
+        assert values["accuracy_normalized"] == (means.index(max(means)) == right)
+    values = evaluate(capsys, checkpoint, "--choices", path)
+    assert (values["n_questions"], values["accuracy"]) == (3, pytest.approx(1 / 3))
+    assert evaluate(capsys, checkpoint, "--choices", path, "--limit", 2)["n_questions"] == 2
+
+
+def test_the_beginning_of_a_long_context_is_cut_off(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_questions(tmp_path / "questions.jsonl", *QUESTIONS)
+    assert evaluate(capsys, checkpoint, "--choices", path)["n_questions"] == 2
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"ctx": "a", "endings": ["b", "c"]}, r":2: label: "),
+        ({"ctx": "a", "endings": ["b", "c"], "label": 2}, r":2: .*label \(2\) must be < 2"),
+        ({"ctx": "a", "endings": ["b"], "label": 0}, r":2: endings: "),
+        ("no object", ":2: "),
+        (
+            {"ctx": "a", "endings": ["b" * 17, "c"], "label": 0},
+            "18 tokens: .*n_ctx is 16",
+        ),
+    ],
+)
+def test_an_invalid_question_is_named(
+    checkpoint: Path, tmp_path: Path, question: object, message: str
+) -> None:
+    path = write_questions(tmp_path / "questions.jsonl", QUESTIONS[1], question)
+    with pytest.raises(UserError, match=message):
+        main([str(checkpoint), "--choices", str(path), "--device", "cpu"])
+
+
+@pytest.mark.network
+def test_known_accuracy_of_gpt2(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["gpt2", "--choices", "hellaswag", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["accuracy_normalized"] == pytest.approx(0.2955, abs=0.001)

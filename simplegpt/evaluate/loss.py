@@ -1,0 +1,113 @@
+"""The loss of a GPT on tokens.
+
+Every token but the first is predicted exactly once, in the windows of a training's validation: side
+by side, of seq_len tokens each (n_ctx by default); the last window is moved back to full length,
+and its overlap does not count twice.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from simplegpt.cli import UserError
+from simplegpt.data.encode import Source, check_text_file, encode_files
+from simplegpt.data.tokenizer import Tokenizer, is_same_vocabulary
+from simplegpt.data.tokens import Tokens, TokenWriter, open_tokens
+from simplegpt.data.windows import ValidationWindows
+from simplegpt.progress import ProgressLine, format_loss
+
+if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported before
+    from simplegpt.inference.engine import Engine
+    from simplegpt.model import GPT
+
+# Limit on a batch's fp32 logits: 256 MiB. Larger batches are not faster.
+MAX_LOGITS = 2**26
+
+
+def encode_text(path: Path, tokenizer: Tokenizer | None, folder: Path) -> Tokens:
+    """Encode the text file at `path` into a token file in `folder`, and open it.
+
+    Raises UserError if the text is invalid or the model has no known tokenizer.
+    """
+    if tokenizer is None:
+        raise UserError("no known tokenizer has this model's vocabulary: give --tokens, not --text")
+    check_text_file(path)
+    source = Source(path)
+    file = Path(tempfile.mkdtemp(dir=folder), "text.bin")
+    writer = TokenWriter(
+        file, tokenizer=tokenizer.name, n_vocab=tokenizer.n_vocab, source=str(path)
+    )
+    with writer, ProgressLine(f"tokenizing {path.name}", source.size, summary=False) as line:
+        encode_files([source], tokenizer, writer.write, progress=line)
+        writer.commit()
+    return open_tokens(file)
+
+
+def check(engine: "Engine", tokens: Tokens, seq_len: int | None) -> int:
+    """Return the length of the windows. Raises UserError if model and tokens do not match."""
+    config = engine.gpt.config
+    own = engine.tokenizer.name if engine.tokenizer else None
+    if own and tokens.tokenizer and not is_same_vocabulary(own, tokens.tokenizer):
+        raise UserError(
+            f"the tokens are encoded with tokenizer '{tokens.tokenizer}', but the model's is "
+            f"'{own}': encode the text again with --tokenizer_name {own}"
+        )
+    if own and tokens.meta:
+        raise UserError(
+            f"the token IDs are those of {tokens.meta}, but the model's tokenizer is '{own}': "
+            f"encode the text again with --tokenizer_name {own}"
+        )
+    if tokens.max_id() >= config.n_vocab:
+        raise UserError(
+            f"largest token ID ({tokens.max_id()}) must be < the model's n_vocab "
+            f"({config.n_vocab}): the tokens are from another tokenizer"
+        )
+    if len(tokens) < 2:
+        raise UserError(f"the data has {len(tokens)} tokens: expected at least 2")
+    if seq_len is not None and seq_len > config.n_ctx:
+        raise UserError(f"--seq_len ({seq_len}) must be ≤ the model's n_ctx ({config.n_ctx})")
+    return min(seq_len or config.n_ctx, len(tokens) - 1)
+
+
+def mean_loss(gpt: "GPT", tokens: Tokens, seq_len: int) -> float:
+    """Mean cross-entropy of every token but the first, in nats."""
+    n_predicted = len(tokens) - 1
+    total, done = 0.0, 0
+    with ProgressLine("evaluating", n_predicted, "tokens", summary=False) as line:
+        for loss, n in batch_losses(gpt, tokens, seq_len):
+            total += loss * n
+            done += n
+            line.update(done, f"loss {format_loss(total / done)}")
+    return total / n_predicted
+
+
+def batch_losses(gpt: "GPT", tokens: Tokens, seq_len: int) -> Iterator[tuple[float, int]]:
+    """Yield each batch's mean cross-entropy and its number of predicted tokens."""
+    import torch
+
+    device = gpt.wte.weight.device
+    windows = ValidationWindows(len(tokens), seq_len)
+    batch_size = max(1, MAX_LOGITS // (seq_len * gpt.config.n_vocab))
+    for first in range(0, len(windows), batch_size):
+        batch = [windows[i] for i in range(first, min(first + batch_size, len(windows)))]
+        ids = np.stack([tokens.slice(w.start, w.start + seq_len + 1) for w in batch])
+        skipped = np.arange(seq_len) < np.array([[w.skip] for w in batch])
+        targets = np.where(skipped, -100, ids[:, 1:])
+        with torch.inference_mode():
+            inputs = torch.from_numpy(ids[:, :-1]).to(device)
+            loss = gpt(inputs, torch.from_numpy(targets).to(device))
+        yield loss.item(), int((~skipped).sum())
+
+
+def text_bytes(tokenizer: Tokenizer, tokens: Tokens, chunk: int = 2**20) -> int:
+    """Count the UTF-8 bytes of every token but the first; <|endoftext|> has none."""
+    lengths = np.array([len(tokenizer.decode_bytes([i])) for i in range(tokens.max_id() + 1)])
+    if tokenizer.end_of_text is not None and tokenizer.end_of_text < len(lengths):
+        lengths[tokenizer.end_of_text] = 0
+    return sum(
+        int(lengths[tokens.slice(start, min(start + chunk, len(tokens)))].sum())
+        for start in range(1, len(tokens), chunk)
+    )
