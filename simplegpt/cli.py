@@ -1,15 +1,17 @@
 """What every command has in common: its options, its messages and its exit codes."""
 
 import argparse
+import contextlib
 import difflib
 import functools
 import json
 import os
 import re
 import shutil
+import signal
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
 
@@ -69,6 +71,16 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
             raise
         code = _refuse(UserError(f"{os.fsdecode(error.filename)}: {error.strerror}"))
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def sigterm_as_exit() -> Iterator[None]:
+    """Let a SIGTERM unwind the stack as Ctrl-C does, so that what was begun is removed."""
+    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _refuse(error: UserError) -> int:

@@ -11,17 +11,15 @@ complete. Nothing here imports torch.
 import argparse
 import contextlib
 import glob
-import signal
-import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from simplegpt.cli import TERMINATED, CommandParser, UserError, one_line, run_command, show
+from simplegpt.cli import CommandParser, UserError, one_line, run_command, show, sigterm_as_exit
 from simplegpt.data import corpus
 from simplegpt.data.encode import Source, check_text_file, encode_files, split_by_line
 from simplegpt.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, tokenizer_names
@@ -68,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Tokenize as the options in `argv` say. Raises UserError."""
     options = _parser().parse_args(argv)
     began = time.monotonic()
-    with _sigterm_as_exit():
+    with sigterm_as_exit():
         tokenizer = load_tokenizer(options.tokenizer_name)
         separator = _separator_id(options.separator, options.marker, tokenizer)
         files = _write(_plan(options, tokenizer.name), tokenizer, separator, options)
@@ -250,16 +248,6 @@ def _write(
                 show(f"saving to {one_line(str(writer.path))}")
             writer.commit()
     return [Written(path=str(w.path), tokens=w.count, tokenizer=tokenizer.name) for w in writers]
-
-
-@contextlib.contextmanager
-def _sigterm_as_exit() -> Iterator[None]:
-    """Let a SIGTERM unwind the stack as Ctrl-C does, so that partial files are removed."""
-    before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 if __name__ == "__main__":

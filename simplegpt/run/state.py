@@ -10,9 +10,17 @@ from pydantic import Field
 from simplegpt.run.events import Failure, Record
 
 RunState: TypeAlias = Literal[
-    "starting", "running", "paused", "stopping", "finished", "stopped", "failed", "crashed"
+    "queued",
+    "starting",
+    "running",
+    "paused",
+    "stopping",
+    "finished",
+    "stopped",
+    "failed",
+    "crashed",
 ]
-LIVE_STATES: tuple[RunState, ...] = ("starting", "running", "paused", "stopping")
+LIVE_STATES: tuple[RunState, ...] = ("queued", "starting", "running", "paused", "stopping")
 # A status is written about once a second; one of another host is out of date after this long.
 STALE_AFTER_SECONDS = 30.0
 
@@ -40,6 +48,8 @@ class Status(Record):
     best_loss: float | None = None
     failure: Failure | None = None
     """Of a failed run."""
+    waits_for: tuple[str, ...] = ()
+    """Directories of the runs that a queued one waits for."""
 
     @classmethod
     def of_this_process(cls, state: RunState, **fields: Any) -> "Status":
@@ -54,7 +64,7 @@ class Status(Record):
 
     @property
     def is_live(self) -> bool:
-        """Whether a process is training."""
+        """Whether a process is training, or waits for its turn."""
         return self.state in LIVE_STATES
 
     def process_exists(self) -> bool:

@@ -1,8 +1,10 @@
 """Training: `train` runs a config as the command does. Importing this does not import torch."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simplegpt.cli import DONE
 from simplegpt.config.load import absolute
 from simplegpt.config.schema import Config
 from simplegpt.run.directory import RunDirectory
@@ -13,21 +15,31 @@ if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
 
 
-def train(config: Config, *, resume: bool = False, callbacks: "Sequence[Callback]" = ()) -> int:
+def train(
+    config: Config,
+    *,
+    resume: bool = False,
+    after: Path | None = None,
+    callbacks: "Sequence[Callback]" = (),
+) -> int:
     """Train `config` in its output_dir, with Lightning callbacks of your own; return the exit code.
 
-    `resume` continues the run in output_dir from its last checkpoint. Raise UserError where the
-    run cannot start.
+    `resume` continues the run in output_dir from its last checkpoint. `after` is the directory of a
+    run that is to end first. Raise UserError where the run cannot start.
     """
     run = RunDirectory(config.output_dir)
     # a relative output_dir, and that of a run that was moved, becomes where the run is now
     config = absolute(config.model_copy(update={"output_dir": run.path}))
     as_launched(config.trainer)  # before torch is imported: it raises UserError
     lock = claim(run, config, resume=resume) if is_first_rank() else None
-
-    from simplegpt.train.trainer import fit  # imports torch and lightning: seconds
-
     try:
+        if lock is not None and after is not None:
+            from simplegpt.train.queue import wait  # numpy and tiktoken
+
+            if not wait(run, config, RunDirectory(after)):
+                return DONE
+        from simplegpt.train.trainer import fit  # imports torch and lightning: seconds
+
         return fit(run, config, resume=resume, is_first_rank=lock is not None, callbacks=callbacks)
     finally:
         if lock is not None:

@@ -2,30 +2,32 @@
 
     python -m simplegpt.train configs/shakespeare_char.toml --optimization.peak_lr 3e-4
     python -m simplegpt.train --resume models/tiny_shakespeare_char
+    python -m simplegpt.train configs/shakespeare_char.toml --sweep peak_lr=1e-3,3e-4
 
 All errors of the user are reported before torch is imported and before anything is written.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 from simplegpt.cli import CommandParser, UserError, run_command
 from simplegpt.config import load as config_file
 from simplegpt.config.load import add_config_options
 from simplegpt.config.schema import Config
-from simplegpt.data.tokens import check_config, open_tokens
+from simplegpt.data.tokens import open_tokens
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from simplegpt.train import train
 from simplegpt.train.claim import runs_nearby
 from simplegpt.train.devices import devices_of
 from simplegpt.train.plan import describe, plan
+from simplegpt.train.queue import check_config_files, describe_sweep, plan_sweep, start_sweep
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandParser(
         usage="%(prog)s CONFIG [--section.key VALUE …] [--plan | --resume]\n"
+        "       %(prog)s CONFIG --sweep SETTING=VALUE,VALUE …\n"
         "       %(prog)s --resume RUN_DIR",
         description="Train the GPT that a config describes, or resume a run.",
     )
@@ -37,16 +39,36 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="RUN_DIR",
         help="resume from the last checkpoint in the config's output_dir or in this directory",
     )
+    parser.add_argument(
+        "--after",
+        type=Path,
+        metavar="RUN_DIR",
+        help="wait until the run in this directory has ended, and those queued after it",
+    )
+    parser.add_argument(
+        "--sweep",
+        nargs="+",
+        metavar="SETTING=VALUE,VALUE",
+        help="train a run for each value, or each combination of the values of several settings, "
+        "one after another in the background, in OUTPUT_DIR-sweep",
+    )
     parser.add_argument("--plan", action="store_true", help="print what the run costs, and exit")
     add_config_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.config is None and not arguments.resume:
         parser.error("expected a config file, such as configs/shakespeare_char.toml")
 
+    if arguments.resume is not None and (arguments.after or arguments.sweep):
+        parser.error("--resume works with neither --after nor --sweep")
+    if arguments.sweep:
+        runs = plan_sweep(arguments.config, arguments.sweep, arguments.overrides)
+        start_sweep(arguments.config, runs, arguments.after)
+        print(describe_sweep(runs))
+        return 0
     source = arguments.config or RunDirectory(arguments.resume).config
     if arguments.config is None and not source.exists():
         raise UserError(f"no run to resume at {arguments.resume}{runs_nearby()}")
-    check = None if arguments.plan else partial(check_config, scan=True)
+    check = None if arguments.plan else check_config_files
     config = config_file.load(source, arguments.overrides, check)
     if arguments.plan:
         devices = devices_of(config.trainer, len(hardware.gpus()))
@@ -54,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if arguments.resume:
         config = config.model_copy(update={"output_dir": Path(arguments.resume)})
-    return train(config, resume=arguments.resume is not None)
+    return train(config, resume=arguments.resume is not None, after=arguments.after)
 
 
 def _n_train_tokens(config: Config) -> int | None:

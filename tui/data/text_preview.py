@@ -118,7 +118,10 @@ class TextPreview(Vertical):
         tokens.border_title = (
             f"{plural(len(preview.pieces), 'token')} of {plural(preview.n_characters, 'character')}"
         )
-        tokens.border_subtitle = preview.tokenizer
+        ratio = (
+            f": {statistics.characters_per_token:.2f} characters per token" if statistics else ""
+        )
+        tokens.border_subtitle = f"{preview.tokenizer}{ratio}"
         self.statistics.show_tokens(preview.tokenizer, statistics)
 
     def show_error(self, error: str) -> None:

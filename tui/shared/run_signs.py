@@ -13,6 +13,7 @@ SignedState: TypeAlias = RunState | Literal["unreadable", "none"]
 
 SIGNS: Mapping[SignedState, tuple[str, str]] = {
     "none": ("○", MUTED),
+    "queued": ("…", MUTED),
     "starting": ("◌", "$secondary"),
     "running": ("●", "$success"),
     "paused": ("‖", "$warning"),

@@ -1,0 +1,208 @@
+"""Runs one after another: a queued run waits until others have ended, and a sweep queues several.
+
+Each queued run is a process of its own, which has checked its config and claimed its directory but
+has not imported torch. So the queue needs no file and nobody who serves it, and goes on when the
+program that started it has ended.
+"""
+
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from simplegpt.cli import UserError, nearest, sigterm_as_exit
+from simplegpt.config import load as config_file
+from simplegpt.config.load import resolved
+from simplegpt.config.schema import Config, settings
+from simplegpt.data.tokens import check_config
+from simplegpt.files import write_atomically
+from simplegpt.run.directory import RunDirectory, find_runs
+from simplegpt.run.events import CommandDone, LineReader
+from simplegpt.run.state import RunState, Status
+
+POLL_SECONDS = 1.0
+TRAIN_COMMAND = (sys.executable, "-m", "simplegpt.train")
+
+
+# Waiting
+
+
+def runs_ahead(after: RunDirectory, nearby: Path) -> list[Path]:
+    """Return the runs that end before one queued after `after` starts: `after` and its queue.
+
+    The queue is looked for below `nearby`. Raise UserError where there is no run at `after`.
+    """
+    status = after.status()
+    if status is None:
+        raise UserError(f"no run to wait for at {after.path}")
+    ahead = {after.path, *map(Path, status.waits_for)}
+    queued = [(run.path, run.status()) for run in find_runs(nearby)]
+    waiting = [(path, status) for path, status in queued if status and status.state == "queued"]
+    ahead |= {path for path, status in waiting if ahead & set(map(Path, status.waits_for))}
+    return sorted(ahead)
+
+
+def wait(run: RunDirectory, config: Config, after: RunDirectory) -> bool:
+    """Wait until `after` and its queue have ended; return False if a stop command came meanwhile.
+
+    `run` is claimed. Its state is "queued"; a stop, a signal and an error leave nothing of it.
+    Raise UserError where there is no run at `after`.
+    """
+    commands = LineReader.from_end(run.commands)
+    try:
+        ahead = runs_ahead(after, Path.cwd())
+        write_atomically(run.config, resolved(config))
+        with sigterm_as_exit():
+            while any(_is_live(path) for path in ahead):
+                run.write_status(_status("queued", config, ahead))
+                time.sleep(POLL_SECONDS)
+                for command in commands.read_commands():
+                    if command.command == "stop":
+                        run.discard()
+                        return False
+                    message = "the run is queued"
+                    run.append_event(
+                        CommandDone(
+                            id=command.id, command=command.command, ok=False, message=message
+                        )
+                    )
+        run.write_status(_status("starting", config, ahead))
+    except BaseException:
+        run.discard()
+        raise
+    return True
+
+
+def _status(state: RunState, config: Config, ahead: Sequence[Path]) -> Status:
+    return Status.of_this_process(
+        state, max_steps=config.trainer.max_steps, waits_for=tuple(map(str, ahead))
+    )
+
+
+def _is_live(path: Path) -> bool:
+    status = RunDirectory(path).status()
+    return status is not None and status.is_live
+
+
+# Starting
+
+
+def start(arguments: Sequence[str], run: RunDirectory, env: Mapping[str, str] | None = None) -> int:
+    """Start a training in the background that outlives this process; return its process ID.
+
+    Wait until it has written its status in `run`. Raise UserError with its message if it ends
+    before that.
+    """
+    with tempfile.TemporaryFile() as output:  # train.log has what it prints after this
+        process = subprocess.Popen(
+            [*TRAIN_COMMAND, *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=env,
+            start_new_session=True,  # neither Ctrl-C nor the terminal's end reaches it
+        )
+        while process.poll() is None:
+            status = run.status()
+            if status is not None and status.pid == process.pid:
+                return process.pid
+            time.sleep(0.1)
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace").strip()
+    lines = text.rpartition("error: ")[2].splitlines()
+    raise UserError(*lines or (f"the training ended with exit code {process.returncode}",))
+
+
+# Sweeps
+
+
+@dataclass(frozen=True)
+class SweepRun:
+    """One run of a sweep."""
+
+    output_dir: Path
+    overrides: tuple[tuple[str, str], ...]
+    """Settings and their values, as given on the command line."""
+
+    def arguments(self, config: Path, after: Path | None) -> list[str]:
+        """Return the options of the command that trains it."""
+        values = {**dict(self.overrides), "output_dir": str(self.output_dir)}
+        options = [part for key, value in values.items() for part in (f"--{key}", value)]
+        return [str(config), *options, *(["--after", str(after)] if after else [])]
+
+
+def plan_sweep(
+    config: Path, swept: Sequence[str], overrides: Sequence[tuple[str, str]] = ()
+) -> list[SweepRun]:
+    """Return a run for each combination of the `swept` values, each in a directory of its own.
+
+    `swept` are texts such as ``peak_lr=1e-3,3e-4``. The directories are in OUTPUT_DIR-sweep.
+    Raise UserError with every problem, also of the resulting configs.
+    """
+    axes = [_axis(text) for text in swept]
+    base = config_file.load(config, overrides).output_dir
+    folder = base.with_name(f"{base.name}-sweep")
+    runs = []
+    for values in itertools.product(*axes):
+        name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in values)
+        runs.append(SweepRun(folder / name.replace("/", "_"), (*overrides, *values)))
+    for run in runs:
+        config_file.load(config, run.overrides, check_config_files)
+        if RunDirectory(run.output_dir).exists():
+            raise UserError(f"output_dir {run.output_dir} already contains a run")
+    return runs
+
+
+def check_config_files(inspection: config_file.Inspection) -> list[config_file.Problem]:
+    """Check a config against its token files."""
+    return check_config(inspection, scan=True)
+
+
+def _axis(text: str) -> list[tuple[str, str]]:
+    """``peak_lr=1e-3,3e-4`` as settings with one value each."""
+    name, equals, values = text.partition("=")
+    name = name.strip()
+    short = {key: key.rpartition(".")[2] for key in settings()}
+    keys = [key for key in short if name in (key, short[key])]
+    keys = [name] if name in keys else keys
+    if not equals:
+        raise UserError(f"expected SETTING=VALUE,VALUE, got {text!r}")
+    if not keys:
+        raise UserError(f"unknown setting {name!r}{nearest(name, [*short, *short.values()])}")
+    if len(keys) > 1:
+        raise UserError(f"several settings are called {name!r}: {', '.join(keys)}")
+    if keys[0] in ("output_dir", "include"):
+        raise UserError(f"{name} cannot be swept: each run gets its own")
+    found = [value.strip() for value in values.split(",")]
+    if "" in found or len(set(found)) < len(found):
+        raise UserError(f"{name}: expected different values, separated by commas, got {values!r}")
+    return [(keys[0], value) for value in found]
+
+
+def start_sweep(
+    config: Path,
+    runs: Sequence[SweepRun],
+    after: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> list[int]:
+    """Start the runs in the background, each after the one before it; return the process IDs.
+
+    Raise UserError where one does not start; those before it go on.
+    """
+    process_ids = []
+    for run in runs:
+        directory = RunDirectory(run.output_dir)
+        process_ids.append(start(run.arguments(config, after), directory, env))
+        after = directory.path
+    return process_ids
+
+
+def describe_sweep(runs: Sequence[SweepRun]) -> str:
+    """Return the directories of a started sweep, for a terminal."""
+    lines = [f"  {os.path.relpath(run.output_dir)}" for run in runs]
+    return "\n".join([f"training one after another, in the background ({len(runs)} runs):", *lines])
