@@ -282,9 +282,9 @@ def from_checkpoint(contents: Contents, path: Path) -> LoadedModel:
         gpt = GPT.from_state_dict(about.model, network_state(contents.state_dict))
     except ValueError as error:
         raise UserError(f"{path}: weights and config do not match: {error}") from error
-    return LoadedModel(
-        gpt, about.tokenizer_name, path, contents.global_step, contents.simplegpt.val_loss
-    )
+    info = read_info(path)
+    val_loss = contents.simplegpt.val_loss if info is None else info.own_val_loss
+    return LoadedModel(gpt, about.tokenizer_name, path, contents.global_step, val_loss)
 
 
 def network_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -23,7 +23,13 @@ from simplegpt.cli import UserError, invalid_fields, run_command
 from simplegpt.data.tokenizer import Tokenizer, load_tokenizer
 from simplegpt.inference import protocol
 from simplegpt.inference.cpu import memory_bytes, pack
-from simplegpt.inference.generation import Generation, Piece, TextStream, check_ids
+from simplegpt.inference.generation import (
+    Generation,
+    Piece,
+    TextStream,
+    check_ids,
+    context_length,
+)
 from simplegpt.inference.sampling import Penalties, probabilities
 from simplegpt.model import GPT
 from simplegpt.progress import OnProgress, format_bytes, no_progress
@@ -119,7 +125,10 @@ class Engine:
         """Answer `request`. Raises UserError."""
         ids = request.prompt_ids or self.encode(request.prompt)
         check_ids([ids], self.gpt.config.n_vocab)
-        context = torch.tensor([ids[-self.gpt.config.n_ctx :]], device=self.gpt.wte.weight.device)
+        length = context_length(
+            len(ids) - request.n_answer, request.n_answer, self.gpt.config.n_ctx
+        )
+        context = torch.tensor([ids[-length:]], device=self.gpt.wte.weight.device)
         logits = self.gpt.next_logits(context)[:, : self.n_vocab].float().cpu()
         penalties = Penalties(request.sampling, [ids], request.n_generated, self.n_vocab)
         after = probabilities(penalties(logits), request.sampling)[0]

@@ -154,6 +154,13 @@ def make_room(gpt: GPT, cache: Cache, results: list[Result]) -> None:
                 read(gpt, result.ids[:-1], cache.row(row))
 
 
+def context_length(n_prompt: int, n_generated: int, n_ctx: int) -> int:
+    """Return the tokens in the context after a prompt and `n_generated` tokens of an answer."""
+    length = min(n_prompt, n_ctx) + n_generated
+    kept = max(1, n_ctx // 2)
+    return length if length <= n_ctx else kept + (length - n_ctx - 1) % (n_ctx + 1 - kept)
+
+
 def check_ids(prompts: list[list[int]], n_vocab: int) -> None:
     """Raise UserError for a prompt without tokens, or with IDs that the model does not have."""
     for prompt in prompts:

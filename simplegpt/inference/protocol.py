@@ -114,6 +114,8 @@ class AlternativesRequest(Message):
     """Settings for `probability_after`."""
     n_generated: int = Field(0, ge=0)
     """Number of last tokens that the presence and frequency penalties count as generated."""
+    n_answer: int = Field(0, ge=0)
+    """Number of last tokens that one `generate` gave: the context is the one that it had there."""
 
 
 class CancelRequest(Message):

@@ -35,6 +35,11 @@ class CheckpointInfo(Record):
     size: int = 0
     """Bytes. Another size on disk means a damaged file."""
 
+    @property
+    def own_val_loss(self) -> float | None:
+        """The validation loss at this very step; None where it was not validated."""
+        return self.val_loss if self.score is not None else None
+
 
 def sidecar(path: Path) -> Path:
     return path.with_name(path.name + ".json")

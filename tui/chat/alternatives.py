@@ -7,6 +7,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
@@ -14,7 +15,7 @@ from simplegpt.config.schema import SamplingConfig
 from simplegpt.inference.protocol import Alternative
 from tui.chat.conversations import Turn
 from tui.chat.labels import format_probability
-from tui.chat.sampling import changed_settings
+from tui.chat.sampling import describe_sampling
 from tui.shared.text import show_token
 from tui.shell.dialogs import Dialog
 
@@ -25,9 +26,13 @@ CONTEXT_CHARACTERS = 48
 class AlternativesDialog(Dialog[Alternative]):
     """A table of tokens; returns the one to continue from."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("j", "move_cursor('cursor_down')", "Down", show=False),
+        Binding("k", "move_cursor('cursor_up')", "Up", show=False),
+    ]
     DEFAULT_CSS: ClassVar[str] = """
     AlternativesDialog {
-        #dialog { width: 66; padding: 0 1; }
+        #dialog { width: 75; padding: 0 1; }
         #position { height: 1; margin-bottom: 1; }
         DataTable {
             height: auto;
@@ -59,8 +64,9 @@ class AlternativesDialog(Dialog[Alternative]):
     def compose_body(self) -> ComposeResult:
         yield Static(self._position(), id="position")
         yield DataTable(cursor_type="row")
-        settings = " · ".join(changed_settings(self.sampling)) or "default settings"
-        yield Static(f"sampled: with {settings}", id="settings", markup=False)
+        settings = " · ".join(describe_sampling(self.sampling))
+        text = f"model: before sampling · sampled: with {settings}"
+        yield Static(text, id="settings", markup=False)
 
     def _position(self) -> Content:
         """The end of the text before the token, and the token."""
@@ -88,6 +94,9 @@ class AlternativesDialog(Dialog[Alternative]):
                 Text(bar(each.probability_after)),
             )
         table.focus()
+
+    async def action_move_cursor(self, action: str) -> None:
+        await self.query_one(DataTable).run_action(action)
 
     @on(DataTable.RowSelected)
     def _selected(self, event: DataTable.RowSelected) -> None:

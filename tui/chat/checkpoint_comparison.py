@@ -45,7 +45,7 @@ class CheckpointAnswer(Widget):
     def __init__(self, checkpoint: Checkpoint, prompt: str) -> None:
         super().__init__()
         info = checkpoint.info
-        self.border_title = f"step {info.step:,} · val loss {format_loss(info.val_loss)}"
+        self.border_title = f"step {info.step:,} · val loss {format_loss(info.own_val_loss)}"
         self.checkpoint = checkpoint
         self.prompt = prompt
 
@@ -60,7 +60,7 @@ class CheckpointAnswer(Widget):
 class CheckpointComparison(Dialog[None]):
     """Loads the checkpoints one after the other into an engine of its own."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("c", "copy", "Copy all")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("y,Y", "copy", "Copy all")]
     DEFAULT_CSS: ClassVar[str] = """
     CheckpointComparison {
         #dialog { width: 96%; height: 90%; padding: 0 1; }
@@ -72,7 +72,7 @@ class CheckpointComparison(Dialog[None]):
     def __init__(
         self, run: Path, prompt: str, settings: GenerationSettings, engine: EngineProcess
     ) -> None:
-        super().__init__(f"Checkpoints of {run.name}", hint="C to copy · Esc to close")
+        super().__init__(f"Checkpoints of {run.name}", hint="Y to copy · Esc to close")
         self.run = RunDirectory(run)
         self.prompt = prompt
         self.settings = settings

@@ -1,4 +1,4 @@
-"""Finding an earlier conversation: a list that is searched as the user types."""
+"""The history: a list of earlier conversations, searched as the user types."""
 
 import asyncio
 import time
@@ -6,25 +6,32 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from textual import work
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import OptionList
 
 from simplegpt.cli import one_line
-from tui.chat.conversations import Conversation, ConversationStore, Summary
+from tui.chat.conversations import ConversationStore, Stored, Summary, search
 from tui.chat.labels import short_name
 from tui.shared.text import format_age
 from tui.shell.dialogs import Entry, ListDialog
 
-EXCERPT_LENGTH = 64
-MODEL_LENGTH = 18
-"""Both for a terminal of 80 columns."""
+MODEL_CELLS = 18
+"""For a terminal of 80 columns."""
 
 
 class ConversationList(ListDialog[str]):
-    """The stored conversations; returns the id of the one chosen."""
+    """The stored conversations; returns the id of the one chosen.
+
+    They are deleted only while the list has the focus: in the search box, keys edit its text.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("delete,ctrl+d", "delete", "Delete", priority=True),
-        Binding("ctrl+y", "restore", "Restore", priority=True),
+        Binding("d,delete", "delete", "Delete"),
+        Binding("ctrl+z", "restore", "Undo"),
+        Binding("j", "move('cursor_down')", "Down", show=False),
+        Binding("k", "move('cursor_up')", "Up", show=False),
     ]
 
     def __init__(self, store: ConversationStore, text: str = "") -> None:
@@ -32,38 +39,55 @@ class ConversationList(ListDialog[str]):
             "Conversations",
             text=text,
             placeholder="Search titles, models and text",
-            hint="Enter to open · Del to delete · Ctrl+Y to restore · Esc to cancel",
+            hint="Enter to open · Tab, then D to delete · Ctrl+Z to undo · Esc to cancel",
             search=self._find,
         )
         self.store = store
-        self.deleted: list[Conversation] = []
+        self.stored: Sequence[Stored] | None = None
+        """All conversations, None before they are read."""
+
+    def compose_body(self) -> ComposeResult:
+        for widget in super().compose_body():
+            if isinstance(widget, OptionList):
+                widget.can_focus = True
+            yield widget
 
     async def _find(self, text: str) -> Sequence[Entry[str]]:
-        found = await asyncio.to_thread(self.store.search, text)
-        return [summary_entry(summary) for summary in found]
+        if self.stored is None:
+            self.stored = await asyncio.to_thread(self.store.read)
+        return [summary_entry(summary) for summary in search(self.stored, text)]
 
     @work(group="delete")
     async def action_delete(self) -> None:
         if (entry := self.highlighted) is not None:
-            deleted = await asyncio.to_thread(self.store.delete, entry.value)
-            if deleted is not None:
-                self.deleted.append(deleted)
-            self.refresh_entries()
+            try:
+                await asyncio.to_thread(self.store.delete, entry.value)
+            except OSError as error:
+                self.show_error(f"Cannot delete: {error}")
+                return
+            self._read_again()
 
     @work(group="delete")
     async def action_restore(self) -> None:
-        if self.deleted:
-            await asyncio.to_thread(self.store.save, self.deleted.pop())
-            self.refresh_entries()
+        """Restore the conversation deleted last, also in an earlier window."""
+        try:
+            restored = await asyncio.to_thread(self.store.restore)
+        except OSError as error:
+            self.show_error(f"Cannot restore: {error}")
+            return
+        if restored is None:
+            self.show_error("Nothing to restore")
+        else:
+            self._read_again()
+
+    def _read_again(self) -> None:
+        self.stored = None
+        self.refresh_entries()
 
 
 def summary_entry(summary: Summary) -> Entry[str]:
     """A conversation's title, model and age, and an excerpt below."""
-    model = one_line(short_name(summary.model) or "no model")
-    if len(model) > MODEL_LENGTH:
-        model = model[: MODEL_LENGTH - 1] + "…"
+    model = Content(one_line(short_name(summary.model) or "no model"))
     age = format_age(time.time() - summary.updated)
-    excerpt = one_line(summary.excerpt)
-    if len(excerpt) > EXCERPT_LENGTH:
-        excerpt = excerpt[:EXCERPT_LENGTH].rpartition(" ")[0] + " …"
-    return Entry(summary.id, summary.title, (model, age), detail=excerpt)
+    columns = (model.truncate(MODEL_CELLS, ellipsis=True).plain, age)
+    return Entry(summary.id, summary.title, columns, detail=summary.excerpt)

@@ -1,15 +1,15 @@
-"""Conversations: a tree of turns each, in one JSONL file each below the data folder.
+"""Conversations, each a tree of turns in a JSONL file below the data folder.
 
-A conversation with a base model is one text that grows. It is stored as a tree, because nothing
-that was generated is thrown away: another answer, an edited prompt or the choice of another token
-is a sibling of what it replaces, and `leaf` is the end of the path that is shown.
+Everything that was generated is kept: a regenerated answer, an edited prompt or an answer with
+another token is added as a sibling of the turn it replaces. `leaf` is the end of the path shown.
 """
 
 import re
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,10 +18,12 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from simplegpt.config.schema import SamplingConfig
 from simplegpt.files import write_atomically
 from simplegpt.inference.protocol import Reason
-from tui.chat.sampling import changed_settings
+from tui.chat.sampling import describe_sampling
 
 Role = Literal["you", "prefill", "model"]
 TITLE_LENGTH = 60
+MAX_DELETED = 100
+"""Deleted conversations that can be restored."""
 
 
 class Line(BaseModel):
@@ -69,7 +71,7 @@ class Turn(Line):
 
 
 class Header(Line):
-    """The line of a conversation's file that is about the whole."""
+    """The metadata line of a conversation's file."""
 
     type: Literal["conversation"] = "conversation"
     version: int = 1
@@ -156,11 +158,14 @@ class Conversation:
         index = [sibling.id for sibling in siblings].index(turn.id) + offset
         if not 0 <= index < len(siblings):
             return False
-        last = siblings[index]
-        while children := self.children(last.id):
-            last = children[-1]
-        self.show_to(last.id)
+        self.show_branch(siblings[index].id)
         return True
+
+    def show_branch(self, turn_id: str) -> None:
+        """Show the path through a turn, to the end of what followed it last."""
+        while children := self.children(turn_id):
+            turn_id = children[-1].id
+        self.show_to(turn_id)
 
     def snapshot(self) -> "Conversation":
         """The conversation as it is now: turns are frozen, so they are shared."""
@@ -203,7 +208,7 @@ def parse(lines: Iterable[bytes | str]) -> Conversation | None:
 
 
 class Summary(BaseModel):
-    """A conversation in a list."""
+    """A conversation as listed in the history."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -212,7 +217,24 @@ class Summary(BaseModel):
     model: str
     updated: float
     excerpt: str
-    """The end of its text, or the surroundings of what was searched for."""
+    """The end of its text, or the text around a search hit."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A conversation as it is searched."""
+
+    conversation: Conversation
+    text: str
+    """Of all branches."""
+    haystack: str
+    """Casefolded: the title, the model and the text."""
+
+    @classmethod
+    def of(cls, conversation: Conversation) -> "Stored":
+        text = "".join(turn.text for turn in conversation.turns.values())
+        haystack = f"{conversation.title}\n{conversation.header.model}\n{text}".casefold()
+        return cls(conversation, text, haystack)
 
 
 class ConversationStore:
@@ -220,6 +242,7 @@ class ConversationStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.trash = folder / "deleted"
         self._lock = threading.Lock()
         self._saved: dict[str, float] = {}
         """When each conversation saved here was last changed."""
@@ -244,28 +267,41 @@ class ConversationStore:
         except OSError:
             return None
 
-    def delete(self, conversation_id: str) -> Conversation | None:
-        """Delete a conversation; return it, so that it can be restored by saving it."""
-        conversation = self.load(conversation_id)
-        self.path(conversation_id).unlink(missing_ok=True)
-        return conversation
+    def delete(self, conversation_id: str) -> None:
+        """Move a conversation to the deleted ones, of which the latest are kept. Raises OSError."""
+        self.trash.mkdir(exist_ok=True)
+        path = self.trash / f"{time.time_ns()}-{conversation_id}.jsonl"
+        self.path(conversation_id).rename(path)
+        for old in sorted(self.trash.glob("*.jsonl"))[:-MAX_DELETED]:
+            old.unlink(missing_ok=True)
 
-    def search(self, query: str = "") -> list[Summary]:
-        """Conversations in which every word of `query` occurs, the latest first."""
-        words = query.casefold().split()
-        found = []
-        for conversation in self._all():
-            text = "".join(turn.text for turn in conversation.turns.values())
-            haystack = f"{conversation.title}\n{conversation.header.model}\n{text}".casefold()
-            if all(word in haystack for word in words):
-                found.append(_summary(conversation, text, words))
-        return sorted(found, key=lambda item: item.updated, reverse=True)
+    def restore(self) -> str | None:
+        """Restore the conversation deleted last; return its id, None if there is none.
 
-    def _all(self) -> Iterator[Conversation]:
-        for path in self.folder.glob("*.jsonl"):
-            conversation = self.load(path.stem)
-            if conversation is not None:
-                yield conversation
+        Raises OSError.
+        """
+        deleted = max(self.trash.glob("*.jsonl"), default=None)
+        if deleted is None:
+            return None
+        conversation_id = deleted.stem.partition("-")[2]
+        deleted.rename(self.path(conversation_id))
+        return conversation_id
+
+    def read(self) -> list[Stored]:
+        """All conversations, the latest first."""
+        found = [self.load(path.stem) for path in self.folder.glob("*.jsonl")]
+        stored = [Stored.of(conversation) for conversation in found if conversation is not None]
+        return sorted(stored, key=lambda each: each.conversation.header.updated, reverse=True)
+
+
+def search(stored: Iterable[Stored], query: str = "") -> list[Summary]:
+    """The conversations in which every word of `query` occurs, in their order."""
+    words = query.casefold().split()
+    return [
+        _summary(each.conversation, each.text, words)
+        for each in stored
+        if all(word in each.haystack for word in words)
+    ]
 
 
 def _summary(conversation: Conversation, text: str, words: list[str]) -> Summary:
@@ -303,4 +339,4 @@ def _heading(turn: Turn) -> str:
     if turn.role != "model":
         return "You" if turn.role == "you" else "Prefill"
     sampling = turn.sampling or SamplingConfig()
-    return f"{turn.model} ({', '.join([f'seed {sampling.seed}', *changed_settings(sampling)])})"
+    return f"{turn.model} ({', '.join([f'seed {sampling.seed}', *describe_sampling(sampling)])})"

@@ -8,11 +8,12 @@ the process exited raises `EngineExitError`.
 import asyncio
 import contextlib
 import itertools
+import os
 import signal
 import sys
+import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 from pydantic import ValidationError
 
@@ -36,8 +37,8 @@ from tui.shared.child_process import child_environment, lower_priority
 ENGINE_COMMAND = (sys.executable, "-m", "simplegpt.inference.engine")
 # asyncio's default of 64 KiB a line is less than the ids of one long prompt.
 LONGEST_LINE = 64 * 2**20
-# Tokens are passed on together this many seconds after the first of them: an update of the screen
-# for each would be work that nobody sees.
+# Tokens are passed on in batches, this many seconds after the first of a batch: updating the screen
+# for every token would only cost time.
 COLLECT_SECONDS = 0.04
 # A process whose input was closed is given this long to exit before it is killed.
 CLOSE_SECONDS = 2.0
@@ -66,20 +67,20 @@ class EngineProcess:
 
     def __init__(
         self,
-        log: Path,
         *,
         command: Sequence[str] = ENGINE_COMMAND,
         niceness: int = 0,
         on_crash: Callable[[str], None] = lambda cause: None,
     ) -> None:
-        """`log` receives what the engine prints; `niceness` (0 to 19) lowers the priority of the
-        next process started; `on_crash` is called with the cause of an unexpected exit."""
-        self.log = log
+        """`niceness` (0 to 19) lowers the priority of the next process started; `on_crash` is
+        called with the cause of an unexpected exit."""
         self.command = tuple(command)
         self.niceness = niceness
         self.on_crash = on_crash
         self.is_closing = False
         """The process was asked to end, so its exit is not a crash."""
+        self._log: IO[bytes] | None = None
+        """What the process prints. A file without a name: another workbench has its own."""
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._open: dict[str, _Answers] = {}
@@ -181,17 +182,18 @@ class EngineProcess:
             self._reader = asyncio.create_task(self._read(self._process))
 
     async def _spawn(self) -> asyncio.subprocess.Process:
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("wb") as log:
-            return await asyncio.create_subprocess_exec(
-                *self.command,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                limit=LONGEST_LINE,
-                start_new_session=True,  # a Ctrl-C in the terminal is the workbench's
-                env=child_environment(),
-            )
+        if self._log is not None:
+            self._log.close()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - open as long as the process
+        return await asyncio.create_subprocess_exec(
+            *self.command,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=self._log,
+            limit=LONGEST_LINE,
+            start_new_session=True,  # a Ctrl-C in the terminal is the workbench's
+            env=child_environment(),
+        )
 
     async def close(self) -> None:
         """End the process: by closing its input, and by force where that is not enough."""
@@ -244,7 +246,7 @@ class EngineProcess:
             return "The engine was killed, possibly because the machine ran out of memory."
         if code < 0:
             return f"The engine was killed by {signal.Signals(-code).name}."
-        last = last_line(self.log)
+        last = last_line(self._log) if self._log is not None else ""
         return f"The engine exited with code {code}{': ' + last if last else ''}."
 
 
@@ -266,12 +268,8 @@ def merge(messages: Sequence[Tokens]) -> Tokens:
     )
 
 
-def last_line(log: Path) -> str:
+def last_line(log: IO[bytes]) -> str:
     """The last line of a log that is not empty, cut to a readable length."""
-    try:
-        with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 4096))
-            lines = file.read().decode(errors="replace").split("\n")
-    except OSError:
-        return ""
+    log.seek(max(0, log.seek(0, os.SEEK_END) - 4096))
+    lines = log.read().decode(errors="replace").split("\n")
     return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "").rstrip(".")

@@ -1,4 +1,4 @@
-"""Models, answers and tokens described in a line each."""
+"""One-line descriptions of models, answers and tokens."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from simplegpt.cli import printable
 from simplegpt.inference.protocol import Loaded, Loading
 from simplegpt.progress import format_count, format_loss, format_rate
 from tui.chat.conversations import Turn
-from tui.chat.sampling import changed_settings
+from tui.chat.sampling import describe_sampling
 from tui.shared.text import show_token
 
 BAR_CELLS = 14
@@ -15,17 +15,17 @@ METER_CELLS = 8
 METER_MIN_WIDTH = 60
 END_REASONS = {
     "length": "token limit",
-    "stop": "stop text",
+    "stop": "stop string",
     "end_of_text": "end of text",
     "cancelled": "stopped",
     None: "interrupted",
 }
 MUTED = "$foreground 55%"
-"""For `Content`: there, $text-muted means the contrast to a background that it does not know."""
+"""For `Content`, where $text-muted does not resolve to a readable colour."""
 
 
 def describe_model(loaded: Loaded) -> str:
-    """The model's name, size and place: the title of its pane."""
+    """The model's name, size and device: the title of its pane."""
     parts = [short_name(loaded.model)]
     if loaded.step is not None:
         parts.append(f"step {loaded.step:,}")
@@ -37,7 +37,7 @@ def describe_model(loaded: Loaded) -> str:
 
 
 def short_name(model: str) -> str:
-    """A model's name: of a path, the parts that tell runs apart."""
+    """A model's name; for a path, the parts that differ between runs."""
     parts = [part for part in model.replace("\\", "/").split("/") if part not in ("", "ckpts")]
     name = "/".join(parts[-2:]) if model.endswith(".ckpt") else parts[-1] if parts else model
     return printable(name.removesuffix(".ckpt"))
@@ -84,14 +84,29 @@ def describe_turn(turn: Turn, siblings: Sequence[Turn]) -> str:
         if turn.context_slides:
             parts.append(f"context shifted {turn.context_slides}×")
         if turn.sampling is not None:
-            parts += changed_settings(turn.sampling)
+            parts += describe_sampling(turn.sampling)
+        if (mean := mean_logprob(turn)) is not None:
+            parts.append(describe_mean_logprob(mean))
     return " · ".join(parts)
 
 
+def mean_logprob(turn: Turn) -> float | None:
+    """Mean natural log of its tokens' probabilities, before the sampling settings."""
+    known = [each for each in turn.logprobs if not math.isnan(each)]
+    return sum(known) / len(known) if known else None
+
+
+def describe_mean_logprob(mean: float | None) -> str:
+    """``mean logprob -1.234``: higher is more probable."""
+    return "" if mean is None else f"mean logprob {mean:.3f}"
+
+
 def describe_token(text: str, logprob: float | None, token_id: int) -> str:
-    """A token, its probability and its id."""
-    probability = f" {format_probability(math.exp(logprob))}" if logprob is not None else ""
-    return f"“{show_token(text)}”{probability} · id {token_id}"
+    """A token, its probability before the sampling settings, and its ID."""
+    token = f"“{show_token(text)}”"
+    if logprob is not None:
+        token += f" {format_probability(math.exp(logprob))} before sampling"
+    return f"{token} · ID {token_id}"
 
 
 def format_probability(probability: float) -> str:

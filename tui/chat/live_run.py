@@ -14,7 +14,7 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import GPU
 
 LOW_PRIORITY = 15
-# The weights, their cache and what torch takes for itself, with room left for the training.
+# The weights, the key/value cache and torch itself, with memory left for the training.
 MEMORY_FACTOR, MEMORY_RESERVE = 3, 2 * 2**30
 IDLE_GPU_PERCENT = 10
 MEASURE_SECONDS = 0.3
@@ -53,7 +53,7 @@ class LiveRun:
         if self.resources is None:
             return f"{name} · measuring free resources …"
         if self.loaded is None or self.newest is None:
-            return f"{name} · no checkpoint yet; the first one is loaded when it is saved"
+            return f"{name} · no checkpoint yet; the first one will be loaded"
         step = f"step {self.newest.info.step:,}"
         newest = f"new checkpoint: {step}, /refresh to load it" if self.has_newer else step
         return f"{name} · {self.resources.description} · {newest}"
@@ -65,7 +65,7 @@ def newest_checkpoint(run: Path) -> Checkpoint | None:
 
 
 def examine(run: Path, wanted: Path | None = None) -> LiveRun:
-    """The run with the checkpoint to load: `wanted`, otherwise its newest. Blocks for a moment."""
+    """The run with the checkpoint to load: `wanted`, or else the newest. Blocks for a moment."""
     checkpoints = list_checkpoints(RunDirectory(run))
     newest = checkpoints[-1] if checkpoints else None
     chosen = next((each for each in checkpoints if each.path == wanted), newest)
@@ -82,9 +82,9 @@ def examine(run: Path, wanted: Path | None = None) -> LiveRun:
 def choose_resources(
     checkpoint_bytes: int, free_memory: int, free_cores: float, first_gpu: GPU | None = None
 ) -> Resources:
-    """The resources that are known to be free, otherwise one CPU thread at a low priority.
+    """The resources that are known to be idle, or else one CPU thread at a low priority.
 
-    The engine takes the first GPU, so others do not matter.
+    The engine uses the first GPU, so other GPUs do not matter.
     """
     needed = MEMORY_FACTOR * checkpoint_bytes + MEMORY_RESERVE
     if first_gpu is not None and _is_free(first_gpu, needed):

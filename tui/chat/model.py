@@ -10,28 +10,28 @@ State = Literal["none", "loading", "ready", "failed", "crashed"]
 
 
 class ChatModel:
-    """One engine and its model. Two sessions share it where only their settings differ."""
+    """One engine and its model. Two sessions share it if only their settings differ."""
 
     def __init__(
         self, name: str, engine: EngineProcess, on_change: Callable[["ChatModel"], None]
     ) -> None:
-        """`name` tells models apart; `on_change` is called after each change of what follows."""
+        """`name` identifies the model; `on_change` is called after each change of its state."""
         self.name = name
         self.engine = engine
         self.on_change = on_change
         self.state: State = "none"
         self.request: LoadRequest | None = None
-        """The last load, to be repeated after a crash."""
+        """The last load request, repeated after a crash."""
         self.progress: Loading | None = None
         self.loaded: Loaded | None = None
         self.error = ""
-        """Why the model failed to load, or had to be loaded again."""
+        """Why the model failed to load, or had to be reloaded."""
         engine.on_crash = self._engine_crashed
 
     def begin_load(self, request: LoadRequest, reason: str = "") -> None:
-        """Give up the current model for another one, which `finish_load` loads.
+        """Drop the current model; `finish_load` loads the requested one.
 
-        `reason` is shown as `error`: why the model is loaded again.
+        `reason` is shown as `error`: why the model is reloaded.
         """
         if self.state == "loading":
             self.engine.kill()  # a load cannot be cancelled otherwise
@@ -58,12 +58,12 @@ class ChatModel:
             self._set_state("failed")
 
     def cancel_load(self) -> None:
-        """Give up a load; it fails."""
+        """Cancel a load: it ends in the state `failed`."""
         if self.state == "loading":
             self.engine.kill()
 
     def clear_error(self) -> None:
-        """Forget why the model was loaded again."""
+        """Clear the error that led to a reload."""
         self.error = ""
 
     def _engine_crashed(self, cause: str) -> None:

@@ -1,4 +1,4 @@
-"""Shape, place and source of the model that is loaded."""
+"""Shape, device and source of the loaded model."""
 
 from textual.content import Content
 from textual.reactive import reactive
@@ -11,7 +11,7 @@ from tui.chat.labels import MUTED
 
 
 class ModelInfo(Static):
-    """One fact a line; hidden while there is no model."""
+    """One property per line; hidden while no model is loaded."""
 
     BORDER_TITLE = "Model"
 

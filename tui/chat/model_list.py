@@ -1,4 +1,4 @@
-"""Choosing a model: from the runs below this folder, by a pretrained name, or by a path."""
+"""Dialogs to choose a model: from the runs below this folder, by a pretrained name, or by path."""
 
 import asyncio
 import os
@@ -12,9 +12,10 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.widgets import Label, Select
 
+from simplegpt.cli import one_line
 from simplegpt.config.schema import PRETRAINED_NAMES
 from simplegpt.inference.protocol import Device, Precision
-from simplegpt.progress import format_count, format_loss
+from simplegpt.progress import format_bytes, format_count, format_loss
 from simplegpt.run.checkpoints import Checkpoint, list_checkpoints
 from simplegpt.run.directory import RunDirectory
 from tui.shell.dialogs import Entry, ListDialog
@@ -34,7 +35,7 @@ class ModelChoice:
 
 
 class ModelList(ListDialog[ModelChoice]):
-    """All models there are; a path or a name can also be typed."""
+    """All available models; a path or a name can also be typed."""
 
     DEFAULT_CSS: ClassVar[str] = """
     ModelList #options {
@@ -49,7 +50,7 @@ class ModelList(ListDialog[ModelChoice]):
         super().__init__(
             "Model",
             placeholder="Filter, or a path",
-            empty="No models found: type a path",
+            empty="No models found. Type a path.",
             hint="Enter to load · Esc to cancel",
             parse=parse_model,
         )
@@ -89,7 +90,7 @@ class RunList(ListDialog[Path]):
 
 
 def parse_model(text: str) -> ModelChoice | None:
-    """The model that a typed path or pretrained name is, or None."""
+    """The model for a typed path or pretrained name; None if it is neither."""
     path = Path(text).expanduser()
     if path.exists():
         return ModelChoice(str(path))
@@ -118,7 +119,7 @@ def _find_runs(runs: KnownRuns) -> Iterator[_Run]:
         if not checkpoints:
             continue
         state = "unreadable" if run.status is None else run.status.state
-        best = [c.info.val_loss for c in checkpoints if c.info.val_loss is not None]
+        best = [loss for c in checkpoints if (loss := c.info.own_val_loss) is not None]
         columns = (state, *_columns(checkpoints[-1].info.step, min(best, default=None)))
         yield _Run(run.path, os.path.relpath(run.path), columns, run.is_live, checkpoints)
 
@@ -130,7 +131,7 @@ def _run_entries(runs: KnownRuns) -> Iterator[Entry[ModelChoice]]:
         yield Entry(choice, run.name, run.columns, group="Runs")
         for checkpoint in reversed(run.checkpoints):
             kind = "best" if checkpoint.is_best else "last" if checkpoint.is_last else ""
-            columns = (kind, *_columns(checkpoint.info.step, checkpoint.info.val_loss))
+            columns = (kind, *_columns(checkpoint.info.step, checkpoint.info.own_val_loss))
             choice = ModelChoice(str(checkpoint.path), live_run=live)
             label = f"  {checkpoint.path.name}"
             yield Entry(choice, label, columns, group="Runs", keywords=run.name)
@@ -141,11 +142,58 @@ def _columns(step: int, val_loss: float | None) -> tuple[str, str]:
 
 
 def _pretrained_entries() -> Iterator[Entry[ModelChoice]]:
-    home = os.environ.get("HF_HOME")
-    cache = Path(home) if home else Path.home() / ".cache" / "huggingface"
-    hub = Path(os.environ.get("HF_HUB_CACHE") or cache / "hub")
     for name, n_parameters in PRETRAINED_NAMES.items():
-        folders = (hub / f"models--{owner}{name}" for owner in ("", "openai-community--"))
-        is_here = any(folder.is_dir() for folder in folders)
-        columns = (format_count(n_parameters), "downloaded" if is_here else "will be downloaded")
+        download = "downloaded" if is_downloaded(name) else f"{download_size(name)} to download"
+        columns = (f"{format_count(n_parameters)} parameters", download)
         yield Entry(ModelChoice(name), name, columns, group="Pretrained")
+
+
+def is_downloaded(name: str) -> bool:
+    """Whether a pretrained model is on this machine. Blocks on the disk."""
+    home = os.environ.get("HF_HOME")
+    cache = Path(home) if home else Path("~/.cache/huggingface").expanduser()
+    hub = Path(os.environ.get("HF_HUB_CACHE") or cache / "hub")
+    folders = [hub / f"models--{owner}{name}" for owner in ("", "openai-community--")]
+    return Path(name).exists() or any(folder.is_dir() for folder in folders)
+
+
+def download_size(name: str) -> str:
+    """The size of a pretrained model's file, whose weights are in float32: ``about 475 MiB``."""
+    return f"about {format_bytes(4 * PRETRAINED_NAMES[name])}"
+
+
+def reopen(model: str) -> ModelChoice | None:
+    """The model used last, if it can be loaded without a download. Blocks on the disk."""
+    if model in PRETRAINED_NAMES:
+        return ModelChoice(model) if is_downloaded(model) else None
+    path = Path(model)
+    if not path.exists():
+        return None
+    run = path.parent.parent if path.parent.name == "ckpts" else path
+    status = RunDirectory(run).status()
+    is_live = status is not None and status.is_live
+    return ModelChoice(model, live_run=run if is_live else None)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A model to load by one key, where none was chosen."""
+
+    choice: ModelChoice
+    note: str
+
+
+def newest_best(runs: KnownRuns) -> Offer | None:
+    """The best checkpoint of the newest run that has any. Blocks on the disk."""
+    for run in sorted(runs, key=lambda run: run.modified, reverse=True):
+        checkpoints = list_checkpoints(RunDirectory(run.path))
+        if not checkpoints:
+            continue
+        chosen = next((each for each in checkpoints if each.is_best), checkpoints[-1])
+        kind = "best" if chosen.is_best else "last"
+        step, loss = _columns(chosen.info.step, chosen.info.own_val_loss)
+        name = one_line(os.path.relpath(run.path))
+        note = f"F9 to load {name} ({kind}, {step}, {loss}) · F7 to choose another model"
+        live = run.path if run.is_live else None
+        return Offer(ModelChoice(str(chosen.path), live_run=live), note)
+    return None

@@ -1,20 +1,23 @@
-"""One side of the chat, drawn: a state line, the text (plain or Markdown), a line about a turn."""
+"""One side of the chat: a state line, the text (plain or Markdown), a line about a turn."""
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.style import Style
 from textual.widgets import ContentSwitcher, Markdown, Static
-from textual.widgets.markdown import MarkdownStream
+from textual.worker import Worker
 
-from simplegpt.cli import printable
+from simplegpt.cli import one_line, printable
 from simplegpt.inference.protocol import Tokens
 from tui.chat import labels
 from tui.chat.conversations import Conversation, Turn
@@ -23,26 +26,61 @@ from tui.chat.transcript import Piece, Transcript, pieces_of
 
 WELCOME = Content.from_markup(
     """\
-[b $accent]A language model continues a text.[/]
+[b $accent]A language model continues your text.[/]
 
-Write a beginning below and press [b]Enter[/]: the model's text follows yours. [b]Ctrl+G[/] \
-continues it, [b]Ctrl+R[/] regenerates the answer, [b]Esc[/] stops.
+Type some text below and press [b]Enter[/]: the model continues it. [b]Ctrl+G[/] continues the \
+answer, [b]Ctrl+R[/] regenerates it, [b]Esc[/] stops.
 
 [b]Shift+Tab[/] moves to the text: there [b]Enter[/] on a token shows its alternatives.
-[b]F7[/] chooses the model, [b]F8[/] finds earlier conversations, [b]/help[/] lists the commands.
+[b]F7[/] chooses the model, [b]F8[/] opens the history, [b]/help[/] lists the commands.
 """
 )
 
 
+TITLE_CELLS = 32
+"""Of a conversation's title, so that the model beside it can be read at 80 columns."""
+
+
 class ChatPane(Vertical):
-    """Shows a `ChatSession`, and runs its answers."""
+    """Shows a `ChatSession`, and runs its answers.
+
+    The letters are the screen's actions, bound here because they act only while the text has the
+    focus.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("p", "screen.probabilities", "Probabilities", tooltip="Colour tokens by it"),
+        Binding("e", "screen.edit", "Edit", tooltip="Edit your text and resend it"),
+        Binding("x", "screen.compare", "Compare", tooltip="Two models or settings"),
+        Binding("X", "screen.compare_checkpoints", "Checkpoints", tooltip="Compare a run's"),
+        Binding("left_square_bracket", "screen.show_answer(-1)", "Previous answer", show=False),
+        Binding("right_square_bracket", "screen.show_answer(1)", "Next answer", show=False),
+        Binding("equals_sign", "screen.repeat", "Repeat", show=False, tooltip="From the same seed"),
+        Binding("b", "screen.branch", "Branch here", show=False, tooltip="Continue from this turn"),
+        Binding(
+            "i", "screen.prefill", "Prefill", show=False, tooltip="Write the answer's beginning"
+        ),
+        Binding("m", "screen.markdown", "Markdown", show=False, tooltip="Or plain text"),
+        Binding("y", "screen.copy", "Copy answer", show=False, tooltip="To the clipboard"),
+        Binding("Y", "screen.copy('all')", "Copy all", show=False, tooltip="To the clipboard"),
+        Binding("s", "screen.export", "Save to a file", show=False, tooltip="Markdown or JSONL"),
+        Binding("n", "screen.new", "New chat", show=False, tooltip="Start a new conversation"),
+        Binding("R", "screen.rename", "Rename chat", show=False, tooltip="Change its title"),
+        Binding(
+            "u", "screen.load_newest", "Load newest checkpoint", show=False, tooltip="Of a live run"
+        ),
+        Binding("ctrl+z", "screen.undo", "Undo", show=False, tooltip="Undo the last exchange"),
+        Binding("ctrl+y,ctrl+shift+z", "screen.redo", "Redo", show=False, tooltip="Redo it"),
+    ]
 
     probabilities: reactive[bool] = reactive(False)
     """Whether tokens are coloured by their probability."""
     markdown: reactive[bool] = reactive(False)
     """Whether the text is shown as Markdown."""
+    side: reactive[str] = reactive("")
+    """While comparing: which side this is, and what differs from the other one."""
     note: reactive[str] = reactive("")
-    """Shown above the text while there is nothing more important."""
+    """Shown above the text unless there is an error or a load in progress."""
 
     @dataclass
     class StateChanged(Message):
@@ -60,7 +98,9 @@ class ChatPane(Vertical):
     def __init__(self, session: ChatSession, *, id: str) -> None:
         super().__init__(id=id)
         self.session = session
-        self._stream: MarkdownStream | None = None
+        self._rendered = ""
+        """The text in the Markdown view."""
+        self._rendering = asyncio.Lock()
         self._state_line: tuple[str, str] | None = None
 
     def compose(self) -> ComposeResult:
@@ -93,20 +133,19 @@ class ChatPane(Vertical):
 
     # Answers
 
-    def generate(self, draft: Draft) -> None:
+    def generate(self, draft: Draft) -> Worker[None]:
         """Generate an answer; ends with `AnswerEnded`."""
         self.session.begin(draft)
         self.show_text()
         self.transcript.extend(pieces_of(draft.turn))
         self.post_message(self.StateChanged(self))
-        self._generate(draft)
+        return self._generate(draft)
 
     @work(group="answer", exclusive=True)
     async def _generate(self, draft: Draft) -> None:
         async with aclosing(self.session.generate(draft)) as answer:
             async for tokens in answer:
                 await self._append(draft, tokens)
-        await self._end_stream()
         self._answer_ended(draft)
 
     def interrupt(self) -> None:
@@ -143,9 +182,7 @@ class ChatPane(Vertical):
         self._switch_view()
         self.show_state()
         if self.markdown:
-            if self._stream is None:
-                self._stream = Markdown.get_stream(self.query_one(Markdown))
-            await self._stream.write(printable(tokens.text))
+            await self._render_markdown()
             self.query_one("#rendered").scroll_end(animate=False)
 
     # The text
@@ -153,34 +190,37 @@ class ChatPane(Vertical):
     def open(self, conversation: Conversation) -> None:
         """Show another conversation."""
         self.interrupt()
-        self.session.conversation = conversation
+        self.session.open(conversation)
         self.show_text()
 
     def show_text(self) -> None:
         """Show the conversation's path."""
         self.transcript.show(self.conversation.path())
-        if self.markdown:
-            self._render_markdown()
+        self._show_markdown()
         self._switch_view()
         self.show_state()
 
     def watch_markdown(self) -> None:
         if self.is_mounted:
-            self._render_markdown()
+            self._show_markdown()
             self._switch_view()
 
-    @work(group="markdown", exclusive=True)
-    async def _render_markdown(self) -> None:
-        await self._end_stream()
-        await self.query_one(Markdown).update(printable(self.transcript.text))
+    def _show_markdown(self) -> None:
+        if self.markdown:
+            self.run_worker(self._render_markdown(), group="markdown")
 
-    async def _end_stream(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is not None:
-            await stream.stop()
+    async def _render_markdown(self) -> None:
+        """Bring the Markdown view up to the text: append what is new, or replace all."""
+        async with self._rendering:
+            text, view = printable(self.transcript.text), self.query_one(Markdown)
+            if self._rendered and text.startswith(self._rendered):
+                await view.append(text[len(self._rendered) :])
+            elif text != self._rendered:
+                await view.update(text)
+            self._rendered = text
 
     def _switch_view(self) -> None:
-        has_text = bool(self.transcript.pieces) or self.session.draft is not None
+        has_text = bool(self.conversation.turns) or self.session.draft is not None
         view = ("rendered" if self.markdown else "text") if has_text else "welcome"
         switcher = self.query_one(ContentSwitcher)
         if switcher.current != view:
@@ -192,12 +232,19 @@ class ChatPane(Vertical):
         if self.is_mounted:
             self.show_state()
 
+    def watch_side(self) -> None:
+        if self.is_mounted:
+            self.show_state()
+
     def show_state(self) -> None:
         """Show the model, what it is doing, and the turn under the cursor."""
         model = self.session.model
         name = labels.short_name(model.request.model) if model.request is not None else "No model"
-        title = labels.describe_model(model.loaded) if model.loaded is not None else name
-        self.border_title = Content(title)
+        described = labels.describe_model(model.loaded) if model.loaded is not None else name
+        title = Content(self.side or self._conversation_title())
+        if not self.side:
+            title = title.truncate(TITLE_CELLS, ellipsis=True)
+        self.border_title = title + Content(f" · {described}")
         error = self.session.error or model.error
         if model.state == "loading" and model.progress is not None:
             loading = labels.describe_loading(model.progress, name)
@@ -207,7 +254,7 @@ class ChatPane(Vertical):
             if model.state == "failed":
                 hint = " F7 to choose a model."
             elif error == model.error:
-                hint = " The model was loaded again."
+                hint = " The model was reloaded."
             self._show_state_line(printable(error) + hint, "-error")
         elif model.state == "none" and not self.note:
             self._show_state_line("No model is loaded. F7 to choose one.", "")
@@ -215,9 +262,12 @@ class ChatPane(Vertical):
             self._show_state_line(self.note, "")
         self.show_turn()
 
+    def _conversation_title(self) -> str:
+        return one_line(self.conversation.title) if self.conversation.turns else "New chat"
+
     def _show_state_line(self, text: str, style: str) -> None:
         if (text, style) == self._state_line:
-            return  # an update costs a layout, and this is called with every few tokens
+            return  # an update costs a layout, and this is called every few tokens
         self._state_line = (text, style)
         line = self.query_one(".state", Static)
         line.update(text)
@@ -244,7 +294,7 @@ class ChatPane(Vertical):
                     token_id = turn.ids[piece.token]
                     parts.append(labels.describe_token(piece.text, piece.logprob, token_id))
                 elif self.probabilities:
-                    parts.append("red unlikely, green likely")
+                    parts.append("underlined: under 10%, bold: under 1%")
             parts.append(labels.describe_turn(turn, self.conversation.siblings(turn)))
         line = self.query_one(".turn", Static)
         line.update(with_links(" · ".join(parts)), layout=False)
@@ -264,7 +314,7 @@ def describe_draft(draft: Draft, is_stopping: bool) -> str:
     if is_stopping:
         return "stopping at the next token · Esc again to restart the engine"
     if not draft.ids:
-        return "reading the prompt …"
+        return "processing the prompt …"
     assert draft.turn.sampling is not None
     limit = f"{draft.turn.n_tokens_to_generate:,} tokens"
     return f"seed {draft.turn.sampling.seed} · {len(draft.ids):,} of {limit}"

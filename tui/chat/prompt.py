@@ -1,12 +1,17 @@
-"""The prompt's editor: several lines, sent by Enter; the arrow keys recall earlier prompts."""
+"""The prompt editor: Enter sends, Tab completes a command, the arrow keys recall prompts."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
 
+from tui.chat.command_popup import CommandPopup
 from tui.chat.prompt_history import PromptHistory
+from tui.chat.slash_commands import suggestions
 
 
 class PromptArea(TextArea, inherit_bindings=False):
@@ -15,39 +20,65 @@ class PromptArea(TextArea, inherit_bindings=False):
     HELP = """\
 ## The prompt
 
-A base model continues a text: write its beginning. **Enter** sends, **Ctrl+N** starts a new line
-(so does **Alt+Enter**, where the terminal tells it from Enter). **↑** on the first line recalls
-earlier prompts. An empty prompt lets the model continue by itself.
-A line that begins with **/** is a command: `/help` lists them, `//` sends a slash.
+A base model continues your text. **Enter** sends, **Ctrl+N** inserts a new line (so does
+**Alt+Enter**, if the terminal supports it). **↑** on the first line recalls earlier prompts. With
+an empty prompt the model continues the text.
+A line that begins with **/** is a command: **↑** and **↓** choose one from the list, **Tab**
+completes it. `//` sends a slash. **Shift+Tab** moves to the text.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         # TextArea selects with F6 and F7, which are the screen's.
         *(b for b in TextArea.BINDINGS if isinstance(b, Binding) and b.key not in ("f6", "f7")),
-        Binding("enter", "submit", "Send", show=False, priority=True),
-        Binding("ctrl+n,alt+enter,ctrl+j", "newline", "New line", show=False, priority=True),
+        Binding("enter", "submit", "Send", show=False),
+        Binding("ctrl+n,alt+enter,ctrl+j", "newline", "New line", show=False),
+        Binding("ctrl+shift+z", "redo", "Redo", show=False),
+        Binding("tab", "complete", "Complete the command", show=False),
     ]
+    ACTIONS: ClassVar[Mapping[str, str]] = {
+        binding.key: binding.action for binding in Binding.make_bindings(BINDINGS)
+    }
+    """The action of each key."""
 
+    @dataclass
     class Submitted(Message):
-        """Enter was pressed."""
+        """Enter was pressed: the text has left the editor."""
 
-    def __init__(self, history: PromptHistory, *, id: str | None = None) -> None:
-        super().__init__(
-            id=id, show_line_numbers=False, soft_wrap=True, compact=True, tab_behavior="focus"
-        )
+        text: str
+
+    def __init__(
+        self, history: PromptHistory, popup: CommandPopup, *, id: str | None = None
+    ) -> None:
+        super().__init__(id=id, show_line_numbers=False, soft_wrap=True, compact=True)
         self.prompt_history = history
+        self.popup = popup
+
+    async def on_key(self, event: events.Key) -> None:
+        """Run the editor's keys in the order typed.
+
+        As bindings they would run after the letters that follow them in a burst.
+        """
+        action = self.ACTIONS.get(event.key)
+        if action is not None:
+            event.stop()
+            event.prevent_default()
+            await self.run_action(action)
 
     def action_submit(self) -> None:
-        self.post_message(self.Submitted())
+        """Send the text, or complete a command of which only the beginning was typed."""
+        if len(suggestions(self.text)) > 1:
+            self.action_complete()
+            return
+        text, self.text = self.text, ""
+        self.post_message(self.Submitted(text))
+
+    def action_complete(self) -> None:
+        """Complete the command that is being typed; without one, nothing happens."""
+        command = self.popup.chosen(suggestions(self.text))
+        if command is not None:
+            self._show(f"/{command.name} ")
 
     def action_newline(self) -> None:
         self.replace("\n", *self.selection, maintain_selection_offset=False)
-
-    def take(self) -> str:
-        """Empty the editor and add its text to the history; return the text."""
-        text = self.text
-        self.prompt_history.add(text)
-        self.text = ""
-        return text
 
     def put(self, text: str) -> None:
         """Replace the text, which goes to the history; move the cursor to the end."""
@@ -55,22 +86,35 @@ A line that begins with **/** is a command: `/help` lists them, `//` sends a sla
             self.prompt_history.add(self.text)
         self._show(text)
 
+    def give_back(self, text: str) -> None:
+        """Put a text that could not be sent before what was typed since."""
+        self._show(text + self.text)
+
     def _show(self, text: str) -> None:
         self.text = text
         self.move_cursor(self.document.end)
 
+    @property
+    def _is_choosing(self) -> bool:
+        """Whether the arrow keys move in the list of commands."""
+        return len(suggestions(self.text)) > 1
+
     def action_cursor_up(self, select: bool = False) -> None:
-        if not select and self.cursor_at_first_line:
+        if self._is_choosing:
+            self.popup.action_cursor_up()
+        elif not select and self.cursor_at_first_line:
             text = self.prompt_history.previous(self.text)
             if text is not None:
                 self._show(text)
-            return
-        super().action_cursor_up(select)
+        else:
+            super().action_cursor_up(select)
 
     def action_cursor_down(self, select: bool = False) -> None:
-        if not select and self.cursor_at_last_line:
+        if self._is_choosing:
+            self.popup.action_cursor_down()
+        elif not select and self.cursor_at_last_line:
             text = self.prompt_history.next()
             if text is not None:
                 self._show(text)
-            return
-        super().action_cursor_down(select)
+        else:
+            super().action_cursor_down(select)

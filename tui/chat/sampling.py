@@ -1,16 +1,22 @@
 """Sampling settings of the next answer: their fields, presets, and how they are typed."""
 
+import math
+import random
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simplegpt.config.schema import SamplingConfig
 
+DEFAULT = SamplingConfig(temperature=0.8)
+"""The core's default, 0.25, makes small models repeat themselves."""
 PRESETS: Mapping[str, SamplingConfig] = {
-    "Defaults": SamplingConfig(),
+    "Defaults": DEFAULT,
     "Greedy": SamplingConfig(temperature=0),
+    "Focused": SamplingConfig(temperature=0.25),
     "Balanced": SamplingConfig(temperature=0.8, top_p=0.95),
     "Creative": SamplingConfig(temperature=1.1, min_p=0.05),
     "Fewer repeats": SamplingConfig(temperature=0.8, top_k=50, repetition_penalty=1.15),
@@ -24,12 +30,20 @@ class GenerationSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     n_tokens_to_generate: int = Field(200, ge=1)
-    """Maximum number of tokens of an answer. Continue (Ctrl+G) adds as many again."""
-    sampling: SamplingConfig = SamplingConfig()
+    """Maximum number of new tokens per answer. Continue (Ctrl+G) adds up to as many again."""
+    sampling: SamplingConfig = DEFAULT
+    random_seed: bool = False
+    """Draw a new seed for each answer. The seed is shown with the answer, so that it can be
+    repeated."""
 
     def values(self) -> dict[str, Any]:
         """Every setting by its name, in the order of `FIELDS`."""
-        return {"n_tokens_to_generate": self.n_tokens_to_generate, **dict(self.sampling)}
+        values = {**dict(self), **dict(self.sampling)}
+        return {name: values[name] for name in FIELDS}
+
+    def drawn(self) -> "GenerationSettings":
+        """The settings of the next answer: with another seed, if it is drawn at random."""
+        return self.with_seed(random.randrange(2**31)) if self.random_seed else self
 
     def with_seed(self, seed: int) -> "GenerationSettings":
         """The same settings with another seed."""
@@ -47,21 +61,36 @@ class GenerationSettings(BaseModel):
 FIELDS = {
     "n_tokens_to_generate": GenerationSettings.model_fields["n_tokens_to_generate"],
     **SamplingConfig.model_fields,
+    "random_seed": GenerationSettings.model_fields["random_seed"],
 }
-"""Every setting with its default and docstring, in the order of the form."""
+"""Every setting with its docstring, in the order of the form."""
+DEFAULTS = GenerationSettings().values()
+LABELS = {"n_tokens_to_generate": "max tokens", "random_seed": "random seed"}
+STEPS = {
+    "n_tokens_to_generate": Decimal(50),
+    "temperature": Decimal("0.1"),
+    "top_k": Decimal(10),
+    "top_p": Decimal("0.05"),
+    "min_p": Decimal("0.01"),
+    "repetition_penalty": Decimal("0.05"),
+    "presence_penalty": Decimal("0.1"),
+    "frequency_penalty": Decimal("0.1"),
+    "seed": Decimal(1),
+}
+"""What an arrow key adds to a setting."""
 
 
 def label(name: str) -> str:
     """A setting's name as it is shown."""
-    return "max tokens" if name == "n_tokens_to_generate" else name
+    return LABELS.get(name, name)
 
 
 def parse_settings(texts: Mapping[str, str]) -> tuple[GenerationSettings | None, dict[str, str]]:
-    """The settings in texts by name, or None and the error of each invalid one."""
+    """Parse typed settings, by name: the settings, or None and an error for each invalid one."""
     values = {name: parse_value(name, text) for name, text in texts.items()}
-    tokens = values.pop("n_tokens_to_generate")
+    own = {name: values.pop(name) for name in FIELDS if name not in SamplingConfig.model_fields}
     try:
-        return GenerationSettings(n_tokens_to_generate=tokens, sampling=values), {}
+        return GenerationSettings.model_validate({**own, "sampling": values}), {}
     except ValidationError as error:
         errors: dict[str, str] = {}
         for detail in error.errors():
@@ -72,7 +101,7 @@ def parse_settings(texts: Mapping[str, str]) -> tuple[GenerationSettings | None,
 
 def parse_value(name: str, text: str) -> Any:
     """A typed value, for pydantic to check; an empty text is the default."""
-    default = FIELDS[name].default
+    default = DEFAULTS[name]
     if isinstance(default, list):
         parts = re.findall(r"(?:[^|\\]|\\.)+", text)
         return [re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], part) for part in parts]
@@ -84,6 +113,8 @@ def format_value(value: Any) -> str:
     if isinstance(value, list):
         escaped = (t.replace("\\", "\\\\").replace("\n", "\\n").replace("|", "\\|") for t in value)
         return "|".join(escaped)
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
@@ -92,7 +123,35 @@ def format_settings(settings: GenerationSettings) -> dict[str, str]:
     return {name: format_value(value) for name, value in settings.values().items()}
 
 
-def changed_settings(sampling: SamplingConfig) -> list[str]:
-    """Settings that differ from the defaults, the seed aside, such as ``temperature 0.7``."""
-    changed = sampling.model_dump(exclude_defaults=True, exclude={"seed"})
-    return [f"{name} {format_value(value)}" for name, value in changed.items()]
+def stepped(name: str, text: str, direction: int) -> str | None:
+    """A typed setting one step up (1) or down (-1); None where it cannot be stepped."""
+    step = STEPS.get(name)
+    if step is None:
+        return None
+    try:
+        count = Decimal(str(parse_value(name, text))) / step
+        steps = math.floor(count) + 1 if direction > 0 else math.ceil(count) - 1
+    except (ArithmeticError, ValueError):
+        return None
+    value = f"{(steps * step).normalize():f}"
+    valid, _ = parse_settings({**format_settings(GenerationSettings()), name: value})
+    return value if valid is not None else None
+
+
+def describe_sampling(sampling: SamplingConfig) -> list[str]:
+    """The temperature and what differs from the defaults, the seed aside."""
+    changed = sampling.model_dump(exclude_defaults=True, exclude={"seed", "temperature"})
+    return [
+        f"{name} {format_value(value)}"
+        for name, value in {"temperature": sampling.temperature, **changed}.items()
+    ]
+
+
+def describe_difference(settings: GenerationSettings, other: GenerationSettings) -> list[str]:
+    """The settings that differ from `other`, the seed aside, such as ``temperature 0.7``."""
+    others = other.values()
+    return [
+        f"{label(name)} {format_value(value)}"
+        for name, value in settings.values().items()
+        if value != others[name] and name != "seed"
+    ]

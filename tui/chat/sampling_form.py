@@ -1,19 +1,22 @@
-"""The form of the sampling settings: one row for each field of the core's `SamplingConfig`."""
+"""The form with the sampling settings: one row for each field of the core's `SamplingConfig`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widgets import Button, Input, Label, Select, Static
+from textual.widgets import Button, Checkbox, Input, Label, Select, Static
 
 from simplegpt.config.schema import SamplingConfig
 from tui.chat.sampling import (
+    DEFAULTS,
     FIELDS,
     PRESETS,
     GenerationSettings,
@@ -21,7 +24,25 @@ from tui.chat.sampling import (
     format_value,
     label,
     parse_settings,
+    stepped,
 )
+
+
+class SettingInput(Input):
+    """A setting, which the arrow keys step."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "step(1)", "Increase", show=False),
+        Binding("down", "step(-1)", "Decrease", show=False),
+    ]
+
+    def __init__(self, name: str, value: str) -> None:
+        super().__init__(value, name=name, id=f"set-{name}", compact=True)
+
+    def action_step(self, direction: int) -> None:
+        value = stepped(self.name or "", self.value, direction)
+        if value is not None:
+            self.value = value
 
 
 class SamplingForm(VerticalScroll, can_focus=False):
@@ -30,9 +51,10 @@ class SamplingForm(VerticalScroll, can_focus=False):
     HELP = """\
 ## Sampling
 
-How the next token is chosen; a change takes effect with the next answer. **●** marks values that
-differ from the default; hover over a name for its description. A preset sets everything but the
-seed: the same seed, text and settings give the same answer.
+How the next token is sampled. Changes take effect with the next answer. **↑** and **↓** step a
+value, **Tab** moves to the next one. **●** marks values that differ from the default; hover over a
+name for its description. A preset sets everything except the seed. The same seed, text and settings
+give the same answer.
 """
 
     settings: reactive[GenerationSettings] = reactive(GenerationSettings, init=False)
@@ -55,6 +77,9 @@ seed: the same seed, text and settings give the same answer.
 
         name: str
 
+    error: str = ""
+    """The first invalid setting and what is wrong with it; empty where all are valid."""
+
     def compose(self) -> ComposeResult:
         with Horizontal(id="preset-row"):
             yield Select[str](
@@ -62,18 +87,21 @@ seed: the same seed, text and settings give the same answer.
                 prompt="Preset",
                 id="preset",
                 compact=True,
-                tooltip="Named settings: sets everything but the seed",
+                tooltip="Sets everything except the seed",
             )
             yield Button("Save", id="save-preset", compact=True, tooltip="Save as a preset")
             yield Button("✕", id="delete-preset", compact=True, tooltip="Delete this preset")
         texts = format_settings(self.settings)
         for name, field in FIELDS.items():
-            default = format_value(field.default) or "none"
+            default = format_value(DEFAULTS[name]) or "none"
             with Horizontal(classes="setting", id=f"row-{name}"):
                 yield Label(label(name), classes="name").with_tooltip(
                     Content(f"{field.description}\n\nDefault: {default}")
                 )
-                yield Input(texts[name], id=f"set-{name}", compact=True)
+                if isinstance(DEFAULTS[name], bool):
+                    yield Checkbox(id=f"set-{name}", compact=True)
+                else:
+                    yield SettingInput(name, texts[name])
             yield Static(id=f"error-{name}", classes="error", markup=False)
         yield Static(id="description", markup=False)
 
@@ -86,19 +114,20 @@ seed: the same seed, text and settings give the same answer.
     def watch_settings(self, settings: GenerationSettings) -> None:
         typed, _ = parse_settings(self._texts())
         if typed != settings:  # otherwise the user typed them: 0.70 stays 0.70
-            with self.prevent(Input.Changed):
-                for name, text in format_settings(settings).items():
-                    self.query_one(f"#set-{name}", Input).value = text
+            with self.prevent(Input.Changed, Checkbox.Changed):
+                for field in self.query(SettingInput):
+                    field.value = format_settings(settings)[field.name or ""]
+                self.query_one(Checkbox).value = settings.random_seed
             self._show_errors({})
-        defaults = GenerationSettings().values()
         for name, value in settings.values().items():
-            differs = value != defaults[name]
+            differs = value != DEFAULTS[name]
             self.query_one(f"#row-{name}").set_class(differs, "-changed")
             mark = "●" if differs else " "
             self.query_one(f"#row-{name} .name", Label).update(f"{mark} {label(name)}")
 
     @on(Input.Changed)
-    def _read(self, event: Input.Changed) -> None:
+    @on(Checkbox.Changed)
+    def _read(self, event: Message) -> None:
         event.stop()
         settings, errors = parse_settings(self._texts())
         self._show_errors(errors)
@@ -107,9 +136,11 @@ seed: the same seed, text and settings give the same answer.
             self.post_message(self.Changed(settings))
 
     def _texts(self) -> dict[str, str]:
-        return {name: self.query_one(f"#set-{name}", Input).value for name in FIELDS}
+        texts = {field.name or "": field.value for field in self.query(SettingInput)}
+        return {**texts, "random_seed": format_value(self.query_one(Checkbox).value)}
 
     def _show_errors(self, errors: Mapping[str, str]) -> None:
+        self.error = next((f"{label(name)} {text}" for name, text in errors.items()), "")
         for name in FIELDS:
             message = self.query_one(f"#error-{name}", Static)
             message.update(errors.get(name, ""))

@@ -1,4 +1,4 @@
-"""One side of the chat: a conversation, the model that continues it, and the answer under way."""
+"""One side of the chat: a conversation, its model, and the answer that is being generated."""
 
 import math
 from collections.abc import AsyncGenerator, Sequence
@@ -37,7 +37,7 @@ class Draft:
     """An answer that is being generated."""
 
     turn: Turn
-    """What is known of it beforehand: parent, model, settings, and its given tokens."""
+    """What is known before generating: parent, model, settings, and the given tokens."""
     text_before: str
     """The text before `ids_before`."""
     ids_before: list[int]
@@ -99,14 +99,16 @@ class Draft:
 
 @dataclass(frozen=True)
 class Undone:
-    """What the user had written in an exchange that was taken back."""
+    """The user's part of an exchange that was undone."""
 
     text: str
     prefill: str
+    leaf: str
+    """The end of the text before."""
 
 
 class ChatSession:
-    """Everything one side of the chat does that is not drawing.
+    """State and logic of one side of the chat, without Textual.
 
     Methods that return a `Draft` prepare an answer for `generate` and need `can_generate`.
     """
@@ -117,6 +119,8 @@ class ChatSession:
         self.settings = GenerationSettings()
         self.draft: Draft | None = None
         self.is_stopping = False
+        self.undone: list[Undone] = []
+        """Exchanges to redo, the last one last."""
         self.error = ""
         """Why the last answer could not be generated."""
 
@@ -143,7 +147,7 @@ class ChatSession:
         return self._draft(self.conversation.leaf, self.settings)
 
     def regenerate(self, turn: Turn) -> Draft:
-        """Another answer in the place of `turn`, from the first seed not tried there."""
+        """Another answer in place of `turn`, from the first seed not used there yet."""
         siblings = self.conversation.siblings(turn)
         tried = [each.sampling.seed for each in siblings if each.sampling is not None]
         seed = (max(tried, default=self.settings.sampling.seed) + 1) % 2**63
@@ -159,7 +163,7 @@ class ChatSession:
         return self._draft(turn.parent, settings, given)
 
     def choose(self, turn: Turn, index: int, choice: Alternative, ids_before: list[int]) -> Draft:
-        """An answer in the place of `turn` with another token at `index`.
+        """An answer in place of `turn` with another token at `index`.
 
         `ids_before` are all tokens before that position: the prompt's and the answer's own.
         """
@@ -219,6 +223,7 @@ class ChatSession:
     def begin(self, draft: Draft) -> None:
         """Show the text up to a new answer, which `generate` generates."""
         self.conversation.show_to(draft.turn.parent)
+        self.undone.clear()
         self.draft, self.is_stopping, self.error = draft, False, ""
         self.model.clear_error()
 
@@ -233,12 +238,12 @@ class ChatSession:
                     if isinstance(answer, Tokens):
                         draft.add(answer)
                         yield answer
-                        if self.is_stopping:  # it was not there yet when it was cancelled
+                        if self.is_stopping:  # cancelled before the engine had read the request
                             self.model.engine.cancel(draft.turn.id)
                     else:
                         done = answer
         except EngineExitError:
-            pass  # the model reports it, and is loaded again
+            pass  # the model reports it and is reloaded
         except EngineError as error:
             self.error = str(error)
         finally:
@@ -252,9 +257,9 @@ class ChatSession:
             self.conversation.add(draft.finished(done))
 
     def stop(self) -> bool:
-        """End the answer at its next token; at the second call, at once.
+        """Stop at the next token; the second call stops immediately.
 
-        Returns whether the engine has to be restarted, because it did not end the answer itself.
+        Returns whether the engine has to be restarted, because it has not stopped by itself.
         """
         if self.draft is None:
             return False
@@ -279,6 +284,7 @@ class ChatSession:
                 k=N_ALTERNATIVES,
                 sampling=self.settings.sampling,
                 n_generated=n_generated,
+                n_answer=max(0, index - turn.n_given),
             )
         )
 
@@ -288,10 +294,16 @@ class ChatSession:
 
     # The conversation
 
+    def open(self, conversation: Conversation) -> None:
+        """Replace the conversation, between answers."""
+        self.conversation = conversation
+        self.undone.clear()
+        self.error = ""
+
     def undo(self) -> Undone | None:
         """Take the last exchange out of the text, into a branch of its own."""
-        path = self.conversation.path()
-        if not path:
+        path, leaf = self.conversation.path(), self.conversation.leaf
+        if not path or leaf is None:
             return None
         prefill = ""
         while path:
@@ -301,7 +313,15 @@ class ChatSession:
             if turn.role == "you" or not path or path[-1].role == "model":
                 break
         self.conversation.show_to(turn.parent)
-        return Undone(turn.text if turn.role == "you" else "", prefill)
+        self.undone.append(Undone(turn.text if turn.role == "you" else "", prefill, leaf))
+        return self.undone[-1]
+
+    def redo(self) -> Undone | None:
+        """Show the exchange that was undone last."""
+        if not self.undone:
+            return None
+        self.conversation.show_to(self.undone[-1].leaf)
+        return self.undone.pop()
 
     def answer_at(self, turn: Turn | None) -> Turn | None:
         """`turn` if it is an answer, otherwise the last answer of the text."""

@@ -1,4 +1,4 @@
-"""Typed commands, such as ``/temp 0.7``: their table, and how a line is read."""
+"""Slash commands, such as ``/temp 0.7``: their table and their parser."""
 
 from dataclasses import dataclass
 
@@ -21,10 +21,10 @@ class Command:
     """The screen's action that it runs."""
     help: str
     argument: str = ""
-    """A value that has to follow, or may follow (in brackets)."""
+    """Name of its argument; in brackets if it is optional."""
     aliases: tuple[str, ...] = ()
     setting: str = ""
-    """Of the action ``set``: the setting."""
+    """The setting that the action ``set`` changes."""
 
     @property
     def usage(self) -> str:
@@ -38,20 +38,22 @@ def _setting(name: str, setting: str, *aliases: str, argument: str = "NUMBER") -
 COMMANDS = (
     Command("help", "list_commands", "list the commands", aliases=("?",)),
     Command("retry", "regenerate", "regenerate from the next seed", aliases=("regenerate",)),
+    Command("answers", "answers", "generate N more answers, and list all to choose one", "[N]"),
     Command("continue", "continue", "continue the text", aliases=("go",)),
-    Command("stop", "stop", "stop and keep what was generated"),
+    Command("stop", "stop", "stop generating and keep the text"),
     Command("repeat", "repeat", "repeat the answer from the same seed and compare"),
-    Command("undo", "undo", "take the last exchange back into the prompt"),
+    Command("undo", "undo", "undo the last exchange and put it back into the prompt"),
+    Command("redo", "redo", "redo the exchange that was undone last"),
     Command("edit", "edit", "edit your last text and resend it"),
-    Command("prefill", "prefill", "begin the next answer with a text", "[TEXT]"),
+    Command("prefill", "prefill", "prefill the next answer with a text", "[TEXT]"),
     Command("model", "model", "choose a model, or load NAME", "[NAME]"),
     Command("new", "new", "start a new conversation", aliases=("clear",)),
     Command("open", "conversations", "find an earlier conversation", "[WORDS]"),
     Command("rename", "rename", "rename this conversation", "NAME", aliases=("title",)),
-    Command("save", "export", "export as Markdown, or as JSONL by the suffix", "[PATH]"),
+    Command("save", "export", "save as Markdown, or as JSONL by the suffix", "[PATH]"),
     Command("copy", "copy", "copy the answer, or all of the text", "[all]"),
-    Command("preset", "preset", "apply a preset of sampling settings", "NAME"),
-    Command("markdown", "markdown", "show as Markdown, or as plain text", aliases=("raw",)),
+    Command("preset", "preset", "apply a sampling preset", "NAME"),
+    Command("markdown", "markdown", "switch between Markdown and plain text", aliases=("raw",)),
     Command("probs", "probabilities", "colour tokens by probability"),
     Command("compare", "compare", "compare two models or settings", "[NAME]"),
     Command(
@@ -66,10 +68,11 @@ COMMANDS = (
     _setting("tokens", "n_tokens_to_generate", "max_tokens", "n_tokens_to_generate"),
     _setting("temp", "temperature", "temperature"),
     _setting("stop_text", "stop", argument="TEXT|TEXT"),
+    _setting("random_seed", "random_seed", argument="on|off"),
     *(
         _setting(name, name)
         for name in FIELDS
-        if name not in ("seed", "n_tokens_to_generate", "temperature", "stop")
+        if name not in ("seed", "n_tokens_to_generate", "temperature", "stop", "random_seed")
     ),
 )
 NAMES = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
@@ -89,7 +92,7 @@ def is_command(text: str) -> bool:
 
 
 def unescape(text: str) -> str:
-    """The prompt that was meant: ``//`` at its beginning stands for a slash."""
+    """The prompt without its escape: a leading ``//`` is a single slash."""
     return text[1:] if text.startswith("//") else text
 
 
@@ -115,12 +118,13 @@ def parse(text: str) -> Call:
     return Call(command, (command.setting, argument))
 
 
-def hint(text: str) -> str:
-    """Commands that a line which is being typed may become."""
-    found = _matching(text.removeprefix("/").split(" ")[0])
-    if len(found) == 1:
-        return f"{found[0].usage}: {found[0].help}"
-    return "  ".join(f"/{command.name}" for command in found[:8])
+def suggestions(text: str) -> list[Command]:
+    """The commands that the prompt `text` may become; none where it is not one."""
+    if not is_command(text):
+        return []
+    name, space, _ = text.removeprefix("/").partition(" ")
+    found = _matching(name)
+    return found if len(found) == 1 or not space else []
 
 
 def table() -> str:

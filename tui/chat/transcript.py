@@ -1,4 +1,4 @@
-"""The text of a conversation: one text that grows, in which every token can be looked at."""
+"""The text of a conversation, with a cursor that moves by tokens."""
 
 import math
 from collections.abc import Sequence
@@ -22,6 +22,8 @@ from tui.shared.text_flow import NEWLINE, TextFlow
 
 GUTTER = "▎ "
 SHADES = 24
+# The shades of 10% and 1%.
+UNLIKELY_SHADE, RARE_SHADE = (round(p**0.5 * (SHADES - 1)) for p in (0.1, 0.01))
 
 
 class Piece(NamedTuple):
@@ -69,8 +71,8 @@ class Transcript(ScrollView, can_focus=True):
 ## The text
 
 Your text and the model's have different colours. **←** and **→** move by tokens, **↑** and **↓** by
-lines. **Enter**, or a double click, shows the alternatives to a token and continues from the one
-you choose. Drag to select text.
+lines (so do **k** and **j**). **Enter**, or a double click, shows the alternatives to a token and
+continues from the one you choose. Drag to select text.
 """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "transcript--you",
@@ -81,19 +83,19 @@ you choose. Drag to select text.
         "transcript--bar-you",
         "transcript--bar-model",
         "transcript--unlikely",
-        "transcript--middling",
+        "transcript--medium",
         "transcript--likely",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "move(-1)", "Previous token", show=False),
         Binding("right", "move(1)", "Next token", show=False),
-        Binding("up", "move_line(-1)", "Line above", show=False),
-        Binding("down", "move_line(1)", "Line below", show=False),
+        Binding("up,k", "move_line(-1)", "Line above", show=False),
+        Binding("down,j", "move_line(1)", "Line below", show=False),
         Binding("pageup", "move_page(-1)", "Page up", show=False),
         Binding("pagedown", "move_page(1)", "Page down", show=False),
         Binding("home", "move_to(0)", "Beginning", show=False),
         Binding("end", "move_to(-1)", "End", show=False),
-        Binding("enter", "select", "Alternatives", show=False),
+        Binding("enter", "select", "Alternatives", tooltip="Alternatives to the token"),
     ]
     ALLOW_SELECT = True
 
@@ -196,13 +198,18 @@ you choose. Drag to select text.
             ground = self.background_colors[1]
             colours = [
                 self.get_component_styles(f"transcript--{name}").color
-                for name in ("unlikely", "middling", "likely")
+                for name in ("unlikely", "medium", "likely")
             ]
             for i in range(SHADES):
                 place = 2 * i / (SHADES - 1)
                 low = min(1, int(place))
                 hue = colours[low].blend(colours[low + 1], place - low)
-                self._shades.append(Style(bgcolor=ground.blend(hue, 0.38).rich_color))
+                colour = ground.blend(hue, 0.38).rich_color
+                # Also told apart without colour, as under NO_COLOR.
+                unlikely, rare = i < UNLIKELY_SHADE, i < RARE_SHADE
+                self._shades.append(
+                    Style(bgcolor=colour, underline=unlikely or None, bold=rare or None)
+                )
         return self._shades[shade]
 
     def _look(self, index: int) -> Look:

@@ -40,6 +40,8 @@ class Settings(BaseModel):
     """The settings with a column in the list of runs."""
     recent_texts: tuple[Path, ...] = ()
     """Text files that were chosen, the last one first; absolute paths."""
+    chat_model: str = ""
+    """The model of the last chat: a path, or a pretrained name."""
     sampling_presets: Mapping[str, SamplingConfig] = {}
     """Sampling settings by the name that the user gave them."""
 

@@ -7,7 +7,7 @@ from textual.widgets import Input
 
 from tests.tui.chatting import ANSWER, NEXT, chatting, dialog, notices, say, say_only, shown
 from tests.tui.conftest import settle, until
-from tui.chat.conversations import ConversationStore
+from tui.chat.conversations import ConversationStore, search
 from tui.chat.model_list import ModelList
 from tui.shell.settings import data_folder
 
@@ -49,7 +49,7 @@ async def test_repeat_gives_the_same_answer() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "x")
         await say(pilot, screen, "/repeat")
-        assert "token for token" in notices(pilot)
+        assert "all tokens match" in notices(pilot)
         assert len(screen.left.conversation.turns) == 3
 
 
@@ -234,7 +234,7 @@ async def test_next_workbench_has_the_conversation_and_the_prompts() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "remember me")
     store = ConversationStore(data_folder() / "conversations")
-    assert [found.title for found in store.search("remember")] == ["remember me" + ANSWER]
+    assert [found.title for found in search(store.read(), "remember")] == ["remember me" + ANSWER]
     async with chatting(None) as (pilot, screen):
         await pilot.press("up")
         assert screen.prompt.text == "remember me"
@@ -250,7 +250,7 @@ async def test_answer_under_way_is_saved_when_the_workbench_quits() -> None:
         await say_only(pilot, screen, "x")
         await until(pilot, lambda: shown(screen) == "x five six")
     store = ConversationStore(data_folder() / "conversations")
-    assert [found.excerpt for found in store.search()] == ["x five six"]
+    assert [found.excerpt for found in search(store.read())] == ["x five six"]
 
 
 async def test_control_characters_do_not_reach_the_terminal() -> None:

@@ -17,17 +17,22 @@ from tui.chat.checkpoint_comparison import CheckpointAnswer, CheckpointCompariso
 from tui.chat.conversation_list import ConversationList
 from tui.chat.conversations import parse
 from tui.chat.model_list import ModelList
-from tui.chat.sampling import changed_settings
+from tui.chat.sampling import describe_sampling
 from tui.shell import settings
 from tui.shell.dialogs import Question, TextDialog
 
 
 def save_checkpoint(run: Path, step: int, name: str = "last.ckpt") -> Path:
-    """A checkpoint's file as the fake engine needs it, with its sidecar."""
+    """A checkpoint's file as the fake engine needs it, with its sidecar; last.ckpt unvalidated."""
     path = run / "ckpts" / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"weights")
-    info = CheckpointInfo(step=step, val_loss=2.0 - step / 1000, time=1_790_000_000.0 + step)
+    info = CheckpointInfo(
+        step=step,
+        val_loss=2.0 - step / 1000,
+        score=None if name == "last.ckpt" else 2.0 - step / 1000,
+        time=1_790_000_000.0 + step,
+    )
     sidecar(path).write_text(info.model_dump_json())
     return path
 
@@ -47,7 +52,7 @@ async def test_token_shows_its_probability_and_id() -> None:
         await pilot.press("left")
         await pilot.pause()
         line = str(screen.left.query_one(".turn", Static).content)
-        assert line.startswith("“·nine” 90.0% · id 1004")
+        assert line.startswith("“·nine” 90.0% before sampling · ID 1004")
 
 
 async def test_probabilities_colour_tokens_by_how_likely_they_were() -> None:
@@ -245,6 +250,7 @@ async def test_checkpoints_are_compared_the_oldest_first(workplace: Path) -> Non
         answers = list(window.query(CheckpointAnswer))
         assert [answer.checkpoint.info.step for answer in answers] == [100, 200, 300]
         assert "val loss 1.9000" in str(answers[0].border_title)
+        assert "val loss –" in str(answers[2].border_title), "not that of another step"
         assert [answer.text for answer in answers] == [ANSWER] * 3
         pid = window.engine.pid
         assert pid is not None
@@ -297,7 +303,7 @@ async def test_beside_a_live_run_the_chat_follows_its_checkpoints(workplace: Pat
         assert "step 300" in screen.left.note
         await say(pilot, screen, "x")
         save_checkpoint(run, 400)
-        screen.look_for_checkpoint()
+        screen.check_for_checkpoint()
         await until(pilot, lambda: screen.live_run is not None and screen.live_run.has_newer)
         assert "new checkpoint: step 400" in screen.left.note
         await say(pilot, screen, "/refresh")
@@ -312,7 +318,7 @@ async def test_first_checkpoint_of_a_live_run_is_loaded_when_it_is_saved(workpla
         screen.open_model(str(run), beside_run=run)
         await until(pilot, lambda: "no checkpoint yet" in screen.left.note)
         save_checkpoint(run, 100)
-        screen.look_for_checkpoint()
+        screen.check_for_checkpoint()
         await until(pilot, lambda: screen.loaded is not None)
         assert screen.loaded is not None
         assert screen.loaded.model.endswith("last.ckpt")
@@ -337,12 +343,19 @@ async def test_conversation_is_deleted_and_restored() -> None:
         await pilot.press("f8")
         window = await dialog(pilot, ConversationList)
         await until(pilot, lambda: len(window.shown) == 1)
-        await pilot.press("delete")
+        await pilot.press(*"keep", "home", "delete", "d")
+        assert window.query_one("#filter", Input).value == "deep", "keys edit the search"
+        await pilot.press("ctrl+u", "ctrl+k")
+        await until(pilot, lambda: len(window.shown) == 1)
+        await pilot.press("tab", "d")
         await until(pilot, lambda: not window.shown)
-        await pilot.press("ctrl+y")
+        await pilot.press("escape", "f8")
+        window = await dialog(pilot, ConversationList)
+        await until(pilot, lambda: window.stored is not None)
+        await pilot.press("ctrl+z")  # in another window
         await until(pilot, lambda: len(window.shown) == 1)
         await pilot.press("escape")
 
 
-def test_changed_settings_leave_out_defaults_and_the_seed() -> None:
-    assert changed_settings(SamplingConfig(temperature=0.9, seed=3)) == ["temperature 0.9"]
+def test_describe_sampling_leave_out_defaults_and_the_seed() -> None:
+    assert describe_sampling(SamplingConfig(temperature=0.9, seed=3)) == ["temperature 0.9"]

@@ -10,6 +10,7 @@ from tui.chat.conversations import (
     ConversationStore,
     Turn,
     parse,
+    search,
     to_jsonl,
     to_markdown,
 )
@@ -86,7 +87,7 @@ def test_file_without_a_header_is_skipped(tmp_path: Path) -> None:
     store = ConversationStore(tmp_path)
     assert store.load("x") is None
     assert store.load("missing") is None
-    assert store.search() == []
+    assert search(store.read()) == []
 
 
 def test_search_finds_every_word_in_any_branch(conversation: Conversation, tmp_path: Path) -> None:
@@ -95,20 +96,20 @@ def test_search_finds_every_word_in_any_branch(conversation: Conversation, tmp_p
     other = Conversation()
     other.add(Turn(role="you", text="All the world's a stage"))
     store.save(other)
-    assert [item.id for item in store.search("NOT be")] == [conversation.id]
-    assert [item.id for item in store.search()] == [other.id, conversation.id], "latest first"
-    assert store.search("not stage") == []
-    assert "stage" in store.search("world")[0].excerpt
+    assert [item.id for item in search(store.read(), "NOT be")] == [conversation.id]
+    assert [item.id for item in search(store.read())] == [other.id, conversation.id], "latest first"
+    assert search(store.read(), "not stage") == []
+    assert "stage" in search(store.read(), "world")[0].excerpt
 
 
 def test_deleted_conversation_can_be_restored(conversation: Conversation, tmp_path: Path) -> None:
     store = ConversationStore(tmp_path)
     store.save(conversation)
-    removed = store.delete(conversation.id)
-    assert removed is not None
+    store.delete(conversation.id)
     assert store.load(conversation.id) is None
-    store.save(removed)
-    assert store.search()[0].title == conversation.title
+    assert ConversationStore(tmp_path).restore() == conversation.id, "also in another session"
+    assert store.restore() is None
+    assert search(store.read())[0].title == conversation.title
 
 
 def test_later_state_is_not_overwritten_by_an_earlier_one(

@@ -26,7 +26,7 @@ from tui.chat.engine import EngineError, EngineExitError, EngineProcess, merge, 
 
 @pytest_asyncio.fixture
 async def engine(tmp_path: Path) -> AsyncIterator[EngineProcess]:
-    process = EngineProcess(tmp_path / "engine.log", command=FAKE)
+    process = EngineProcess(command=FAKE)
     yield process
     await process.close()
 
@@ -123,7 +123,7 @@ async def test_crash_in_an_answer_keeps_its_first_tokens(engine: EngineProcess) 
 
 async def test_crash_while_idle_is_reported(tmp_path: Path) -> None:
     crashed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    engine = EngineProcess(tmp_path / "log", command=FAKE, on_crash=crashed.set_result)
+    engine = EngineProcess(command=FAKE, on_crash=crashed.set_result)
     await load(engine, "tiny")
     assert engine.pid is not None
     os.kill(engine.pid, signal.SIGKILL)
@@ -142,7 +142,7 @@ async def test_killed_engine_says_so(engine: EngineProcess) -> None:
 
 
 async def test_engine_that_cannot_be_started_says_why(tmp_path: Path) -> None:
-    engine = EngineProcess(tmp_path / "log", command=("/no/such/program",))
+    engine = EngineProcess(command=("/no/such/program",))
     with pytest.raises(EngineExitError, match="could not be started"):
         await load(engine, "tiny")
 
@@ -161,7 +161,7 @@ async def test_close_ends_the_process_and_kill_one_that_hangs(engine: EngineProc
 
 
 async def test_process_has_the_given_priority(tmp_path: Path) -> None:
-    engine = EngineProcess(tmp_path / "log", command=FAKE, niceness=10)
+    engine = EngineProcess(command=FAKE, niceness=10)
     await load(engine, "tiny")
     assert psutil.Process(engine.pid).nice() >= 10
     await engine.close()

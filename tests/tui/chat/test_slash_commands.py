@@ -5,7 +5,7 @@ import pytest
 from simplegpt.cli import UserError
 from tui.chat.sampling import FIELDS
 from tui.chat.screen import ChatScreen
-from tui.chat.slash_commands import COMMANDS, NAMES, hint, is_command, parse, table, unescape
+from tui.chat.slash_commands import COMMANDS, NAMES, is_command, parse, suggestions, table, unescape
 
 
 def test_every_command_has_an_action_of_the_screen() -> None:
@@ -57,9 +57,13 @@ def test_only_one_line_with_one_slash_is_a_command() -> None:
     assert unescape("text") == "text"
 
 
-def test_hint_follows_what_is_typed() -> None:
-    assert hint("/comp") == "/compare [NAME]: compare two models or settings"
-    assert "/temp" in hint("/te")
-    assert "/retry" in hint("/re")
-    assert "/repeat" in hint("/re")
+def test_suggestions_follow_what_is_typed() -> None:
+    def names(text: str) -> list[str]:
+        return [command.name for command in suggestions(text)]
+
+    assert names("/comp") == ["compare"]
+    assert {"retry", "repeat", "rename"} <= set(names("/re"))
+    assert len(names("/")) == len(COMMANDS)
+    assert names("/temp 0.7") == ["temp"], "what it expects stays on the screen"
+    assert names("/re x") == names("//re") == names("text") == []
     assert table().count("| `/") == len(COMMANDS)

@@ -1,0 +1,131 @@
+"""The prompt in its box: the beginning of the answer above it, and the list of commands."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Input, OptionList, TextArea
+
+from tui.chat import slash_commands
+from tui.chat.command_popup import CommandPopup
+from tui.chat.prompt import PromptArea
+from tui.chat.prompt_history import PromptHistory
+
+
+class PromptBox(Vertical):
+    """What the user writes next, and the prompts before it."""
+
+    BORDER_TITLE: ClassVar[str] = "Prompt"
+
+    is_edit: reactive[bool] = reactive(False)
+    """Whether an earlier text is being edited."""
+
+    @dataclass
+    class Submitted(Message):
+        """A prompt or a command to act on; it has left the editor."""
+
+        text: str
+
+    def __init__(self, history: PromptHistory, *, id: str) -> None:
+        super().__init__(id=id)
+        self.history = history
+        self.can_save = True
+        """Whether prompts can be saved, as far as is known: an error is told once."""
+
+    def compose(self) -> ComposeResult:
+        popup = CommandPopup(id="commands")
+        yield popup
+        yield Input(
+            id="prefill",
+            placeholder="The answer begins with …",
+            compact=True,
+            tooltip="The beginning of the answer, written by you",
+        )
+        yield PromptArea(self.history, popup, id="prompt")
+
+    def on_mount(self) -> None:
+        self.prefill.display = False
+        self._read_history()
+
+    @property
+    def prompt(self) -> PromptArea:
+        return self.query_one(PromptArea)
+
+    @property
+    def prefill(self) -> Input:
+        return self.query_one("#prefill", Input)
+
+    def submit(self) -> None:
+        """As Enter."""
+        self.prompt.action_submit()
+
+    @on(PromptArea.Submitted)
+    def _prompt_submitted(self, event: PromptArea.Submitted) -> None:
+        event.stop()
+        self.post_message(self.Submitted(event.text))
+
+    @on(Input.Submitted)
+    def _prefill_submitted(self, event: Input.Submitted) -> None:
+        event.stop()
+        self.submit()
+
+    def accept(self, text: str) -> None:
+        """Remember a prompt or command that was acted on."""
+        self.history.add(text)
+        if text and not slash_commands.is_command(text):
+            self._store(text)
+
+    def take_prefill(self) -> str:
+        """Close the field for the answer's beginning; return what was written there."""
+        text = self.prefill.value
+        self.show_prefill("")
+        return text
+
+    def show_prefill(self, text: str) -> None:
+        """Show `text` as the answer's beginning; without one, hide the field."""
+        self.prefill.value = text
+        self.prefill.display = bool(text)
+
+    @work(group="history")
+    async def _read_history(self) -> None:
+        self.history.insert_earlier(await asyncio.to_thread(self.history.read))
+
+    @work(group="history")
+    async def _store(self, text: str) -> None:
+        try:
+            await asyncio.to_thread(self.history.write, text)
+        except OSError as error:
+            if self.can_save:
+                self.can_save = False
+                message = f"Prompts cannot be saved: {error}."
+                self.notify(message, severity="warning", markup=False)
+
+    # What stands around it
+
+    @on(TextArea.Changed)
+    def _describe(self) -> None:
+        """Show the commands that match, and what Enter does."""
+        text = self.prompt.text
+        found = slash_commands.suggestions(text)
+        self.query_one(CommandPopup).show(found)
+        if found:
+            self.border_subtitle = "Enter to run · Tab to complete · Esc to clear"
+        elif self.is_edit:
+            self.border_subtitle = "Enter to resend · Esc to cancel"
+        else:
+            self.border_subtitle = "Enter to send · Ctrl+N new line · / commands"
+        self.border_title = "Edit & resend" if self.is_edit else "Prompt"
+
+    def watch_is_edit(self) -> None:
+        if self.is_mounted:
+            self._describe()
+
+    @on(OptionList.OptionSelected)
+    def _command_clicked(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.prompt.action_complete()
