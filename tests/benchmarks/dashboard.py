@@ -141,7 +141,7 @@ class Key:
 
 async def keys(app: App[Any], trainer: TrainerProcess) -> None:
     """Seconds from a key to the picture that shows it, while a real training runs."""
-    while not trainer.look().has_claimed:
+    while not trainer.poll().has_claimed:
         await asyncio.sleep(0.1)
     screen = app.screen
     assert isinstance(screen, TrainingScreen)

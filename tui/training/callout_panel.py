@@ -1,4 +1,4 @@
-"""The message of a run that failed or did not start, or of a dashboard without a run."""
+"""The message about a run that failed or did not start, or about a dashboard without a run."""
 
 from typing import ClassVar
 

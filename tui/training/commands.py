@@ -1,4 +1,4 @@
-"""The commands sent to a run from the dashboard, and what became of each. Without Textual."""
+"""The commands sent to a run from the dashboard, and their results. Without Textual."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -43,7 +43,7 @@ class SentCommand:
         return "expired" if self.has_expired else "pending"
 
     def describe(self, activity: str) -> str:
-        """Return a line for a person. `activity` is what the run is doing now."""
+        """Describe the command and its outcome. `activity` is what the run is doing now."""
         name = NAMES[self.name]
         match self.outcome:
             case "done":
@@ -51,9 +51,9 @@ class SentCommand:
             case "failed":
                 return f"{name} failed: {self.answer.message if self.answer else ''}"
             case "expired":
-                return f"{name}: the run ended first"
+                return f"{name}: not carried out, the run has ended"
         if activity == _OWN_ACTIVITY.get(self.name):
-            return f"{name}: {activity} now"
+            return f"{name}: {activity} …"
         if activity and activity != "training":
             return f"{name}: waiting for {activity} to end"
         return f"{name}: waiting for the end of this step"
@@ -76,7 +76,7 @@ class SentCommands:
         )
 
     def expire(self) -> "SentCommands":
-        """Give up on those without an answer: the run has ended."""
+        """Mark commands without an answer as expired: the run has ended."""
         return SentCommands(
             tuple(replace(one, has_expired=one.answer is None) for one in self.commands)
         )

@@ -11,8 +11,8 @@ LONGEST_SECONDS = 5.0
 
 
 class DrawBudget:
-    """Allows to draw once the workbench has used less than its share of CPU time since the last
-    drawing; so a slow machine draws less often, and a fast one at every reading."""
+    """Allows drawing once the workbench has used less than its share of CPU time since it last
+    drew: a slow machine draws less often, a fast one after every read."""
 
     def __init__(
         self,
@@ -23,7 +23,7 @@ class DrawBudget:
         self.start()
 
     def start(self) -> None:
-        """Count from now: something is drawn."""
+        """Start measuring: something is being drawn."""
         self._drawn_at, self._used_before = self._clock(), self._cpu_clock()
 
     def allows_drawing(self) -> bool:

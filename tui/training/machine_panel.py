@@ -1,4 +1,4 @@
-"""The machine that trains: each GPU, the CPU, the memory."""
+"""Utilization of the machine that trains: GPUs, CPU and memory."""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -56,7 +56,7 @@ a second; the utilization of all CPU cores together, main memory, and the proces
 def machine_lines(systems: Sequence[System]) -> list[Content]:
     """All lines of the panel, from the measurements, oldest first."""
     if not systems:
-        return [Content.styled("nothing measured yet", MUTED)]
+        return [Content.styled("no measurements yet", MUTED)]
     system = systems[-1]
     lines: list[Content] = []
     if len(system.gpus) > _DETAILED_GPUS:
@@ -73,9 +73,9 @@ def machine_lines(systems: Sequence[System]) -> list[Content]:
 
 def gpu_lines(index: int, gpu: GPU) -> list[Content]:
     """Name, temperature and power; utilization; memory."""
-    heat = [text for text in (format_temperature(gpu), format_power(gpu)) if text]
+    sensors = [text for text in (format_temperature(gpu), format_power(gpu)) if text]
     name = (one_line(gpu.name), "bold")
-    lines = [Content.assemble((f"{index} ", MUTED), name, ("  " + "  ".join(heat), MUTED))]
+    lines = [Content.assemble((f"{index} ", MUTED), name, ("  " + "  ".join(sensors), MUTED))]
     if gpu.utilization is not None:
         lines.append(bar_line("util", gpu.utilization / 100, f"{gpu.utilization:.0f}%"))
     if gpu.memory_used is not None and gpu.memory_total:

@@ -14,7 +14,7 @@ from tui.shared.history import Array, History
 SPIKE_WINDOW = 50
 SPIKE_SIGMAS = 6.0
 SPIKE_LEAST = 0.1
-"""Nats: a smaller jump is not worth a notice, however smooth the curve was."""
+"""Nats: a smaller jump is no spike, however smooth the curve was."""
 RECENT_ROWS = 200
 PLATEAU_VALIDATIONS = 5
 PLATEAU_IMPROVEMENT = 0.002
@@ -25,7 +25,7 @@ RISE = 0.01
 
 @dataclass(frozen=True)
 class Notice:
-    """Something seen on the curves."""
+    """Something unusual in the curves."""
 
     kind: Literal["nan", "spike", "plateau", "rising"]
     step: int
@@ -41,8 +41,8 @@ def find_notices(history: History) -> list[Notice]:
     found: list[Notice] = []
     if history.first_bad_step is not None:
         text = (
-            f"loss is not finite since step {history.first_bad_step:,}: try a lower peak_lr, a "
-            "longer warm-up or gradient clipping"
+            f"loss is NaN or infinite since step {history.first_bad_step:,}: try a lower peak_lr, "
+            "a longer warmup or gradient clipping"
         )
         found.append(Notice("nan", history.first_bad_step, text))
     spike = last_spike(history.train["step"], history.train["loss"])

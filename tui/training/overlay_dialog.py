@@ -1,4 +1,4 @@
-"""The choice of other runs whose curves are overlaid on the plot."""
+"""The dialog to choose runs whose curves are overlaid on the plot."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path

@@ -34,11 +34,11 @@ _SIGNS: Mapping[str, tuple[str, str]] = {
 
 
 class RunControls(Vertical):
-    """Buttons, and a line that says what they came to."""
+    """Buttons, and a status line with the results of the commands."""
 
     HELP: ClassVar[str] = """\
 ## Controls
-Each button sends the training a command; the line beside shows the result when the current step,
+Each button sends a command to the run; the line below shows its result once the current step,
 validation or checkpoint is done. **Stop** saves a checkpoint first, so a stopped run can be
 resumed. **Pause** keeps the memory allocated; stop the run to free it.
 """

@@ -1,4 +1,4 @@
-"""The dashboard's head: how the run stands, always visible, in four lines."""
+"""The dashboard's header: state, progress, loss and throughput of the run, in four lines."""
 
 from typing import ClassVar
 
@@ -64,7 +64,7 @@ def title_line(view: RunView, is_frozen: bool, width: int) -> Content:
     if is_frozen:
         parts.append(("  display frozen", "$text-accent"))
     elif not view.is_whole and view.history.last is not None:
-        parts.append(("  reading the history …", MUTED))
+        parts.append(("  loading the history …", MUTED))
     device = view.history.started.device if view.history.started is not None else ""
     return both_ends(Content.assemble(*parts), Content.styled(one_line(device), MUTED), width)
 

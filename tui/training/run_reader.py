@@ -26,12 +26,12 @@ LOG_TAIL_BYTES = 64_000
 
 @dataclass(frozen=True)
 class Reading:
-    """What one look at the directory found."""
+    """What is new in the run's directory, and its state."""
 
     events: tuple[Event, ...]
-    """New since the last look."""
+    """New since the last reading."""
     log: tuple[str, ...]
-    """Lines that are new since the last look."""
+    """Lines that are new since the last reading."""
     status: Status | None
     failure: Failure | None
     config: Path | None
@@ -39,9 +39,9 @@ class Reading:
     checkpoint: Path | None
     """The newest that exists."""
     has_restarted: bool
-    """Whether another run has taken the directory: nothing that was read before holds."""
+    """Whether a new run has replaced the one in the directory: what was read before is outdated."""
     has_more: bool
-    """Whether there is more than is read at once."""
+    """Whether there is more to read now."""
 
 
 class RunReader:

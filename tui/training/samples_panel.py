@@ -1,4 +1,4 @@
-"""The texts that the model generates during its training."""
+"""The samples that the model generates during training."""
 
 from typing import ClassVar
 
@@ -21,8 +21,8 @@ class SamplesPanel(VerticalScroll):
 
     HELP: ClassVar[str] = """\
 ## Samples
-What the model generates at this point of its training, newest first; the prompt is highlighted.
-`[samples]` in the config says how often. **w** generates one now.
+Text generated during training, newest first; the prompt is highlighted. Set how often in
+`[samples]` of the config. **w** generates a sample now.
 """
     DEFAULT_CSS: ClassVar[str] = "SamplesPanel { padding: 0 1; Static { height: auto; } }"
 
@@ -40,7 +40,7 @@ What the model generates at this point of its training, newest first; the prompt
         if newest_first == self._shown:
             return
         self._shown = newest_first
-        nothing = Content.styled("no samples yet: set how often in [samples] of the config", MUTED)
+        nothing = Content.styled("no samples yet: press w, or add [samples] to the config", MUTED)
         texts = Content("\n\n").join([sample_text(sample) for sample in newest_first])
         self.query_one(Static).update(texts if newest_first else nothing)
 

@@ -54,10 +54,10 @@ from tui.training.view import (
 )
 
 TICK_SECONDS = 0.5
-"""Between two looks at a starting trainer, or at a run that owes an answer to a command."""
+"""Between two polls of a starting trainer, or of a run with a pending command."""
 LIVE_SECONDS = 1.5
-"""Between two readings of a live run. Reading costs the training time: at every tick, an open
-dashboard took 2% of a core, so it takes 1.1%."""
+"""Between two readings of a live run. Reading takes CPU time from the training: an open dashboard
+takes 1.1% of a core, but 2% if it reads at every tick."""
 ENDED_SECONDS = 2.0
 """Between two readings of a run that has ended: it may be resumed elsewhere."""
 PANELS = ("plot", "samples", "checkpoints", "log", "machine")
@@ -71,9 +71,9 @@ class TrainingScreen(WorkbenchScreen):
     MODE: ClassVar[Mode] = "train"
     CSS_PATH = "screen.tcss"
     HELP: ClassVar[str | None] = """\
-The dashboard of one run, live or ended. A training is a process of its own: it continues when the
-workbench quits, and any terminal can attach to it again. Start one from **Config**, or open one
-from **Runs**.
+The dashboard of one run, live or ended. Training runs in a separate process: it continues when you
+quit the workbench, and you can attach to it again from any terminal. Start a run from **Config**,
+or open one from **Runs**.
 
 In a small terminal **1**–**5** select the panel: plot, samples, checkpoints, log, machine. F7
 pauses the *training* and keeps its memory allocated; d only freezes the *display*.
@@ -106,14 +106,14 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
     displayed: var[RunView | None] = var(None, init=False)
     """The one on the screen: an older one while the display is frozen."""
     drawn: var[RunView | None] = var(None, init=False)
-    """The one that the plots draw: still older where drawing costs the training too much."""
+    """The one in the plots, which may be older still: they are drawn less often."""
     is_frozen: var[bool] = var(False, init=False)
     sent: var[SentCommands] = var(SentCommands(), init=False)
     possible: var[frozenset[str]] = var(frozenset(), init=False, bindings=True)
     status: var[StatusLine] = var(StatusLine(), init=False)
     callout: var[Callout | None] = var[Callout | None](NO_RUN, init=False)
     panel: var[str] = var(PANELS[0], init=False)
-    """The panel that is shown where there is room for one only."""
+    """The panel that is shown in a terminal with room for only one."""
 
     def __init__(self, train_command: tuple[str, ...] = TRAIN_COMMAND) -> None:
         super().__init__()
@@ -187,7 +187,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         self._load(self._reader)
 
     def _open(self, view: RunView | None) -> None:
-        """Show another run, or none; nothing of the one before remains."""
+        """Show another run, or none, and reset what belongs to the previous one."""
         self.workers.cancel_group(self, "load")
         self._starting, self._reader, self._start_config = None, None, None
         self.query_one(LogPanel).clear()
@@ -206,7 +206,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
             self.notify(str(error), title="Cannot read the run's history", severity="error")
 
     def _tick(self) -> None:
-        # While another screen is in front nothing is read; it is made up for later.
+        # Nothing is read while another screen is in front: the next reading catches up.
         is_due = time.monotonic() >= self._next_reading or self.sent.is_pending()
         if self.is_current and is_due and self._reader is not None and self._reader.is_ready:
             self._follow(self._reader)
@@ -246,11 +246,11 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         if view.history is not before.history or (self._has_undrawn and is_allowed):
             self._draw()
         if before.is_live and view.state == "finished" and not isinstance(self.focused, Input):
-            self.query_one("#chat", Button).focus()  # the next step: Enter takes it
+            self.query_one("#chat", Button).focus()  # so that Enter opens the chat
         seconds = LIVE_SECONDS if view.is_live else ENDED_SECONDS
         self._next_reading = time.monotonic() + seconds
 
-    # What follows from a change
+    # Watchers
 
     def watch_view(self, before: RunView | None, view: RunView | None) -> None:
         if view is not None:
@@ -328,7 +328,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
     async def _wait_for_claim(self, trainer: TrainerProcess, config: Path | None) -> None:
         log, n_shown = self.query_one(LogPanel), 0
         while True:
-            launch = await asyncio.to_thread(trainer.look)
+            launch = await asyncio.to_thread(trainer.poll)
             if self._starting is not trainer:
                 return  # another run was opened meanwhile
             if launch.has_claimed:
@@ -373,7 +373,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         self._send("pause")
 
     def action_resume(self) -> None:
-        """Let a paused training continue, or start an ended one from its last checkpoint."""
+        """Resume a paused run, or an ended one from its last checkpoint."""
         assert self.view is not None
         if self.view.can_resume:
             self.post_message(messages.ResumeTraining(self.view.path))
@@ -382,7 +382,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
 
     @work(exclusive=True, group="dialog")
     async def action_stop(self) -> None:
-        text = "It saves a checkpoint at the end of this step, and can be resumed from there."
+        text = "A checkpoint is saved at the end of this step. The run can be resumed from it."
         answers = [Answer("stop", "Stop and save", "warning")]
         if await self.app.push_screen_wait(Question("Stop the training?", text, answers)) == "stop":
             self._send("stop")
@@ -391,7 +391,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
     async def action_lr_factor(self) -> None:
         dialog = TextDialog(
             "LR factor",
-            "Multiplies the scheduled learning rate from the next step on; 1 is the schedule.",
+            "Multiplies the scheduled learning rate from the next step on. 1 resets it.",
             "0.5",
             accept="Set LR factor",
             error_in=lr_factor_error,
@@ -415,7 +415,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         if await asyncio.to_thread(path.exists):
             self._chat_with(self.view, path)
         else:
-            self.notify(f"{path.name} was deleted: only the best checkpoints are kept")
+            self.notify(f"{path.name} was deleted: only the best checkpoints are kept.")
 
     def _chat_with(self, view: RunView, checkpoint: Path) -> None:
         live_run = view.path if view.is_live else None
@@ -438,7 +438,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
     # Panels and plot
 
     def action_show_panel(self, name: str) -> None:
-        """Show a panel where there is room for one only, and focus it."""
+        """Focus a panel, and show it in a terminal with room for only one."""
         self.panel = name
         panel = self._panel(name)
         inside = (widget for widget in panel.query("CurvePlot, DataTable, RichLog"))
@@ -501,7 +501,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         found = await asyncio.to_thread(lambda: [run.path for run in find_runs(root)])
         others = [other for other in found if other != path]
         if not others:
-            self.notify("There are no other runs below this folder.")
+            self.notify("No other runs below this folder.")
             return
         selected = await self.app.push_screen_wait(OverlayDialog(others, root, plot.overlays))
         if selected is None:
@@ -514,7 +514,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
 
 
 def lr_factor_error(text: str) -> str | None:
-    """What is wrong with an LR factor; None where nothing is."""
+    """The error in an LR factor; None if it is valid."""
     try:
         is_valid = 0 < float(text) <= 1_000
     except ValueError:

@@ -1,7 +1,7 @@
-"""The trainer as a process of its own: the command that a person would type, detached.
+"""The trainer in a separate process: the same command as on the command line, detached.
 
-It outlives the workbench. Its output goes to a temporary file until it has claimed its run's
-directory (an invalid config ends it before); from then on `train.log` has all of it.
+It continues when the workbench exits. Its output goes to a temporary file until it has claimed its
+run's directory (an invalid config ends it before); `train.log` then contains all of it.
 """
 
 import contextlib
@@ -19,24 +19,24 @@ from tui.shared.child_process import child_environment, lower_priority
 
 TRAIN_COMMAND = (sys.executable, "-m", "simplegpt.train")
 NICENESS = 10
-"""The training yields to interactive programs, and goes before background jobs."""
+"""Lower priority than interactive programs, higher than background jobs."""
 _OUTPUT_BYTES = 20_000
-"""Of the early output's end, to show."""
+"""Read from the end of the early output."""
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How far a process has come on its way to a run."""
+    """The state of a trainer that is starting."""
 
     has_claimed: bool
-    """Whether the run's directory is this process's: from now on its files tell the rest."""
+    """Whether the process has claimed the run's directory, whose files show the rest."""
     exit_code: int | None
     output: tuple[str, ...]
-    """The last lines that it has printed."""
+    """The last lines that it printed."""
 
 
 class TrainerProcess:
-    """A training that was started here."""
+    """A training process that was started here."""
 
     def __init__(self, run: RunDirectory, command: Sequence[str]) -> None:
         """Start `command`, which will write to `run`. Raises OSError where that is impossible."""
@@ -59,15 +59,15 @@ class TrainerProcess:
 
     @property
     def command_line(self) -> str:
-        """The command as a person would type it."""
+        """The command as it would be typed."""
         return shlex.join(("python", *self.command[1:]))
 
     def exit_code(self) -> int | None:
-        """None while it runs. Asking also reaps a dead child."""
+        """None while it runs. Also reaps the process once it has exited."""
         return self.process.poll()
 
-    def look(self) -> Launch:
-        """How far it has come, read from its files."""
+    def poll(self) -> Launch:
+        """Read the state of the launch from its files."""
         exit_code = self.exit_code()  # before the claim: one that ends in between has claimed
         status = self.run.status()
         has_claimed = status is not None and status.pid == self.process.pid
@@ -91,7 +91,7 @@ class TrainerProcess:
 def output_directory(config: Path, overrides: Sequence[str]) -> Path:
     """Where a run of `config` will write. Raises UserError where config or overrides are invalid.
 
-    Token files are not looked at: the trainer does that and reports what is wrong with them.
+    Token files are not checked: the trainer checks them and reports their errors.
     """
     from simplegpt.cli import CommandParser
     from simplegpt.config import load as config_file

@@ -1,4 +1,4 @@
-"""What the dashboard knows of the run it shows, and what follows from that. Without Textual."""
+"""The state of the run on the dashboard, its possible actions and messages. Without Textual."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,7 +90,7 @@ def possible_actions(view: RunView | None, sent: SentCommands) -> frozenset[str]
         possible.add("chat")
     if view.state in ("running", "paused"):
         possible |= {"send", "lr_factor"}
-        # A pause that was sent can be taken back before it takes effect.
+        # A pending pause can be cancelled by a resume.
         possible.add("resume" if view.state == "paused" or sent.is_pending("pause") else "pause")
     if view.is_live and view.state != "stopping" and not sent.is_pending("stop"):
         possible.add("stop")
@@ -108,7 +108,7 @@ class StatusLine:
 
 
 def status_line(view: RunView | None, sent: SentCommands) -> StatusLine:
-    """What a command waits for or came to, otherwise how the run stands and what to press."""
+    """The latest command's progress or result, or else the run's state and the keys to press."""
     if view is None:
         return StatusLine()
     if view.starting_command is not None:
@@ -131,7 +131,7 @@ def status_line(view: RunView | None, sent: SentCommands) -> StatusLine:
 
 @dataclass(frozen=True)
 class Callout:
-    """A message above the run, or in its place: what happened, and what to do about it."""
+    """A message above the run or in its place: what happened, and how to continue."""
 
     title: str
     text: str = ""
@@ -143,8 +143,8 @@ class Callout:
 
 NO_RUN = Callout(
     "No run is open",
-    "Open a config and press F9 there to train it. A run in progress anywhere below this folder "
-    "is attached automatically.",
+    "Open a config and press F9 to train it. The workbench attaches to live runs below this folder "
+    "automatically.",
     choices=(
         ("Open a config", "app.visit('config')"),
         ("Choose a corpus", "app.visit('data')"),

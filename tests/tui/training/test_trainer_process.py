@@ -18,11 +18,11 @@ def test_command_line_is_what_a_person_would_type(tmp_path: Path) -> None:
     trainer = TrainerProcess(RunDirectory(tmp_path / "run"), (*TRAIN_COMMAND, str(config)))
     assert shlex.split(trainer.command_line) == ["python", "-m", "simplegpt.train", str(config)]
     assert trainer.process.wait(60) == 2
-    launch = trainer.look()
+    launch = trainer.poll()
     assert (launch.has_claimed, launch.exit_code) == (False, 2)
     assert any(config.name in line for line in launch.output)
     trainer.discard_output()
-    assert trainer.look().output == ()
+    assert trainer.poll().output == ()
 
 
 def test_process_is_detached_and_has_a_lower_priority(tmp_path: Path) -> None:
