@@ -97,7 +97,7 @@ def test_core_imports_only_the_parts_below() -> None:
 
 def test_core_never_imports_the_workbench_nor_its_library() -> None:
     wrong = {name for name in FILES if name.startswith("simplegpt")}
-    wrong = {name for name in wrong if libraries(name) & {"tui", "textual", "textual_plot"}}
+    wrong = {name for name in wrong if libraries(name) & {"tui", "textual"}}
     assert not wrong
 
 

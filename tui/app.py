@@ -1,6 +1,7 @@
 """The app: five screens as modes, the routes between them, the known runs, and quitting."""
 
 import asyncio
+import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -374,8 +375,9 @@ def max_steps_dialog(name: str, step: int) -> TextDialog:
     """Ask how many steps to train for in all, before resuming a run that finished at `step`."""
 
     def error_in(text: str) -> str | None:
-        if text.replace("_", "").isdecimal() and int(text.replace("_", "")) > step:
-            return None
+        with contextlib.suppress(ValueError):
+            if int(text) > step:
+                return None
         return f"Expected a whole number above {step:,}."
 
     text = f"{one_line(name)} finished at step {step:,}. New total number of steps:"

@@ -46,6 +46,10 @@ class Status(Record):
     progress_time: float | None = None
     """When the last step ended."""
     best_loss: float | None = None
+    eta_seconds: float | None = None
+    """Until the last step, at the mean pace of the last minute; None where nothing trains."""
+    lr_factor: float = 1.0
+    """What an observer multiplies the scheduled learning rate by."""
     failure: Failure | None = None
     """Of a failed run."""
     waits_for: tuple[str, ...] = ()

@@ -12,6 +12,7 @@ from simplegpt.config.schema import Config
 from simplegpt.run.checkpoints import CheckpointFiles, CheckpointInfo
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved
+from simplegpt.run.upcoming import next_validation
 from simplegpt.train.module import GPTModule, TokenData
 from simplegpt.train.recorder import Ending, Recorder, ends_step
 
@@ -48,7 +49,7 @@ class Checkpoints(Callback):
             return
         assert isinstance(pl_module, GPTModule)
         every = self.config.checkpointing.every_n_steps
-        if self._validation_is_due(trainer, batch_idx + 1):
+        if next_validation(self.config, trainer.global_step - 1) == trainer.global_step:
             self.validate(trainer, pl_module)
             self.save(trainer, pl_module)
         elif every is not None and trainer.global_step % every == 0:
@@ -63,12 +64,6 @@ class Checkpoints(Callback):
         if is_finished and self._validated_step != trainer.global_step:
             self.validate(trainer, pl_module)
         self.save(trainer, pl_module)
-
-    def _validation_is_due(self, trainer: lightning.Trainer, n_batches: int) -> bool:
-        """Whether the last step's batches passed a multiple of the interval."""
-        interval = self.config.trainer.val_check_interval
-        before = n_batches - trainer.accumulate_grad_batches
-        return n_batches // interval > before // interval
 
     def validate(self, trainer: lightning.Trainer, module: GPTModule) -> None:
         """Measure the validation loss, compare it with the best, and tell all callbacks."""

@@ -67,6 +67,7 @@ class Recorder(Callback):
         self._training_state: TrainingState | None = None
         self._activity = ""
         self._progress_time: float | None = None
+        self._eta_seconds: float | None = None
         self._loss_sum: Tensor | None = None
         self._n_steps = 0  # in _loss_sum
         self._peak_flops: float | None = None
@@ -147,6 +148,8 @@ class Recorder(Callback):
                 attempt=self.attempt,
                 progress_time=self._progress_time,
                 best_loss=state.best_loss if state else self._best_loss,
+                eta_seconds=self._eta_seconds if self.state in ("running", "paused") else None,
+                lr_factor=state.lr_factor if state else 1.0,
                 **changes,
             )
             self.run.write_status(status)
@@ -268,7 +271,7 @@ class Recorder(Callback):
 
     def _show_progress(self, event: TrainStep, state: TrainingState) -> None:
         max_steps = self.config.trainer.max_steps
-        eta = self.throughput.average_step_seconds() * (max_steps - self.step)
+        self._eta_seconds = eta = self.throughput.average_step_seconds() * (max_steps - self.step)
         val = "" if state.val_loss is None else f" · val loss {format_loss(state.val_loss)}"
         line = (
             f"step {self.step:,}/{max_steps:,} · loss {format_loss(event.loss)}{val} · "

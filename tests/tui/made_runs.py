@@ -190,6 +190,7 @@ def make_run(path: Path, shape: Shape | None = None, *, pid: int | None = None) 
             max_steps=shape.max_steps,
             time=STARTED + shape.steps * shape.seconds_a_step,
             best_loss=shape.best_loss,
+            eta_seconds=(shape.max_steps - shape.steps) * shape.seconds_a_step,
             failure=failure_of(shape),
         )
     )

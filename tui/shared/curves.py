@@ -16,14 +16,12 @@ class Columns:
     mean: Array
     greatest: Array
 
-    def band(self) -> tuple[Array, Array]:
-        """A line through the least and the greatest value of each column."""
-        x = np.repeat(self.x, 2)
-        y = np.empty(2 * len(self.x))
-        down = np.arange(len(self.x)) % 2 == 0  # down, up, down: no jump between columns
-        y[0::2] = np.where(down, self.greatest, self.least)
-        y[1::2] = np.where(down, self.least, self.greatest)
-        return x, y
+    def log10(self) -> "Columns":
+        """The logarithms of the values; NaN for those that have none."""
+        least, mean, greatest = (
+            np.log10(np.where(y > 0, y, np.nan)) for y in (self.least, self.mean, self.greatest)
+        )
+        return Columns(self.x, least, mean, greatest)
 
 
 def reduce_columns(
@@ -52,6 +50,17 @@ def reduce_columns(
     )
 
 
+def interpolate(x: Array, y: Array, low: float, high: float, columns: int) -> Array:
+    """The curve's value in the middle of each of `columns` columns; NaN where it has none."""
+    if len(x) == 0:
+        return np.full(columns, np.nan)
+    width = (high - low) / columns
+    middles = low + (np.arange(columns) + 0.5) * width
+    values = np.interp(middles, x, y)
+    is_outside = (middles + width / 2 < x[0]) | (middles - width / 2 > x[-1])
+    return np.where(is_outside, np.nan, values)
+
+
 def smooth(y: Array, window: int, *, centred: bool = False) -> Array:
     """Moving mean over `window` values, trailing or `centred`; fewer values at the ends.
 
@@ -70,8 +79,12 @@ def smooth(y: Array, window: int, *, centred: bool = False) -> Array:
 
 
 def value_at(x: Array, y: Array, place: float) -> float | None:
-    """Return the value nearest to `place`, None if there are no values. `x` is sorted."""
+    """Return the value nearest to `place`; None where the curve is further away than its points are
+    from one another. `x` is sorted."""
     if len(x) == 0:
+        return None
+    spacing = (x[-1] - x[0]) / (len(x) - 1) if len(x) > 1 else np.inf
+    if not x[0] - spacing <= place <= x[-1] + spacing:
         return None
     i = int(np.searchsorted(x, place))
     if i > 0 and (i == len(x) or place - x[i - 1] <= x[i] - place):

@@ -3,6 +3,7 @@
 A `History` takes events one at a time and knows nothing of files or screens.
 """
 
+import math
 from collections import deque
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
@@ -110,6 +111,8 @@ class History:
         self.ended: RunEnded | None = None
         self.paused = False
         self.first_time: float | None = None
+        self.elapsed_seconds = 0.0
+        """Of all attempts together, without the time between them."""
         self.last_step = 0
         self.checkpoints: dict[str, CheckpointSaved] = {}
         """By path, relative to the run's directory; oldest first."""
@@ -117,11 +120,14 @@ class History:
         self.warnings: deque[Warned] = deque(maxlen=KEPT_WARNINGS)
         self.systems: deque[System] = deque(maxlen=KEPT_SYSTEMS)
         self.answers: deque[CommandDone] = deque(maxlen=50)
-        self.seconds_a_step: deque[float] = deque(maxlen=20)
         self.first_bad_step: int | None = None
         """The first step whose loss was no number."""
         self.n_samples = 0
         """Samples ever written; `samples` holds the newest."""
+        self._last_time: float | None = None
+        self._seconds_per_token = 0.0
+        """Summed over `_n_rates` events."""
+        self._n_rates = 0
 
     def extend(self, events: Iterable[Event]) -> None:
         for event in events:
@@ -131,6 +137,9 @@ class History:
         """Take in the next event."""
         if self.first_time is None:
             self.first_time = event.time
+        if self._last_time is not None and not isinstance(event, RunStarted):
+            self.elapsed_seconds += max(event.time - self._last_time, 0.0)
+        self._last_time = event.time
         self.last_step = max(self.last_step, getattr(event, "step", 0))
         match event:
             case TrainStep():
@@ -158,23 +167,26 @@ class History:
 
     def _train_step(self, event: TrainStep) -> None:
         norm = float("nan") if event.grad_norm is None else event.grad_norm
-        self.train.append(event.step, event.tokens, event.time, event.loss, event.lr, norm)
+        place = (event.step, event.tokens, self.elapsed_seconds)
+        self.train.append(*place, event.loss, event.lr, norm)
         self.last = event
-        if event.step_seconds > 0:
-            self.seconds_a_step.append(event.step_seconds)
+        if event.tokens_per_second > 0:
+            self._seconds_per_token += 1 / event.tokens_per_second
+            self._n_rates += 1
         if self.first_bad_step is None and not np.isfinite(event.loss):
             self.first_bad_step = event.step
 
     def _validation(self, event: Validation) -> None:
         nan = float("nan")
-        self.validation.append(event.step, event.tokens, event.time, event.val_loss, nan, nan)
+        place = (event.step, event.tokens, self.elapsed_seconds)
+        self.validation.append(*place, event.val_loss, nan, nan)
         self.last_validation = event
-        if self.best is None or event.val_loss < self.best.val_loss:
+        best = math.inf if self.best is None else self.best.val_loss
+        if event.val_loss < best:  # NaN and infinity are never the best
             self.best = event
 
     def _run_started(self, event: RunStarted) -> None:
         self.started, self.ended, self.paused = event, None, False
-        self.seconds_a_step.clear()
         if event.attempt > 1:
             self._forget_after(event.resumed_from_step)
 
@@ -193,14 +205,16 @@ class History:
             self.last = None
         losses = self.validation["loss"]
         if self.best is not None and self.best.step > step:
-            self.best = self._validation_at(int(np.nanargmin(losses))) if len(losses) else None
+            is_finite = np.isfinite(losses)
+            row = int(np.argmin(np.where(is_finite, losses, np.inf))) if is_finite.any() else None
+            self.best = None if row is None else self._validation_at(row)
         if self.last_validation is not None and self.last_validation.step > step:
             self.last_validation = self._validation_at(-1) if len(losses) else None
 
     def _validation_at(self, row: int) -> Validation:
         series = self.validation
         return Validation(
-            time=float(series["time"][row]),
+            time=(self.first_time or 0.0) + float(series["time"][row]),
             step=int(series["step"][row]),
             tokens=int(series["tokens"][row]),
             val_loss=float(series["loss"][row]),
@@ -211,13 +225,11 @@ class History:
         return self.started.max_steps if self.started is not None else 0
 
     @property
-    def mean_step_seconds(self) -> float | None:
-        """Of the last events; None before the first."""
-        if not self.seconds_a_step:
-            return None
-        return sum(self.seconds_a_step) / len(self.seconds_a_step)
+    def mean_tokens_per_second(self) -> float | None:
+        """Over all steps, without the time of validations and pauses; None before the first."""
+        return self._n_rates / self._seconds_per_token if self._n_rates else None
 
-    def axis(self, series: Series, axis: Axis) -> Array:
-        """Places on an x axis: steps, tokens, or seconds since the run's first event."""
-        values = series[axis]
-        return values - (self.first_time or 0.0) if axis == "time" else values
+    def validation_loss_at(self, step: int) -> float | None:
+        """The val loss that was measured at exactly this step."""
+        rows = np.flatnonzero(self.validation["step"] == step)
+        return float(self.validation["loss"][rows[-1]]) if len(rows) else None

@@ -1,75 +1,76 @@
 """Ticks and labels of a plot's axes: as many as there is room for, in the fewest digits."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
-from textual_plot.axis_formatter import AxisFormatter, NumericAxisFormatter
+from simplegpt.progress import format_count, format_duration, format_lr
 
-from simplegpt.progress import format_count, format_duration
+Ticks: TypeAlias = list[tuple[float, str]]
+"""Places on an axis and their labels."""
+TicksOf: TypeAlias = Callable[[float, float, int], Ticks]
+"""Ticks between two values, at most about as many as the number given."""
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_TIME_STEPS = (
+    *(1, 2, 5, 10, 20, 30),
+    *(minutes * _MINUTE for minutes in (1, 2, 5, 10, 20, 30)),
+    *(hours * _HOUR for hours in (1, 2, 3, 6, 12)),
+)
+"""Seconds that a person counts in."""
 
 
-class ValueAxis(NumericAxisFormatter):
+def value_ticks(low: float, high: float, count: int) -> Ticks:
     """Losses, learning rates, gradient norms."""
-
-    def __init__(self, room: int = 6) -> None:
-        """`room`: the most labels that fit."""
-        self.room = max(room, 2)
-
-    def get_ticks(self, min_: float, max_: float, max_ticks: int = 6) -> list[float]:
-        ticks = super().get_ticks(min_, max_, min(max_ticks, self.room))
-        return spaced(ticks, min_, max_, self.room)
-
-    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        is_tiny = bool(ticks) and max(abs(tick) for tick in ticks) < 0.01
-        return [f"{tick:.0e}" if is_tiny and tick else f"{round(tick, 6):g}" for tick in ticks]
+    step = round_step((high - low) / max(count, 1))
+    if max(abs(low), abs(high)) < 0.01:  # learning rates
+        return [(tick, format_lr(tick)) for tick in multiples(step, low, high)]
+    places = max(0, math.ceil(-math.log10(step) - 1e-9))
+    if step * 10**places % 1 > 1e-6:  # steps of 2.5
+        places += 1
+    return [(tick, f"{tick:.{places}f}") for tick in multiples(step, low, high)]
 
 
-class CountAxis(ValueAxis):
+def count_ticks(low: float, high: float, count: int) -> Ticks:
     """Steps and tokens."""
-
-    def get_ticks(self, min_: float, max_: float, max_ticks: int = 6) -> list[float]:
-        return [t for t in super().get_ticks(min_, max_, max_ticks) if t.is_integer()]
-
-    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        return [format_count(tick) for tick in ticks]
+    step = max(round_step((high - low) / max(count, 1)), 1.0)
+    step = math.ceil(step)  # 2.5 steps are none
+    return [(tick, format_count(tick)) for tick in multiples(step, low, high)]
 
 
-class TimeAxis(ValueAxis):
-    """Seconds since the start."""
-
-    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        return [format_duration(tick) for tick in ticks]
-
-
-class LogAxis(AxisFormatter):
-    """Logarithms to base 10, with ticks at 1, 2 and 5 of each power of ten, or at even steps where
-    the range is short."""
-
-    def __init__(self, room: int = 6) -> None:
-        self.room = max(room, 2)
-
-    def get_ticks(self, min_: float, max_: float, max_ticks: int = 6) -> list[float]:
-        first, last = math.floor(min_), math.ceil(max_)
-        if last - first > 40:
-            return []
-        powers = range(first, last + 1)
-        ticks = [math.log10(m) + power for power in powers for m in (1, 2, 5)]
-        ticks = [tick for tick in ticks if min_ <= tick <= max_]
-        if len(ticks) < 3:
-            count = min(max_ticks, self.room)
-            even = NumericAxisFormatter().get_ticks(10**min_, 10**max_, count)
-            ticks = [math.log10(tick) for tick in even if tick > 0]
-        return spaced(ticks, min_, max_, self.room)
-
-    def get_labels_for_ticks(self, ticks: Sequence[float]) -> list[str]:
-        return [f"{10**tick:.3g}" for tick in ticks]
+def time_ticks(low: float, high: float, count: int) -> Ticks:
+    """Seconds, as ``1m 40s``."""
+    least = (high - low) / max(count, 1)
+    step = next((one for one in _TIME_STEPS if one >= least), None)
+    if step is None:
+        step = _DAY * max(math.ceil(round_step(least / _DAY)), 1)
+    return [(tick, format_duration(tick)) for tick in multiples(step, low, high)]
 
 
-def spaced(ticks: Sequence[float], min_: float, max_: float, room: int) -> list[float]:
-    """`ticks` without those so near to another that their labels would overlap."""
-    least = (max_ - min_) / (2 * room)
-    kept: list[float] = []
-    for tick in reversed(ticks):
-        if not kept or kept[-1] - tick >= least:
-            kept.append(tick)
-    return kept[::-1]
+def log_ticks(low: float, high: float, count: int) -> Ticks:
+    """Values whose logarithms to base 10 lie between `low` and `high`; so do the ticks' places.
+
+    At 1, 2 and 5 times each power of ten, or at even steps where the range is short.
+    """
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    if len(powers) > 3 * count:
+        return []
+    factors = (1,) if len(powers) > count else (1, 2, 5)
+    values = [factor * 10.0**power for power in powers for factor in factors]
+    values = [value for value in values if low <= math.log10(value) <= high]
+    if len(values) < 3:
+        return [(math.log10(tick), label) for tick, label in value_ticks(10**low, 10**high, count)]
+    return [(math.log10(value), f"{value:.3g}") for value in values]
+
+
+def round_step(least: float) -> float:
+    """The smallest of 1, 2, 2.5 and 5 times a power of ten that is at least `least`."""
+    least = max(least, 1e-300) * (1 - 1e-9)  # 0.1 / 4 is a little more than 0.025
+    power = 10.0 ** math.floor(math.log10(least))
+    return next((f * power for f in (1, 2, 2.5, 5) if f * power >= least), 10 * power)
+
+
+def multiples(step: float, low: float, high: float) -> Sequence[float]:
+    """The multiples of `step` between `low` and `high`."""
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [i * step for i in range(first, last + 1)]

@@ -1,4 +1,7 @@
-"""Texts and ages, short for the screen."""
+"""Texts, ages and names of runs, short for the screen."""
+
+from collections.abc import Iterable
+from pathlib import Path
 
 from rich.cells import cell_len, set_cell_size
 
@@ -33,3 +36,18 @@ def shorten_middle(text: str, width: int) -> str:
     while start and cell_len(text[start - 1 :]) <= room:
         start -= 1
     return f"{head}…{text[start:]}"
+
+
+def distinct_names(paths: Iterable[Path]) -> dict[Path, str]:
+    """The shortest end of each path that no other one has."""
+    all_paths, names = list(paths), dict[Path, str]()
+    for path in all_paths:
+        for length in range(1, len(path.parts) + 1):
+            names[path] = str(Path(*path.parts[-length:]))
+            if all(
+                other.parts[-length:] != path.parts[-length:]
+                for other in all_paths
+                if other != path
+            ):
+                break
+    return names

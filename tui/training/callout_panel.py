@@ -34,7 +34,6 @@ The cause, suggested edits where there are any, and the last lines that the trai
         Button { margin-right: 1; }
         &.-error {
             border-left: thick $error;
-            background: $error 8%;
             #title { color: $text-error; }
         }
     }

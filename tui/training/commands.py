@@ -23,6 +23,8 @@ _OWN_ACTIVITY: Mapping[CommandName, str] = {
     "sample": "sampling",
 }
 _KEPT = 20
+SHOWN_SECONDS = 15.0
+"""How long an answer is shown."""
 Outcome: TypeAlias = Literal["pending", "done", "failed", "expired"]
 
 
@@ -33,14 +35,14 @@ class SentCommand:
     id: str
     name: CommandName
     answer: CommandDone | None = None
-    has_expired: bool = False
-    """Whether the run ended before it answered."""
+    settled: float | None = None
+    """When it was answered, or expired without an answer, in seconds; None: it is pending."""
 
     @property
     def outcome(self) -> Outcome:
         if self.answer is not None:
             return "done" if self.answer.ok else "failed"
-        return "expired" if self.has_expired else "pending"
+        return "pending" if self.settled is None else "expired"
 
     def describe(self, activity: str) -> str:
         """Describe the command and its outcome. `activity` is what the run is doing now."""
@@ -68,18 +70,22 @@ class SentCommands:
     def add(self, id: str, name: CommandName) -> "SentCommands":
         return SentCommands((*self.commands[1 - _KEPT :], SentCommand(id, name)))
 
-    def with_answers(self, answers: Iterable[CommandDone]) -> "SentCommands":
-        """Match answers to commands by id; those to other observers' commands are skipped."""
-        by_id = {answer.id: answer for answer in answers}
-        return SentCommands(
-            tuple(replace(one, answer=by_id.get(one.id, one.answer)) for one in self.commands)
-        )
+    def settle(
+        self, answers: Iterable[CommandDone], now: float, *, has_ended: bool
+    ) -> "SentCommands":
+        """Match answers to commands by id, and forget commands that were settled a while ago.
 
-    def expire(self) -> "SentCommands":
-        """Mark commands without an answer as expired: the run has ended."""
-        return SentCommands(
-            tuple(replace(one, has_expired=one.answer is None) for one in self.commands)
-        )
+        Answers to other observers' commands are skipped. Once the run `has_ended`, commands without
+        an answer have expired. `now` is in seconds.
+        """
+        by_id = {answer.id: answer for answer in answers}
+        commands: list[SentCommand] = []
+        for one in self.commands:
+            if one.settled is None and (one.id in by_id or has_ended):
+                one = replace(one, answer=by_id.get(one.id), settled=now)
+            if one.settled is None or now - one.settled < SHOWN_SECONDS:
+                commands.append(one)
+        return SentCommands(tuple(commands))
 
     def is_pending(self, name: CommandName | None = None) -> bool:
         """Whether a command (of that name) still waits for its answer."""

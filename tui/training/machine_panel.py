@@ -1,6 +1,7 @@
 """Utilization of the machine that trains: GPUs, CPU and memory."""
 
 from collections.abc import Sequence
+from statistics import fmean
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,7 +11,7 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from simplegpt.cli import one_line
-from simplegpt.progress import format_bytes
+from simplegpt.progress import format_bytes, format_duration
 from simplegpt.run.events import GPU, System
 from tui.shared.run_signs import MUTED
 from tui.shared.small_curve import block_curve
@@ -27,9 +28,11 @@ class MachinePanel(VerticalScroll):
 
     HELP: ClassVar[str] = """\
 ## Machine
-Utilization, memory, temperature and power of each GPU, measured by the training process about once
-a second; the utilization of all CPU cores together, main memory, and the process's share (RSS).
+Utilization, memory, temperature and power of each GPU, measured by the training process every other
+second; the utilization of all CPU cores together, main memory, and the process's share (RSS). Of a
+run that has ended: means and peaks of its last minutes.
 """
+    ALLOW_MAXIMIZE = True
     DEFAULT_CSS: ClassVar[str] = """
     MachinePanel {
         padding: 0 1;
@@ -47,14 +50,16 @@ a second; the utilization of all CPU cores together, main memory, and the proces
         yield Static()
 
     def watch_view(self, view: RunView | None) -> None:
-        lines = machine_lines(view.history.systems if view is not None else ())
+        systems = view.history.systems if view is not None else ()
+        is_live = view is not None and view.is_live
+        lines = machine_lines(systems) if is_live else usage_lines(systems)
         # A new layout costs CPU time: only where there are more lines or fewer.
         self.query_one(Static).update(Content("\n").join(lines), layout=len(lines) != self._n_lines)
         self._n_lines = len(lines)
 
 
 def machine_lines(systems: Sequence[System]) -> list[Content]:
-    """All lines of the panel, from the measurements, oldest first."""
+    """All lines of the panel for a live run, from the measurements, oldest first."""
     if not systems:
         return [Content.styled("no measurements yet", MUTED)]
     system = systems[-1]
@@ -69,6 +74,35 @@ def machine_lines(systems: Sequence[System]) -> list[Content]:
     if not system.gpus:
         lines.append(Content.styled("no GPU: training on the CPU", MUTED))
     return lines + cpu_lines(system, [one.cpu_percent for one in systems])
+
+
+def usage_lines(systems: Sequence[System]) -> list[Content]:
+    """All lines of the panel for a run that has ended: means and peaks."""
+    if not systems:
+        return [Content.styled("no measurements", MUTED)]
+    seconds = format_duration(systems[-1].time - systems[0].time)
+    lines = [Content.styled(f"last {seconds} of the run", MUTED)]
+    for i, gpu in enumerate(systems[-1].gpus):
+        own = [system.gpus[i] for system in systems if i < len(system.gpus)]
+        used = [one.utilization for one in own if one.utilization is not None]
+        parts = [f"mean {fmean(used):.0f}%"] if used else []
+        peak = max((one.memory_used for one in own if one.memory_used is not None), default=None)
+        if peak is not None:
+            parts.append(f"VRAM peak {format_bytes(peak)}")
+        name = (one_line(gpu.name), "bold")
+        lines.append(Content.assemble((f"{i} ", MUTED), name, f"  {' · '.join(parts)}"))
+    cpu = fmean(system.cpu_percent for system in systems)
+    lines.append(figure_line("CPU", f"mean {cpu:.0f}%"))
+    memory = max(system.memory_used for system in systems)
+    lines.append(figure_line("memory", f"peak {format_memory(memory, systems[-1].memory_total)}"))
+    resident = [one.process_memory for one in systems if one.process_memory is not None]
+    if resident:
+        lines.append(figure_line("RSS", f"peak {format_bytes(max(resident))}"))
+    return lines
+
+
+def figure_line(name: str, text: str) -> Content:
+    return Content.assemble((f"{name:<7}", MUTED), text)
 
 
 def gpu_lines(index: int, gpu: GPU) -> list[Content]:
@@ -97,7 +131,7 @@ def cpu_lines(system: System, cpu_percents: Sequence[float]) -> list[Content]:
         memory_line("memory", system.memory_used, system.memory_total),
     ]
     if system.process_memory is not None:
-        lines.append(Content.styled(f"RSS    {format_bytes(system.process_memory)}", MUTED))
+        lines.append(figure_line("RSS", format_bytes(system.process_memory)))
     return lines
 
 
@@ -123,7 +157,7 @@ def machine_summary(system: System) -> str:
         more = f" +{len(system.gpus) - 1}" if len(system.gpus) > 1 else ""
         return f"GPU {gpu_summary(system.gpus[0])}{more}"
     memory = format_memory(system.memory_used, system.memory_total)
-    return f"no GPU · CPU {system.cpu_percent:.0f}% {memory}"
+    return f"CPU {system.cpu_percent:.0f}% {memory}"
 
 
 def gpu_summary(gpu: GPU) -> str:

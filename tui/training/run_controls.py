@@ -20,7 +20,7 @@ _BUTTONS: tuple[tuple[str, str, str, str, str], ...] = (
     ("save", "send('save')", "send", "Save", "Save a checkpoint now (s)"),
     ("validate", "send('validate')", "send", "Validate", "Measure the validation loss now (v)"),
     ("sample", "send('sample')", "send", "Sample", "Generate a sample now (w)"),
-    ("lr", "lr_factor", "lr_factor", "LR", "Multiply the learning rate by a factor (l)"),
+    ("lr", "lr_factor", "lr_factor", "LR", "Multiply the learning rate by a factor (f)"),
     ("chat", "chat", "chat", "Chat", "Chat with the newest checkpoint (F9)"),
     ("edit", "edit", "edit", "Config", "Edit the run's config (e)"),
 )

@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from simplegpt.cli import one_line
-from simplegpt.progress import format_duration, format_loss, format_rate
+from simplegpt.progress import format_duration, format_loss, format_lr, format_rate
 from tui.shared.curves import reduce_columns
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
@@ -23,8 +23,9 @@ class RunHead(Widget):
 - **State**: running, paused (its memory stays allocated), stopping, finished, stopped, failed, or
   *crashed* when its process exited unexpectedly. Beside it, what the training is doing now.
 - **Loss**: each block is the mean over an equal share of the whole history.
-- **MFU**: model FLOPs utilization, the fraction of the device's peak arithmetic throughput that
-  the training reaches; a dash where the peak is not known.
+- **MFU**: model FLOPs utilization, the fraction of the GPU's peak arithmetic throughput that the
+  training reaches; shown for GPUs whose peak is published.
+- **LR**: the learning rate of the last step, with its factor where one was set.
 """
     DEFAULT_CSS: ClassVar[str] = """
     RunHead { height: 4; padding: 0 1; background: $surface; }
@@ -70,12 +71,14 @@ def title_line(view: RunView, is_frozen: bool, width: int) -> Content:
 
 
 def progress_line(view: RunView, width: int) -> Content:
-    """A bar, steps, ETA."""
+    """A bar, steps, elapsed time, ETA."""
     step, end = view.step, view.max_steps
     if not end:
         return Content.styled(f"step {step:,}" if step else "no step yet", MUTED)
     share = min(step / end, 1.0)
     text = f" {share:4.0%}  step {step:,} of {end:,}"
+    if view.history.elapsed_seconds:
+        text += f"  {format_duration(view.history.elapsed_seconds)} elapsed"
     if view.eta_seconds is not None:
         text += f"  ETA {format_duration(view.eta_seconds)}"
     room = max(width - len(text), 8)
@@ -104,17 +107,22 @@ def loss_line(view: RunView, width: int) -> Content:
 
 
 def throughput_line(view: RunView, width: int) -> Content:
-    """Tokens per second, step time, MFU; the machine at the right."""
-    last = view.history.last
-    parts: list[str | tuple[str, str]] = []
-    if last is not None:
-        mfu = "–" if last.mfu is None else f"{last.mfu:.0%}"
-        separator = ("  ·  ", MUTED)
-        parts = [format_rate(last.tokens_per_second), separator]
-        parts += [f"{format_step_time(last.step_seconds)}/step", separator, f"MFU {mfu}"]
+    """Tokens per second, step time, LR, MFU; the machine at the right. Of a run that has ended, the
+    mean throughput."""
+    last, mean = view.history.last, view.history.mean_tokens_per_second
+    parts: list[str] = []
+    if last is not None and view.is_live:
+        parts = [format_rate(last.tokens_per_second), f"{format_step_time(last.step_seconds)}/step"]
+        factor = "" if view.lr_factor == 1 else f" (×{view.lr_factor:g})"
+        parts.append(f"lr {format_lr(last.lr)}{factor}")
+        if view.mfu is not None:
+            parts.append(f"MFU {view.mfu:.0%}")
+    elif mean is not None:
+        parts = [f"mean {format_rate(mean)}"]
+    left = Content.styled(" · ", MUTED).join([Content(part) for part in parts])
     systems = view.history.systems
-    machine = Content.styled(machine_summary(systems[-1]), MUTED) if systems else Content()
-    return both_ends(Content.assemble(*parts), machine, width)
+    machine = machine_summary(systems[-1]) if systems and view.is_live else ""
+    return both_ends(left, Content.styled(machine, MUTED), width)
 
 
 def format_step_time(seconds: float) -> str:

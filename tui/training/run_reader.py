@@ -3,9 +3,13 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from simplegpt.cli import UserError
+from simplegpt.config import load as config_file
+from simplegpt.config.schema import Config
 from simplegpt.run.checkpoints import newest_checkpoint
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Event, Failure, LineReader
@@ -36,6 +40,8 @@ class Reading:
     failure: Failure | None
     config: Path | None
     """The run's copy, if it exists."""
+    settings: Config | None
+    """Its content; None where it cannot be read."""
     checkpoint: Path | None
     """The newest that exists."""
     has_restarted: bool
@@ -51,15 +57,18 @@ class RunReader:
     """
 
     def __init__(self, run: RunDirectory, trainer: TrainerProcess | None) -> None:
-        """`trainer`: the run's process, where it was started here."""
         self.run = run
         self.history = History()
         self.is_whole = False
         """Whether `history` is the whole, not a first picture of a long one."""
-        self._trainer = trainer
+        self.trainer = trainer
+        """The run's process, where it was started here."""
         self._events: LineReader | None = None
         self._log: LogTail | None = None
         self._failure: Failure | None = None
+        self._settings: Config | None = None
+        self._config_version = 0
+        """When the config that was read last was written, in nanoseconds; 0: none was."""
         self._lock = asyncio.Lock()
 
     @property
@@ -95,7 +104,7 @@ class RunReader:
             self._events = LineReader(self.run.events, offset)
 
     async def read(self) -> Reading:
-        """Read what is new, and add its events to the history."""
+        """Read what is new, and add its events to the history. Raises OSError."""
         async with self._lock:
             reading = await asyncio.to_thread(self._read)
             if not reading.has_restarted:
@@ -113,14 +122,26 @@ class RunReader:
             tuple(self._log.read()),
             status,
             self._read_failure(status),
-            config=self.run.config if self.run.config.exists() else None,
+            config=self.run.config if self._read_settings() else None,
+            settings=self._settings,
             checkpoint=newest_checkpoint(self.run),
             has_restarted=self._events.restarted,
             has_more=size_of(self.run.events) - self._events.offset > CHUNK_BYTES // 4,
         )
 
+    def _read_settings(self) -> bool:
+        """Load the config where it has changed; whether there is one."""
+        if not self.run.config.exists():
+            return False
+        version = self.run.config.stat().st_mtime_ns
+        if version != self._config_version:
+            self._config_version, self._settings = version, None
+            with suppress(UserError):
+                self._settings = config_file.load(self.run.config)
+        return True
+
     def _read_failure(self, status: Status | None) -> Failure | None:
-        exit_code = self._trainer.exit_code() if self._trainer is not None else None
+        exit_code = self.trainer.exit_code() if self.trainer is not None else None
         if status is None or status.state not in ("failed", "crashed"):
             self._failure = None
         elif self._failure is None:

@@ -24,6 +24,7 @@ class SamplesPanel(VerticalScroll):
 Text generated during training, newest first; the prompt is highlighted. Set how often in
 `[samples]` of the config. **w** generates a sample now.
 """
+    ALLOW_MAXIMIZE = True
     DEFAULT_CSS: ClassVar[str] = "SamplesPanel { padding: 0 1; Static { height: auto; } }"
 
     view: var[RunView | None] = var(None, init=False)

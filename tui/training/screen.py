@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,13 +14,15 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import var
 from textual.widget import Widget
-from textual.widgets import Button, Input, Tab, Tabs
+from textual.widgets import Tab, Tabs
 
 from simplegpt.cli import UserError
 from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import CommandName
+from tui.shared.history import History
 from tui.shared.history_reader import first_picture
+from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import Mode
@@ -38,7 +40,12 @@ from tui.training.run_controls import RunControls
 from tui.training.run_head import RunHead
 from tui.training.run_reader import Reading, RunReader
 from tui.training.samples_panel import SamplesPanel
-from tui.training.trainer_process import TRAIN_COMMAND, TrainerProcess, output_directory
+from tui.training.trainer_process import (
+    TRAIN_COMMAND,
+    Launch,
+    TrainerProcess,
+    output_directory,
+)
 from tui.training.view import (
     ENDED,
     NO_RUN,
@@ -47,9 +54,10 @@ from tui.training.view import (
     Callout,
     RunView,
     StatusLine,
-    failure_callout,
+    callout_of,
     possible_actions,
-    start_error_callout,
+    read_callout,
+    start_callout,
     status_line,
 )
 
@@ -61,7 +69,6 @@ takes 1.1% of a core, but 2% if it reads at every tick."""
 ENDED_SECONDS = 2.0
 """Between two readings of a run that has ended: it may be resumed elsewhere."""
 PANELS = ("plot", "samples", "checkpoints", "log", "machine")
-_COMMANDS = Binding.Group("Run", compact=True)
 _PLOT = Binding.Group("Plot", compact=True)
 
 
@@ -70,31 +77,39 @@ class TrainingScreen(WorkbenchScreen):
 
     MODE: ClassVar[Mode] = "train"
     CSS_PATH = "screen.tcss"
+    ALLOW_IN_MAXIMIZED_VIEW: ClassVar[str | None] = "KeyFooter"
     HELP: ClassVar[str | None] = """\
 The dashboard of one run, live or ended. Training runs in a separate process: it continues when you
 quit the workbench, and you can attach to it again from any terminal. Start a run from **Config**,
 or open one from **Runs**.
 
-In a small terminal **1**–**5** select the panel: plot, samples, checkpoints, log, machine. F7
-pauses the *training* and keeps its memory allocated; d only freezes the *display*.
+In a small terminal **1**–**5** select the panel: plot, samples, checkpoints, log, machine. In any
+terminal **z** shows one panel on the whole screen, and then all again. F7 pauses the *training* and
+keeps its memory allocated; F only freezes the *display*.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f7", "pause", "Pause", tooltip="Pause the training; its memory stays allocated"),
         Binding("f7", "resume", "Resume", tooltip="Resume the training"),
         Binding("f8", "stop", "Stop", tooltip="Save a checkpoint and stop the training"),
         Binding("f9", "chat", "Chat", tooltip="Chat with the newest checkpoint"),
-        Binding("s", "send('save')", "Save checkpoint", group=_COMMANDS),
-        Binding("v", "send('validate')", "Validate", group=_COMMANDS),
-        Binding("w", "send('sample')", "Generate a sample", group=_COMMANDS),
-        Binding("l", "lr_factor", "LR factor", group=_COMMANDS),
-        Binding("y", "toggle_log_scale", "Log scale", group=_PLOT),
-        Binding("x", "next_axis", "X axis: steps, tokens, time", group=_PLOT),
-        Binding("b", "next_lower_plot", "Plot LR or gradient norm below", group=_PLOT),
-        Binding("o", "overlay", "Overlay runs", group=_PLOT),
+        Binding("s", "send('save')", "Save checkpoint", show=False),
+        Binding("v", "send('validate')", "Validate", show=False),
+        Binding("w", "send('sample')", "Generate a sample", show=False),
+        Binding("f", "lr_factor", "LR factor", show=False),
+        Binding("l", "toggle_log_scale", "Log scale", group=_PLOT),
+        Binding("h", "next_axis", "X axis: steps, tokens, time", group=_PLOT),
+        Binding("g", "next_lower_plot", "Plot LR or gradient norm below", group=_PLOT),
+        Binding("c", "toggle_cursor", "Cursor", show=False),
+        Binding("x", "overlay", "Overlay runs", group=_PLOT),
+        Binding("z", "zoom_panel", "Zoom", tooltip="Show one panel on the whole screen, or all"),
         Binding("t", "toggle_raw", "Show or hide the raw loss", show=False),
-        Binding("d", "freeze", "Freeze display", show=False),
+        Binding("plus", "zoom_in", "Zoom in", key_display="+", show=False),
+        Binding("minus", "zoom_out", "Zoom out", key_display="-", show=False),
+        Binding("0", "reset_zoom", "Reset the zoom and follow the run", show=False),
+        Binding("F", "freeze", "Freeze display", show=False),
         Binding("e", "edit", "Edit config", show=False),
-        Binding("slash", "filter_log", "Filter the log", show=False),
+        Binding("escape", "close_message", show=False),
+        Binding("slash,ctrl+f", "filter_log", "Filter the log", show=False),
         *(
             Binding(str(key), f"show_panel('{name}')", f"Show the {name}", show=False)
             for key, name in enumerate(PANELS, 1)
@@ -117,15 +132,17 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
 
     def __init__(self, train_command: tuple[str, ...] = TRAIN_COMMAND) -> None:
         super().__init__()
-        self._starting: TrainerProcess | None = None
-        """Started here, and has not claimed its run's directory yet."""
         self._train_command = train_command
+        self._starting: dict[Path, TrainerProcess] = {}
+        """Started here, by the run's directory, which they have not claimed yet."""
         self._trainers: dict[Path, TrainerProcess] = {}
         """Started here, by the run's directory: only their parent gets their exit codes."""
         self._configs: dict[Path, Path] = {}
         """The config file of each run started here, by the run's directory."""
         self._start_config: Path | None = None
-        """The config of a training that did not start."""
+        """The config of the run that did not start, while its message is shown."""
+        self._start_error: Callout | None = None
+        self._read_error: Callout | None = None
         self._reader: RunReader | None = None
         self._next_reading = 0.0
         """By the monotonic clock."""
@@ -170,18 +187,20 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
             self.attach(live.path)
 
     def starting_runs(self) -> Sequence[Path]:
-        return () if self._starting is None else (self._starting.run.path,)
+        return tuple(self._starting)
 
     def cancel_starting(self) -> None:
-        if self._starting is not None:
-            self._starting.terminate()
+        for trainer in self._starting.values():
+            trainer.cancel()
 
     # Attaching to a run and following it
 
     def attach(self, path: Path) -> None:
         """Show the run at `path`, live or ended, and follow it."""
         run = RunDirectory(path)
-        self._open(RunView(run.path))
+        starting = self._starting.get(run.path)
+        command = starting.command_line if starting is not None else None
+        self._open(RunView(run.path, starting_command=command))
         self.post_message(messages.WatchRun(run.path))
         self._reader = RunReader(run, self._trainers.get(run.path))
         self._load(self._reader)
@@ -189,11 +208,11 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
     def _open(self, view: RunView | None) -> None:
         """Show another run, or none, and reset what belongs to the previous one."""
         self.workers.cancel_group(self, "load")
-        self._starting, self._reader, self._start_config = None, None, None
+        self._reader, self._read_error = None, None
+        self._forget_start_error()
         self.query_one(LogPanel).clear()
-        self.query_one(PlotPanel).overlays = {}
+        self.query_one(PlotPanel).reset()
         self.is_frozen = False
-        self.callout = NO_RUN if view is None else None
         self.sent, self.view = SentCommands(), view
         self._draw()
 
@@ -203,9 +222,11 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
             async for _ in reader.load():
                 await self._read(reader)
         except (OSError, RuntimeError) as error:
-            self.notify(str(error), title="Cannot read the run's history", severity="error")
+            self._show_read_error(reader, error)
 
     def _tick(self) -> None:
+        for trainer in self._trainers.values():
+            trainer.exit_code()  # reaps it
         # Nothing is read while another screen is in front: the next reading catches up.
         is_due = time.monotonic() >= self._next_reading or self.sent.is_pending()
         if self.is_current and is_due and self._reader is not None and self._reader.is_ready:
@@ -213,7 +234,17 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
 
     @work(group="follow")
     async def _follow(self, reader: RunReader) -> None:
-        await self._read(reader)
+        try:
+            await self._read(reader)
+        except OSError as error:
+            self._show_read_error(reader, error)
+
+    def _show_read_error(self, reader: RunReader, error: OSError | RuntimeError) -> None:
+        """Show why a run cannot be read; what was read before stays."""
+        if reader is self._reader:
+            self._read_error = read_callout(error)
+            self._update_callout()
+            self._next_reading = time.monotonic() + ENDED_SECONDS
 
     async def _read(self, reader: RunReader) -> None:
         """Show what the run has written since the last reading."""
@@ -231,6 +262,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
     def _take(self, reader: RunReader, reading: Reading) -> None:
         before = self.view
         assert before is not None
+        self._read_error = None
         self.query_one(LogPanel).write(reading.log)
         self.view = view = replace(
             before,
@@ -239,14 +271,13 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
             status=reading.status,
             failure=reading.failure,
             config=self._configs.get(before.path, reading.config),
+            settings=reading.settings,
             checkpoint=reading.checkpoint,
         )
         self._has_undrawn = self._has_undrawn or bool(reading.events)
         is_allowed = not view.is_live or self._budget.allows_drawing()
         if view.history is not before.history or (self._has_undrawn and is_allowed):
             self._draw()
-        if before.is_live and view.state == "finished" and not isinstance(self.focused, Input):
-            self.query_one("#chat", Button).focus()  # so that Enter opens the chat
         seconds = LIVE_SECONDS if view.is_live else ENDED_SECONDS
         self._next_reading = time.monotonic() + seconds
 
@@ -254,15 +285,24 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
 
     def watch_view(self, before: RunView | None, view: RunView | None) -> None:
         if view is not None:
-            sent = self.sent.with_answers(view.history.answers)
-            self.sent = sent.expire() if view.state in ENDED else sent
-            self.callout = failure_callout(view, self.query_one(LogPanel).last_lines())
+            has_ended = view.state in ENDED
+            self.sent = self.sent.settle(
+                view.history.answers, time.monotonic(), has_ended=has_ended
+            )
+        self._update_callout()
         self._update_status()
         if not self.is_frozen:
             self.displayed = view
         self.set_class(view is None, "-empty")
         if before is None and view is not None:
             self.action_show_panel(PANELS[0])
+
+    def _update_callout(self) -> None:
+        error = self._start_error or self._read_error
+        if error is not None or self.view is None:
+            self.callout = error or NO_RUN
+        else:
+            self.callout = callout_of(self.view, self.query_one(LogPanel).last_lines())
 
     def watch_sent(self) -> None:
         self._update_status()
@@ -272,7 +312,8 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         self._draw()
 
     def _update_status(self) -> None:
-        self.possible = possible_actions(self.view, self.sent)
+        possible = possible_actions(self.view, self.sent)
+        self.possible = possible | {"edit"} if self._start_config is not None else possible
         self.status = status_line(self.view, self.sent)
 
     def _draw(self) -> None:
@@ -294,63 +335,104 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         try:
             output_dir = await asyncio.to_thread(output_directory, config, overrides)
         except (UserError, OSError) as error:
-            self._show_start_error(str(error), config)
-        else:
-            await self._launch(RunDirectory(output_dir), (str(config), *overrides), config)
+            self._show_start_error(start_callout(config.name, str(error)), config)
+            return
+        run = RunDirectory(output_dir)
+        self._configs[run.path] = config
+        await self._launch(run, (str(config), *overrides), is_resume=False)
 
     @work(group="start")
     async def resume(self, run: Path, overrides: tuple[str, ...] = ()) -> None:
         """Resume an ended run from its last checkpoint, and follow it."""
-        arguments = ("--resume", str(run), *overrides)
-        await self._launch(RunDirectory(run), arguments, self._configs.get(run))
+        await self._launch(RunDirectory(run), ("--resume", str(run), *overrides), is_resume=True)
 
     async def _launch(
-        self, run: RunDirectory, arguments: tuple[str, ...], config: Path | None
+        self, run: RunDirectory, arguments: tuple[str, ...], *, is_resume: bool
     ) -> None:
-        """Start the process, and wait until it has claimed its run's directory."""
-        command = (*self._train_command, *arguments)
+        """Start the process, and wait until it has claimed its run's directory.
+
+        If it fails, the run that was shown before is shown again, with the reason.
+        """
+        if run.path in self._starting:
+            self.notify(f"{run.path.name} is starting already.", markup=False)
+            return
+        before, config = self.view, self._configs.get(run.path, run.config)
         try:
+            command = (*self._train_command, *arguments)
             trainer = await asyncio.to_thread(TrainerProcess, run, command)
         except OSError as error:
-            self._show_start_error(str(error), config)
+            message = start_callout(run.path.name, str(error), is_resume=is_resume)
+            self._show_start_error(message, config)
             return
-        self._trainers[run.path] = trainer
-        if config is not None:
-            self._configs[run.path] = config
-        self._open(RunView(run.path, starting_command=trainer.command_line))
-        self._starting = trainer
-        self.post_message(messages.WatchRun(run.path))
+        self._starting[run.path] = trainer
+        self._show_starting(trainer)
         try:
-            await self._wait_for_claim(trainer, config)
+            launch = await self._wait_for_claim(trainer)
         finally:
+            del self._starting[run.path]
             trainer.discard_output()
+        if launch.has_claimed:
+            self._trainers[run.path] = trainer
+            self._show_claimed(trainer, launch)
+            return
+        self._show_again(run.path, before)
+        if not trainer.is_cancelled:
+            output, exit_code = "\n".join(launch.output), launch.exit_code
+            message = start_callout(run.path.name, output, exit_code, is_resume=is_resume)
+            self._show_start_error(message, config)
 
-    async def _wait_for_claim(self, trainer: TrainerProcess, config: Path | None) -> None:
-        log, n_shown = self.query_one(LogPanel), 0
+    async def _wait_for_claim(self, trainer: TrainerProcess) -> Launch:
+        """Wait until the process has claimed its directory or has ended."""
         while True:
             launch = await asyncio.to_thread(trainer.poll)
-            if self._starting is not trainer:
-                return  # another run was opened meanwhile
-            if launch.has_claimed:
-                self.attach(trainer.run.path)
-                return
-            if launch.exit_code is not None:
-                self._show_start_error("\n".join(launch.output), config, launch.exit_code)
-                return
-            log.write(launch.output[n_shown:])
-            n_shown = len(launch.output)
+            if launch.has_claimed or launch.exit_code is not None:
+                return launch
             await asyncio.sleep(TICK_SECONDS)
 
-    def _show_start_error(
-        self, message: str, config: Path | None, exit_code: int | None = None
-    ) -> None:
-        self._open(None)
-        self._start_config = config
-        if config is not None:
-            self.possible = frozenset({"edit"})
-        self.callout = start_error_callout(message, exit_code, has_config=config is not None)
+    def _show_starting(self, trainer: TrainerProcess) -> None:
+        """Show the run that starts; what was read of a resumed one stays on the screen."""
+        path = trainer.run.path
+        if self.view is None or self.view.path != path:
+            self.attach(path)
+        else:
+            self._forget_start_error()
+            self.view = replace(self.view, starting_command=trainer.command_line)
+
+    def _show_claimed(self, trainer: TrainerProcess, launch: Launch) -> None:
+        self.post_message(messages.WatchRun(trainer.run.path))  # now it has a status
+        if self.view is None or self.view.path != trainer.run.path:
+            return  # another run was opened meanwhile
+        assert self._reader is not None
+        self._reader.trainer = trainer
+        self._next_reading = 0.0
+        self.view = replace(self.view, starting_command=None, status=launch.status, failure=None)
+
+    def _show_again(self, path: Path, before: RunView | None) -> None:
+        """Show the run `before`, where the one at `path` is shown, which did not start."""
+        if self.view is None or self.view.path != path:
+            return
+        if before is None:
+            self._open(None)
+        elif before.path == path:
+            self.view = replace(self.view, starting_command=None)
+        else:
+            self.attach(before.path)
+
+    def _show_start_error(self, message: Callout, config: Path) -> None:
+        self._start_error, self._start_config = message, config
+        self._update_callout()
+        self._update_status()
         if not self.is_current:
-            self.notify(self.callout.title, severity="error")
+            self.notify(message.title, severity="error", markup=False)
+
+    def _forget_start_error(self) -> None:
+        self._start_error, self._start_config = None, None
+
+    def action_close_message(self) -> None:
+        """Close the message of a failed start."""
+        self._forget_start_error()
+        self._update_callout()
+        self._update_status()
 
     # Commands to the run
 
@@ -382,9 +464,20 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
 
     @work(exclusive=True, group="dialog")
     async def action_stop(self) -> None:
+        assert self.view is not None
+        path = self.view.path
         text = "A checkpoint is saved at the end of this step. The run can be resumed from it."
-        answers = [Answer("stop", "Stop and save", "warning")]
-        if await self.app.push_screen_wait(Question("Stop the training?", text, answers)) == "stop":
+        question = Question(
+            "Stop the training?", text, [Answer("stop", "Stop and save", "warning")]
+        )
+        if path in self._starting:
+            answers = [Answer("stop", "Cancel the start", "warning")]
+            question = Question("Cancel the start?", "Nothing has been trained yet.", answers)
+        if await self.app.push_screen_wait(question) != "stop" or self.view.path != path:
+            return
+        if path in self._starting:
+            self._starting[path].cancel()
+        else:
             self._send("stop")
 
     @work(exclusive=True, group="dialog")
@@ -422,7 +515,7 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         self.post_message(messages.OpenChat(str(checkpoint), beside_run=live_run))
 
     def action_edit(self) -> None:
-        config = self.view.config if self.view is not None else self._start_config
+        config = self._start_config or (self.view.config if self.view is not None else None)
         self.post_message(messages.OpenConfig(config))
 
     @work(exclusive=True, group="edit")
@@ -441,6 +534,8 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         """Focus a panel, and show it in a terminal with room for only one."""
         self.panel = name
         panel = self._panel(name)
+        if self.maximized is not None:
+            self.maximize(panel, container=False)
         inside = (widget for widget in panel.query("CurvePlot, DataTable, RichLog"))
         next((widget for widget in inside if widget.display), panel).focus()
 
@@ -471,6 +566,39 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         event.stop()
         if event.tab.id is not None and event.tab.id != self.panel:
             self.action_show_panel(event.tab.id)
+
+    def action_zoom_panel(self) -> None:
+        """Show the panel with the focus on the whole screen, or all panels again."""
+        if self.maximized is not None:
+            self.minimize()
+            return
+        focused = self.focused.ancestors_with_self if self.focused is not None else ()
+        name = next((n for n in PANELS if self._panel(n) in focused), self.panel)
+        self.action_show_panel(name)
+        self.maximize(self._panel(name), container=False)
+
+    def action_zoom_in(self) -> None:
+        self._visible_plot().action_zoom_in()
+
+    def action_zoom_out(self) -> None:
+        self._visible_plot().action_zoom_out()
+
+    def action_reset_zoom(self) -> None:
+        self._visible_plot().action_reset_zoom()
+
+    def action_toggle_cursor(self) -> None:
+        """Show or hide the plot's cursor; the arrow keys move it."""
+        plot = self._visible_plot()
+        plot.action_toggle_cursor()
+        if plot.cursor is not None:
+            plot.focus()
+
+    def _visible_plot(self) -> CurvePlot:
+        """The loss curves, brought to the front where another panel hides them."""
+        plot = self.query_one(PlotPanel).plot
+        if not plot.region:
+            self.action_show_panel("plot")
+        return plot
 
     def action_toggle_log_scale(self) -> None:
         plot = self.query_one(PlotPanel)
@@ -506,11 +634,18 @@ pauses the *training* and keeps its memory allocated; d only freezes the *displa
         selected = await self.app.push_screen_wait(OverlayDialog(others, root, plot.overlays))
         if selected is None:
             return
-        histories = await asyncio.to_thread(
-            lambda: {other: first_picture(RunDirectory(other)) for other in selected}
-        )
+        try:
+            histories = await asyncio.to_thread(read_histories, selected)
+        except OSError as error:
+            self.notify(str(error), title="Cannot read the run", severity="error", markup=False)
+            return
         if self.view is not None and self.view.path == path:
             plot.overlays = histories
+
+
+def read_histories(paths: Sequence[Path]) -> Mapping[Path, History]:
+    """The runs' curves, to overlay. Raises OSError."""
+    return {path: first_picture(RunDirectory(path)) for path in paths}
 
 
 def lr_factor_error(text: str) -> str | None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.state import Status
 from tui.shared.child_process import child_environment, lower_priority
 
 TRAIN_COMMAND = (sys.executable, "-m", "simplegpt.train")
@@ -28,11 +29,15 @@ _OUTPUT_BYTES = 20_000
 class Launch:
     """The state of a trainer that is starting."""
 
-    has_claimed: bool
-    """Whether the process has claimed the run's directory, whose files show the rest."""
+    status: Status | None
+    """Of the run, once the process has claimed its directory, whose files show the rest."""
     exit_code: int | None
     output: tuple[str, ...]
     """The last lines that it printed."""
+
+    @property
+    def has_claimed(self) -> bool:
+        return self.status is not None
 
 
 class TrainerProcess:
@@ -42,6 +47,7 @@ class TrainerProcess:
         """Start `command`, which will write to `run`. Raises OSError where that is impossible."""
         self.run = run
         self.command = tuple(command)
+        self.is_cancelled = False
         descriptor, name = tempfile.mkstemp(prefix="simplegpt-", suffix=".log")
         self._output = Path(name)
         try:
@@ -71,10 +77,11 @@ class TrainerProcess:
         exit_code = self.exit_code()  # before the claim: one that ends in between has claimed
         status = self.run.status()
         has_claimed = status is not None and status.pid == self.process.pid
-        return Launch(has_claimed, exit_code, self._read_output())
+        return Launch(status if has_claimed else None, exit_code, self._read_output())
 
-    def terminate(self) -> None:
+    def cancel(self) -> None:
         """End it before it has claimed its directory, when there is nothing to save yet."""
+        self.is_cancelled = True
         self.process.terminate()
 
     def discard_output(self) -> None:
@@ -82,7 +89,7 @@ class TrainerProcess:
         self._output.unlink(missing_ok=True)
 
     def _read_output(self) -> tuple[str, ...]:
-        with contextlib.suppress(FileNotFoundError), self._output.open("rb") as file:
+        with contextlib.suppress(OSError), self._output.open("rb") as file:
             file.seek(max(file.seek(0, os.SEEK_END) - _OUTPUT_BYTES, 0))
             return tuple(file.read().decode("utf-8", "replace").splitlines())
         return ()

@@ -1,13 +1,18 @@
 """The state of the run on the dashboard, its possible actions and messages. Without Textual."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from simplegpt.config.schema import Config
+from simplegpt.progress import format_count, format_duration, format_loss, format_rate, plural
+from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Failure
 from simplegpt.run.state import RunState, Status
+from simplegpt.run.upcoming import upcoming
 from tui.shared.history import History
 from tui.training.commands import SentCommands
 
@@ -29,6 +34,8 @@ class RunView:
     failure: Failure | None = None
     config: Path | None = None
     """The file to edit for a run like this one."""
+    settings: Config | None = None
+    """What the run trains with; None where it cannot be read."""
     checkpoint: Path | None = None
     """The newest that exists."""
 
@@ -40,7 +47,7 @@ class RunView:
 
     @property
     def is_live(self) -> bool:
-        return self.status is not None and self.status.is_live
+        return self.state not in (*ENDED, "none")
 
     @property
     def can_resume(self) -> bool:
@@ -61,16 +68,28 @@ class RunView:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Until the last step, at the pace of the latest ones; None where nothing trains."""
-        step_seconds = self.history.mean_step_seconds
-        if self.state not in ("running", "paused") or step_seconds is None or not self.max_steps:
+        """As the training itself estimates it; None where nothing trains."""
+        return self.status.eta_seconds if self.status is not None and self.is_live else None
+
+    @property
+    def lr_factor(self) -> float:
+        return self.status.lr_factor if self.status is not None else 1.0
+
+    @property
+    def mfu(self) -> float | None:
+        """Of the last steps; None on a CPU and on a GPU whose peak is not published, whatever
+        earlier versions have recorded."""
+        last, started = self.history.last, self.history.started
+        if last is None or last.mfu is None or last.mfu > 1 or started is None:
             return None
-        return max(self.max_steps - self.step, 0) * step_seconds
+        is_known = hardware.peak_flops(started.device, "bf16-mixed") is not None
+        return last.mfu if is_known else None
 
 
 RUN_ACTIONS = frozenset(
     {
-        *("overlay", "freeze", "show_panel", "filter_log"),
+        *("overlay", "freeze", "show_panel", "zoom_panel", "filter_log"),
+        *("zoom_in", "zoom_out", "reset_zoom", "toggle_cursor"),
         *("toggle_log_scale", "toggle_raw", "next_axis", "next_lower_plot"),
     }
 )
@@ -113,20 +132,33 @@ def status_line(view: RunView | None, sent: SentCommands) -> StatusLine:
         return StatusLine()
     if view.starting_command is not None:
         return StatusLine(f"Starting: {view.starting_command}", "pending")
-    latest = sent.latest
-    if view.state == "finished":
-        return StatusLine(
-            f"Finished at step {view.step:,}. Press F9 to chat, F7 to resume.", "done"
-        )
     if view.state == "stopped":
         return StatusLine(f"Stopped at step {view.step:,}. Press F7 to resume.")
+    latest = sent.latest
     if latest is not None and latest.outcome != "done":
         return StatusLine(latest.describe(view.activity), latest.outcome)
     if view.state == "paused" and (latest is None or latest.name in ("pause", "resume")):
         return StatusLine(f"Paused at step {view.step:,}. Press F7 to resume.")
     if latest is not None:
         return StatusLine(latest.describe(view.activity), "done")
-    return StatusLine()
+    return StatusLine(next_line(view)) if view.state == "running" else StatusLine()
+
+
+def next_line(view: RunView) -> str:
+    """The steps until the next validation, sample and checkpoint."""
+    if view.settings is None:
+        return ""
+    following, parts = upcoming(view.settings, view.step), []
+    if following.validation is not None:
+        name = "validation"
+        if following.checkpoint == following.validation:
+            name += " and checkpoint"
+        parts.append(f"{name} in {following.validation - view.step:,}")
+    if following.checkpoint is not None and following.checkpoint != following.validation:
+        parts.append(f"checkpoint in {following.checkpoint - view.step:,}")
+    if following.sample is not None:
+        parts.append(f"sample in {following.sample - view.step:,}")
+    return f"Next: {' · '.join(parts)} steps" if parts else ""
 
 
 @dataclass(frozen=True)
@@ -141,6 +173,7 @@ class Callout:
     is_error: bool = True
 
 
+_RUNS = ("Runs", "app.visit('runs')")
 NO_RUN = Callout(
     "No run is open",
     "Open a config and press F9 to train it. The workbench attaches to live runs below this folder "
@@ -148,16 +181,18 @@ NO_RUN = Callout(
     choices=(
         ("Open a config", "app.visit('config')"),
         ("Choose a corpus", "app.visit('data')"),
-        ("Runs", "app.visit('runs')"),
+        _RUNS,
     ),
     is_error=False,
 )
 _EDIT_CONFIG = ("Edit config", "screen.edit")
 
 
-def failure_callout(view: RunView, log_end: Sequence[str]) -> Callout | None:
-    """Why the run failed or crashed; None where it did neither."""
-    if view.failure is None:
+def callout_of(view: RunView, log_end: Sequence[str]) -> Callout | None:
+    """Why the run failed or crashed, or what it came to; None for one that did neither."""
+    if view.state == "finished":
+        return finished_callout(view)
+    if view.failure is None or view.starting_command is not None:
         return None
     choices = [_EDIT_CONFIG] if view.config is not None else []
     if view.failure.edits:
@@ -171,13 +206,58 @@ def failure_callout(view: RunView, log_end: Sequence[str]) -> Callout | None:
     return Callout(title, text, tuple(log_end), tuple(choices))
 
 
-def start_error_callout(message: str, exit_code: int | None, *, has_config: bool) -> Callout:
-    """Why a training did not start; `exit_code` of its process, if there was one."""
-    title = "The training did not start"
+def finished_callout(view: RunView) -> Callout:
+    """What a finished run came to, and what to do next."""
+    history, parts = view.history, []
+    if history.last is not None:
+        parts.append(f"{format_count(history.last.tokens)} tokens")
+    if history.mean_tokens_per_second is not None:
+        parts.append(f"mean {format_rate(history.mean_tokens_per_second)}")
+    if history.best is not None:
+        loss = history.best.val_loss
+        parts.append(f"best val loss {format_loss(loss)} at step {history.best.step:,}")
+        parts.append(format_perplexity(loss, view.settings.tokenizer_name if view.settings else ""))
+    choices = []
+    if view.checkpoint is not None:
+        choices.append(("Chat", "screen.chat"))
+    if view.can_resume:
+        choices.append(("Train longer", "screen.resume"))
+    choices.append(("Overlay runs", "screen.overlay"))
+    if view.config is not None:
+        choices.append(_EDIT_CONFIG)
+    duration = format_duration(history.elapsed_seconds)
+    title = f"Finished: {plural(view.step, 'step')} in {duration}"
+    if history.ended is not None and history.ended.error is not None:
+        title += f" ({history.ended.error})"
+    return Callout(title, " · ".join(parts), choices=tuple(choices), is_error=False)
+
+
+def format_perplexity(loss: float, tokenizer_name: str) -> str:
+    """The perplexity; bits per character or byte where a token is one."""
+    units = {"char": "character", "byte": "byte"}
+    if tokenizer_name in units:
+        return f"{loss / math.log(2):.2f} bits per {units[tokenizer_name]}"
+    return f"perplexity {math.exp(min(loss, 100)):,.1f}"
+
+
+def start_callout(
+    name: str, message: str, exit_code: int | None = None, *, is_resume: bool = False
+) -> Callout:
+    """Why a run did not start; `exit_code` of its process, if there was one."""
+    title = f"{name} was not resumed" if is_resume else f"{name} did not start"
     if exit_code is not None:
         title += f" (exit code {exit_code})"
-    runs = ("Runs", "app.visit('runs')")
-    return Callout(title, message, choices=(_EDIT_CONFIG, runs) if has_config else (runs,))
+    again = (("Try again", "screen.resume"),) if is_resume else ()
+    choices = (*again, _EDIT_CONFIG, _RUNS, ("Close", "screen.close_message"))
+    return Callout(title, message, choices=choices)
+
+
+def read_callout(error: OSError | RuntimeError) -> Callout:
+    """Why a run's files cannot be read."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror is not None:
+        text = f"{error.filename}: {error.strerror}"
+    return Callout("Cannot read the run", text, choices=(_RUNS,))
 
 
 def format_edits(edits: Mapping[str, object]) -> str:

@@ -1,6 +1,6 @@
 """What a run's events add up to."""
 
-from simplegpt.run.events import CheckpointSaved, RunStarted, TrainStep, surviving
+from simplegpt.run.events import CheckpointSaved, RunStarted, TrainStep, Validation, surviving
 from tests.tui.made_runs import Shape, make_events
 from tui.shared.history import History
 
@@ -65,3 +65,26 @@ def test_checkpoint_written_again_counts_once_and_is_newest() -> None:
     assert len(history.checkpoints) == 2
     newest = list(history.checkpoints.values())[-1]
     assert (newest.path, newest.step) == ("ckpts/last.ckpt", 20)
+
+
+def test_nan_is_never_the_best_validation() -> None:
+    history = History()
+    nan = float("nan")
+    for number, loss in ((10, nan), (20, 3.0), (30, nan), (40, 2.0)):
+        history.apply(Validation(step=number, tokens=1, val_loss=loss))
+    assert history.best is not None
+    assert history.best.step == 40
+    history.apply(RunStarted(attempt=2, resumed_from_step=30))
+    assert history.best.step == 20
+    history.apply(RunStarted(attempt=3, resumed_from_step=10))
+    assert history.best is None
+
+
+def test_elapsed_time_leaves_out_the_time_between_attempts() -> None:
+    history = History()
+    history.apply(RunStarted(time=1_000, attempt=1))
+    history.apply(step(10).model_copy(update={"time": 1_060.0}))
+    history.apply(RunStarted(time=90_000, attempt=2, resumed_from_step=10))
+    history.apply(step(20).model_copy(update={"time": 90_030.0}))
+    assert history.elapsed_seconds == 90
+    assert history.train["time"].tolist() == [60, 90]

@@ -1,8 +1,10 @@
 """A token's text and an age, short for the screen."""
 
+from pathlib import Path
+
 import pytest
 
-from tui.shared.text import format_age, show_token
+from tui.shared.text import distinct_names, format_age, show_token
 
 
 def test_a_token_is_one_printable_line() -> None:
@@ -17,3 +19,8 @@ def test_a_token_is_one_printable_line() -> None:
 )  # fmt: skip
 def test_age_is_one_unit_rounded_down(seconds: float, age: str) -> None:
     assert format_age(seconds) == age
+
+
+def test_runs_of_the_same_folder_name_get_distinct_names() -> None:
+    paths = [Path("/a/models/x"), Path("/b/models/x"), Path("/b/models/y")]
+    assert list(distinct_names(paths).values()) == ["a/models/x", "b/models/x", "y"]

@@ -33,7 +33,7 @@ def test_process_is_detached_and_has_a_lower_priority(tmp_path: Path) -> None:
         assert psutil.Process(trainer.process.pid).nice() > psutil.Process().nice()
         assert trainer.exit_code() is None
     finally:
-        trainer.terminate()
+        trainer.cancel()
         trainer.process.wait(60)
         trainer.discard_output()
 

@@ -49,6 +49,6 @@ def test_paused_with_cursor_log_scale_and_learning_rate_in_a_light_theme(
 ) -> None:
     async def go(pilot: Pilot[Any]) -> None:
         pilot.app.theme = "paper"
-        await pilot.press("y", "b", "c", *["left"] * 20)
+        await pilot.press("l", "g", "c", *["left"] * 20)
 
     assert snap(on_run(workplace, "paused", Shape(state="paused", gpus=1)), LARGE, go)

@@ -1,9 +1,11 @@
 """The dashboard, with real processes that write real run directories."""
 
+import errno
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import psutil
 import pytest
@@ -53,9 +55,11 @@ class FakeTraining(Workbench):
     """Its trainings take steps of 10 ms; what other screens would open is kept."""
 
     CSS_PATH = REPOSITORY / "tui" / "app.tcss"
-    MODES: ClassVar = {**Workbench.MODES, "train": lambda: TrainingScreen(fake_trainer.COMMAND)}
 
-    def __init__(self, start: Start = None) -> None:
+    def __init__(
+        self, start: Start = None, train_command: tuple[str, ...] = fake_trainer.COMMAND
+    ) -> None:
+        self.MODES = {**Workbench.MODES, "train": lambda: TrainingScreen(train_command)}
         super().__init__(start)
         self.opened: list[Any] = []
 
@@ -129,7 +133,7 @@ async def test_attached_run_shows_its_progress(workplace: Path) -> None:
         assert "running" in head
         assert "step 1,200 of 2,000" in head
         assert "ETA 25s" in head  # 800 steps of 31 ms
-        assert "no GPU" in head
+        assert "CPU 9" in head
         assert SAMPLE.splitlines()[1] in text_of(screen, SamplesPanel)
         assert screen.query_one(CheckpointsPanel).query_one(DataTable).row_count == 2
 
@@ -161,6 +165,7 @@ async def test_without_a_run_other_screens_are_offered(workplace: Path) -> None:
         assert not front(app).query_one("#panels").display
         await pilot.click("CalloutPanel Button")
         await until(pilot, lambda: app.current_mode == "config")
+        await settle(pilot)  # it is whole before the app ends
 
 
 async def test_training_obeys_commands_and_answers(config: Path) -> None:
@@ -193,7 +198,7 @@ async def test_lr_factor_is_entered_checked_and_answered(config: Path) -> None:
     app = FakeTraining()
     async with app.run_test(size=LARGE) as pilot:
         screen = await start(pilot, config)
-        await pilot.press("l")
+        await pilot.press("f")
         await until(pilot, lambda: isinstance(app.screen, TextDialog))
         field = app.screen.query_one(Input)
         field.value = "-1"
@@ -248,8 +253,7 @@ async def test_killed_trainer_has_crashed_and_can_be_resumed(config: Path) -> No
         assert "SIGKILL" in screen.callout.title  # its parent knows the exit code
         step = view_of(screen).step
         await pilot.press("f7")
-        await until(pilot, lambda: state_of(app) == "running" and view_of(screen).step > step)
-        assert attempt_of(screen) == 2
+        await until(pilot, lambda: attempt_of(screen) == 2 and view_of(screen).step > step)
         assert screen.callout is None
 
 
@@ -264,6 +268,95 @@ async def test_finished_run_can_be_resumed(config: Path) -> None:
         await until(pilot, lambda: isinstance(app.screen, TextDialog))  # up to which step?
         await pilot.press("enter")
         await until(pilot, lambda: attempt_of(front(app)) == 2)
+
+
+async def test_refused_resume_keeps_the_run_on_screen_and_says_why(workplace: Path) -> None:
+    run = make_run(workplace / "r", Shape(steps=600, state="stopped"))
+    app = Workbench(messages.OpenRun(run.path))  # with the real trainer, which refuses
+    async with app.run_test(size=LARGE) as pilot:
+        await reach(pilot, "stopped")
+        await pilot.press("f7")
+        await until(pilot, lambda: state_of(app) == "starting")
+        await reach(pilot, "stopped")
+        screen = front(app)
+        text = text_of(screen, CalloutPanel)
+        assert "r was not resumed (exit code 2)" in text
+        assert "data.train_fpath" in text  # what the trainer said
+        assert curve_length(screen) == 60
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.callout is None)
+        assert view_of(screen).path == run.path
+
+
+async def test_failed_start_is_reported_over_the_live_run_that_was_shown(config: Path) -> None:
+    """Also after the live run was read again, and the other runs were looked at."""
+    live = make_run(config.parent / "models" / "live", Shape(steps=600))
+    config.write_text(config.read_text() + '[data]\ntrain_fpath = "none.bin"\n')
+    app = Workbench(messages.OpenRun(live.path))  # with the real trainer, which ends at once
+    async with app.run_test(size=LARGE) as pilot:
+        await reach(pilot, "running")
+        app.post_message(messages.StartTraining(config))
+        await reach(pilot, "starting")
+        await reach(pilot, "running")
+        screen = front(app)
+        assert view_of(screen).path == live.path
+        assert "tiny did not start (exit code 2)" in text_of(screen, CalloutPanel)
+        live.append_event(TrainStep(step=601, tokens=1, loss=1.0, lr=1e-3))
+        await until(pilot, lambda: view_of(screen).step == 601)
+        app.runs = (*(app.runs or ()),)
+        await settle(pilot)
+        assert "none.bin" in text_of(screen, CalloutPanel)
+
+
+async def test_start_that_fails_behind_another_run_is_reported_too(config: Path) -> None:
+    other = make_run(config.parent / "other", Shape(steps=600, state="stopped"))
+    command = (sys.executable, "-c", "import time; time.sleep(1); raise SystemExit('no luck')")
+    app = FakeTraining(train_command=command)
+    async with app.run_test(size=LARGE) as pilot:
+        app.post_message(messages.StartTraining(config))
+        await reach(pilot, "starting")
+        child = psutil.Process().children()[-1]
+        app.post_message(messages.OpenRun(other.path))
+        await reach(pilot, "stopped")
+        screen = front(app)
+        await until(pilot, lambda: "no luck" in text_of(screen, CalloutPanel))
+        assert view_of(screen).path == other.path
+        assert not child.is_running()  # nor is it a zombie
+
+
+async def test_starting_run_can_be_cancelled(config: Path) -> None:
+    command = (sys.executable, "-c", "import time; time.sleep(60)")
+    app = FakeTraining(train_command=command)
+    async with app.run_test(size=SMALL) as pilot:
+        app.post_message(messages.StartTraining(config))
+        await reach(pilot, "starting")
+        await pilot.press("f8")
+        await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press("enter")
+        await until(pilot, lambda: front(app).callout == NO_RUN)  # cancelling is no error
+        assert not front(app).starting_runs()
+
+
+async def test_run_whose_files_cannot_be_read_says_so(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(workplace / "r", Shape(steps=600))
+    app = Workbench(messages.OpenRun(run.path))
+    async with app.run_test(size=LARGE) as pilot:
+        await reach(pilot, "running")
+        screen = front(app)
+        readable = Path.open
+
+        def refuse(path: Path, *arguments: Any, **keywords: Any) -> Any:
+            if path == run.events:
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return readable(path, *arguments, **keywords)
+
+        monkeypatch.setattr(Path, "open", refuse)  # the tests may run as root, who may read all
+        await until(pilot, lambda: "Permission denied" in text_of(screen, CalloutPanel))
+        assert curve_length(screen) == 60
+        monkeypatch.undo()
+        await until(pilot, lambda: screen.callout is None)
 
 
 async def test_run_outlives_the_workbench_and_is_attached_by_the_next(config: Path) -> None:
@@ -350,14 +443,14 @@ async def test_frozen_display_stays_while_the_run_continues(workplace: Path) -> 
     async with app.run_test(size=LARGE) as pilot:
         await settle(pilot)
         screen = front(app)
-        await pilot.press("d")
+        await pilot.press("F")
         assert "display frozen" in text_of(screen, RunHead)
         drawn = curve_length(screen)
         run.append_event(TrainStep(step=110, tokens=1, loss=1.0, lr=1e-3))
         await until(pilot, lambda: view_of(screen).step == 110)
         assert curve_length(screen) == drawn
         assert screen.displayed is not screen.view
-        await pilot.press("d")
+        await pilot.press("F")
         assert curve_length(screen) == drawn + 1
         assert screen.displayed is screen.view
 
@@ -386,14 +479,18 @@ async def test_log_filter_keeps_lines_with_its_words(workplace: Path) -> None:
         await until(pilot, lambda: len(log.lines) == whole)
 
 
-async def test_finished_run_leads_to_the_chat_with_enter(config: Path) -> None:
+async def test_focus_stays_when_the_run_finishes_and_its_card_offers_the_chat(config: Path) -> None:
     config.write_text(config.read_text().replace("1_000_000", "200"))
     app = FakeTraining()
-    async with app.run_test(size=SMALL) as pilot:
+    async with app.run_test(size=LARGE) as pilot:
         screen = await start(pilot, config)
+        await pilot.press("4")
         await reach(pilot, "finished")
-        await until(pilot, lambda: screen.focused is not None and screen.focused.id == "chat")
-        await pilot.press("enter")
+        await settle(pilot)
+        assert screen.focused is screen.query_one(RichLog)
+        assert "Finished: 200 steps" in text_of(screen, CalloutPanel)
+        assert "CPU" not in text_of(screen, RunHead)  # nothing is measured any more
+        await pilot.click("CalloutPanel Button")
         await until(pilot, lambda: bool(app.opened))
     last = RunDirectory(config.parent / "models" / "tiny").last_checkpoint
     assert app.opened == [messages.OpenChat(str(last), beside_run=None)]
@@ -450,7 +547,7 @@ async def test_plot_zooms_pans_reads_and_changes_its_axes(workplace: Path) -> No
         assert plot.cursor is not None
         assert plot.cursor > 605
 
-        await pilot.press("y", "x", "x", "b")
+        await pilot.press("l", "h", "h", "g")
         await settle(pilot)
         assert panel.is_logarithmic
         assert panel.axis == "time"
@@ -463,7 +560,7 @@ async def test_other_runs_are_overlaid(workplace: Path) -> None:
     app = Workbench(messages.OpenRun(run.path))
     async with app.run_test(size=LARGE) as pilot:
         await settle(pilot)
-        await pilot.press("o")
+        await pilot.press("x")
         await until(pilot, lambda: isinstance(app.screen, OverlayDialog))
         await pilot.press("space", "enter")
         panel = front(app).query_one(PlotPanel)
