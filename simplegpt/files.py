@@ -17,9 +17,18 @@ def open_regular(path: Path) -> BinaryIO:
     return os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
 
 
+def read_regular(path: Path) -> bytes:
+    """Return the content of a regular file; see `check_regular_file`."""
+    with open_regular(path) as file:
+        return file.read()
+
+
 def check_regular_file(path: Path) -> None:
     """Raise OSError unless `path` is a regular file: a pipe may block, a device may never end."""
-    mode = path.stat().st_mode
+    _check_mode(path, path.stat().st_mode)
+
+
+def _check_mode(path: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     if not stat.S_ISREG(mode):
@@ -29,13 +38,20 @@ def check_regular_file(path: Path) -> None:
 def append_line(path: Path, line: str, mode: int = 0o644) -> None:
     """Append one line in a single write, so that lines of several processes do not mix.
 
-    If the last writer was killed in the middle of a line, that half line is closed first.
+    If the last writer was killed in the middle of a line, that half line is closed first. Raises
+    OSError for a line that was not written whole (a full disk), and for anything but a regular
+    file.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, mode)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    descriptor = os.open(path, flags, mode)
     try:
-        size = os.fstat(descriptor).st_size
+        status = os.fstat(descriptor)
+        _check_mode(path, status.st_mode)
+        size = status.st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        os.write(descriptor, (b"\n" if torn else b"") + line.encode() + b"\n")
+        data = (b"\n" if torn else b"") + line.encode() + b"\n"
+        if os.write(descriptor, data) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
     finally:
         os.close(descriptor)
 
@@ -44,9 +60,12 @@ def write_atomically(path: Path, text: str, *, sync: bool = False) -> None:
     """Replace a file's whole content: a reader sees the old text or the new, never half.
 
     The file keeps its mode, and a link stays a link. `sync` waits until the disk has the text,
-    for what a power failure must not take.
+    for what a power failure must not take. Raises OSError where the name is that of anything but a
+    regular file.
     """
-    target = path.resolve()
+    target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a loop of links
+    if target.exists():
+        check_regular_file(target)
     temporary = target.with_name(f".{secrets.token_hex(8)}.partial")
     try:
         with temporary.open("x", encoding="utf-8", newline="") as file:

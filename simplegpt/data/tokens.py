@@ -1,4 +1,4 @@
-"""Token files: written in a stream, read by memory map.
+"""Token files: written in a stream, read by position.
 
 ``NAME.bin`` is raw little-endian ids without a header, uint16 if the vocabulary fits and uint32
 otherwise, so nanoGPT's files work as they are. ``NAME.bin.json`` beside it describes it
@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.load import Inspection, Problem
 from simplegpt.data.tokenizer import is_same_vocabulary, tokenizer_names
-from simplegpt.files import check_regular_file, write_atomically
+from simplegpt.files import check_regular_file, open_regular, read_regular, write_atomically
 
 DType = Literal["uint16", "uint32"]
 _SCAN = 1 << 22  # tokens read at a time by max_id: 16 MB
@@ -58,10 +58,11 @@ def open_tokens(spec: str | Path) -> "Tokens":
 
 
 class Tokens:
-    """One or several token files as one sequence. It pickles as paths; each process maps the files.
+    """One or several token files as one sequence. It pickles as paths; each process opens them.
 
     ``len(tokens)`` counts all tokens; `tokenizer` is the name in the sidecars, None without them;
-    `meta` is nanoGPT's meta.pkl, if the ids are those of its vocabulary.
+    `meta` is nanoGPT's meta.pkl, if the ids are those of its vocabulary. The files are read, not
+    mapped: one that is truncated meanwhile is an error, where touching its map would be a SIGBUS.
     """
 
     def __init__(self, files: Iterable["TokenFile"]) -> None:
@@ -70,19 +71,20 @@ class Tokens:
         self.meta = next((file.meta for file in self.files if file.meta), None)
         # ends[i]: tokens up to and with shard i
         self._ends = np.cumsum([file.count for file in self.files])
-        self._maps: dict[int, npt.NDArray[Any]] = {}
+        self._opened: dict[int, BinaryIO] = {}
         self._max_id: int | None = None
 
     def __len__(self) -> int:
         return int(self._ends[-1])
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_maps": {}}
+        return {**self.__dict__, "_opened": {}}
 
     def slice(self, start: int, stop: int) -> npt.NDArray[np.int64]:
         """Tokens start … stop - 1 as int64, across shards. Raises IndexError beyond the ends.
 
-        Raises UserError for an id above its sidecar's largest: a GPU would abort on it.
+        Raises UserError for a file that was truncated since it was opened, and for an id above its
+        sidecar's largest: a GPU would abort on it.
         """
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"tokens {start} to {stop} of {len(self)}")
@@ -91,7 +93,7 @@ class Tokens:
         done = 0
         while done < len(ids):
             begin = start + done - (int(self._ends[shard]) - self.files[shard].count)
-            part = self._map(shard)[begin : begin + len(ids) - done]
+            part = self._read(shard, begin, len(ids) - done)
             _check_ids(self.files[shard].path, self.files[shard].info, part)
             ids[done : done + len(part)] = part
             done += len(part)
@@ -108,14 +110,25 @@ class Tokens:
         file = self.files[shard]
         if file.info:
             return file.info.max_id
-        ids = self._map(shard)
-        return max(int(ids[i : i + _SCAN].max()) for i in range(0, len(ids), _SCAN))
+        return max(int(self._read(shard, i, _SCAN).max()) for i in range(0, file.count, _SCAN))
 
-    def _map(self, shard: int) -> npt.NDArray[Any]:
-        if shard not in self._maps:
-            file = self.files[shard]
-            self._maps[shard] = np.memmap(file.path, dtype=_numpy_dtype(file.dtype), mode="r")
-        return self._maps[shard]
+    def _read(self, shard: int, start: int, count: int) -> npt.NDArray[Any]:
+        """Read `count` ids of a shard from its id `start` on, fewer at its end."""
+        file, dtype = self.files[shard], _numpy_dtype(self.files[shard].dtype)
+        count = min(count, file.count - start)
+        try:
+            if shard not in self._opened:
+                self._opened[shard] = open_regular(file.path)
+            descriptor = self._opened[shard].fileno()
+            content = os.pread(descriptor, count * dtype.itemsize, start * dtype.itemsize)
+        except OSError as error:
+            raise UserError(f"{file.path} cannot be read: {error.strerror}") from None
+        if len(content) < count * dtype.itemsize:
+            raise UserError(
+                f"{file.path} was truncated while it was in use: it had {file.count:,} tokens",
+                "encode the text again with python -m simplegpt.data",
+            )
+        return np.frombuffer(content, dtype)
 
 
 @dataclass(frozen=True)
@@ -433,9 +446,8 @@ def _read_sidecar(path: Path) -> TokenFileInfo | None:
     sidecar = sidecar_path(path)
     if not sidecar.exists():
         return None
-    check_regular_file(sidecar)
     try:
-        return TokenFileInfo.model_validate_json(sidecar.read_bytes())
+        return TokenFileInfo.model_validate_json(read_regular(sidecar))
     except ValidationError as error:
         raise UserError(
             f"{sidecar}: {invalid_fields(error)} (a token file without a sidecar is uint16)"

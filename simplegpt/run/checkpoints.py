@@ -16,7 +16,7 @@ from pathlib import Path
 from pydantic import Field, ValidationError
 
 from simplegpt.config.schema import CheckpointingConfig
-from simplegpt.files import write_atomically
+from simplegpt.files import read_regular, write_atomically
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Record
 
@@ -48,7 +48,7 @@ def sidecar(path: Path) -> Path:
 def read_info(path: Path) -> CheckpointInfo | None:
     """A checkpoint's sidecar, or None where there is none that can be read."""
     try:
-        return CheckpointInfo.model_validate_json(sidecar(path).read_bytes())
+        return CheckpointInfo.model_validate_json(read_regular(sidecar(path)))
     except (OSError, ValidationError):
         return None
 

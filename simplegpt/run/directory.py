@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
 from simplegpt.config.edit import edit, literal
-from simplegpt.files import append_line, write_atomically
+from simplegpt.files import append_line, check_regular_file, read_regular, write_atomically
 from simplegpt.run.events import (
     Command,
     CommandName,
@@ -70,18 +70,36 @@ class RunDirectory:
     def last_checkpoint(self) -> Path:
         return self.checkpoints / "last.ckpt"
 
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All of the above, but the checkpoints in their folder."""
+        files = (self.config, self.events, self.commands, self.status_file, self.log)
+        return (*files, self.checkpoints)
+
     def exists(self) -> bool:
-        """Whether a run was ever started here."""
-        return self.status_file.exists() or self.events.exists() or self.config.exists()
+        """Whether a run was ever started here.
+
+        A start that died before it could train leaves only commands.jsonl and an empty ckpts.
+        """
+        files = (self.config, self.events, self.status_file, self.log)
+        if any(map(os.path.lexists, files)):
+            return True
+        try:
+            return any(self.checkpoints.iterdir())
+        except OSError:
+            return os.path.lexists(self.checkpoints)
 
     def create(self) -> None:
+        """Create what is missing. Raise OSError where a name is that of a pipe, a device …"""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
+        for path in self.paths:
+            if path != self.checkpoints and path.exists():
+                check_regular_file(path)
         self.commands.touch(mode=0o600)
 
     def discard(self) -> None:
         """Take back what `create` and a start that came to nothing left here."""
-        files = (self.config, self.events, self.commands, self.status_file, self.log)
-        for file in files:
+        for file in (self.config, self.events, self.commands, self.status_file, self.log):
             file.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.path):
             with suppress(OSError):  # something else lies there
@@ -103,7 +121,7 @@ class RunDirectory:
 
     def _read_status(self) -> Status | None:
         try:
-            return Status.model_validate_json(self.status_file.read_bytes())
+            return Status.model_validate_json(read_regular(self.status_file))
         except (OSError, ValidationError):
             return None
 

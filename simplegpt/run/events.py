@@ -5,9 +5,11 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias, TypeVar
+from typing import Annotated, BinaryIO, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from simplegpt.files import open_regular
 
 EVENTS_VERSION = 1
 M = TypeVar("M", bound=BaseModel)
@@ -175,14 +177,18 @@ class Command(Record):
 class LineReader:
     """Reads what was appended to a JSON-lines file since the last read.
 
-    A half-written last line waits for its end. A file that shrank (a new run under the same
-    name) is read again from its start, and `restarted` says so.
+    A half-written last line waits for its end. A file that shrank or was replaced (a new run under
+    the same name) is read again from its start, and `restarted` says so. What cannot be read, or is
+    not a regular file, has no lines.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:
         self.path = path
         self.offset = offset
         self.restarted = False
+        self._last_read: bytes | None = None
+        """The bytes before `offset`: if the file has others there, it is another one."""
+        self._read_at = time.time()
 
     @classmethod
     def from_end(cls, path: Path) -> "LineReader":
@@ -190,29 +196,45 @@ class LineReader:
 
     def read_lines(self, limit: int | None = None) -> list[bytes]:
         """Whole lines not yet read; at most about `limit` bytes of them."""
+        self.restarted = False
         try:
-            with self.path.open("rb") as file:
+            with open_regular(self.path) as file:
                 size = os.fstat(file.fileno()).st_size
-                self.restarted = size < self.offset
-                if self.restarted:
-                    self.offset = 0
                 if size == self.offset:
                     return []
+                is_another = self._last_read not in (None, self._bytes_before_offset(file))
+                if size < self.offset or is_another:
+                    self.offset, self.restarted = 0, True
                 file.seek(self.offset)
                 data = file.read(size - self.offset if limit is None else limit)
                 if b"\n" not in data:
                     data += file.readline()
-        except FileNotFoundError:
+                lines = _whole_lines(data)
+                self.offset += sum(map(len, lines)) + len(lines)
+                self._last_read = self._bytes_before_offset(file)
+                return lines
+        except OSError:
             return []
-        end = data.rfind(b"\n") + 1
-        self.offset += end
-        return data[:end].splitlines()
+
+    def _bytes_before_offset(self, file: BinaryIO) -> bytes:
+        n = min(self.offset, 64)
+        return os.pread(file.fileno(), n, self.offset - n)
 
     def read_events(self, limit: int | None = None) -> list[Event]:
         return parse_events(self.read_lines(limit))
 
     def read_commands(self) -> list[Command]:
-        return [c for c in (_parse(Command, line) for line in self.read_lines()) if c is not None]
+        """The commands not yet read; of a replaced file, those sent since the last read."""
+        commands = [c for c in (_parse(Command, line) for line in self.read_lines()) if c]
+        if self.restarted:  # an editor writes the old ones again
+            commands = [command for command in commands if command.time >= self._read_at]
+        self._read_at = time.time()
+        return commands
+
+
+def _whole_lines(data: bytes) -> list[bytes]:
+    """The lines of `data` that end, without their ends. bytes.splitlines would also cut at \r."""
+    return data.split(b"\n")[:-1]
 
 
 def parse_events(lines: Iterable[bytes]) -> list[Event]:
@@ -256,15 +278,15 @@ def skim(path: Path, tail_bytes: int = 256_000, samples: int = 400) -> list[Even
 def _skim_lines(path: Path, tail_bytes: int, samples: int) -> Iterator[bytes]:
     head_bytes = 16_000
     try:
-        file = path.open("rb")
-    except FileNotFoundError:
+        file = open_regular(path)
+    except OSError:
         return
     with file:
         size = os.fstat(file.fileno()).st_size
         if size <= head_bytes + tail_bytes + samples * 1_000:
-            yield from file.read().splitlines()
+            yield from _whole_lines(file.read())
             return
-        yield from file.read(head_bytes).splitlines()[:-1]
+        yield from _whole_lines(file.read(head_bytes))
         tail = size - tail_bytes
         for i in range(samples):
             file.seek(head_bytes + (tail - head_bytes) * i // samples)
@@ -272,4 +294,4 @@ def _skim_lines(path: Path, tail_bytes: int, samples: int) -> Iterator[bytes]:
             yield file.readline()
         file.seek(tail)
         file.readline()
-        yield from file.read().splitlines()
+        yield from _whole_lines(file.read())

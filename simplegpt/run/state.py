@@ -35,7 +35,7 @@ class Status(Record):
     state: RunState
     activity: str = ""
     """What it is busy with: compiling, training, validating, saving, sampling …"""
-    pid: int
+    pid: int = Field(gt=0)
     pid_created: float
     """The process's creation time: the same pid can be given to another process."""
     host: str

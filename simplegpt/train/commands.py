@@ -12,11 +12,11 @@ import lightning
 import torch.distributed
 from lightning.pytorch.callbacks import Callback
 
-from simplegpt.cli import DONE, INTERRUPTED, TERMINATED
+from simplegpt.cli import DONE, TERMINATED
 from simplegpt.config.schema import Config
 from simplegpt.progress import format_loss
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import Command, CommandDone, LineReader, Paused, Resumed, RunEnded
+from simplegpt.run.events import Command, CommandDone, LineReader, Paused, Resumed
 from simplegpt.train.checkpoints import Checkpoints
 from simplegpt.train.module import GPTModule
 from simplegpt.train.recorder import Ending, Recorder, ends_step
@@ -157,9 +157,7 @@ class Commands(Callback):
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT == self._signal:
-            message = f"interrupted twice at step {self.recorder.step:,}, without a checkpoint"
-            self.recorder.end(RunEnded(reason="stopped", error=message))
-            os._exit(INTERRUPTED)
+            self.recorder.interrupt()
         self._signal = signal.Signals(number)
         self.recorder.state = "stopping"
         # not print(), which may be what was interrupted

@@ -1,8 +1,13 @@
 """The LightningModule and the data module: what is learned, and from which windows."""
 
 import itertools
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import lightning
@@ -11,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
+from simplegpt.cli import UserError
 from simplegpt.config.schema import Config
 from simplegpt.data.tokens import Tokens, open_tokens
 from simplegpt.data.windows import ValidationWindows, Windows, random_seed
@@ -139,39 +145,72 @@ class TokenData(lightning.LightningDataModule):
         batches = [list(mine[i : i + size]) for i in range(0, len(mine), size)]
         return self._loader(ValidationBatches(self.val_tokens, windows), batches)
 
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Raise the error of a batch that could not be read."""
+        if isinstance(batch, UserError):
+            raise batch
+        return batch
+
     def _loader(self, dataset: Dataset[Any], batches: Any) -> DataLoader[Any]:
         return DataLoader(
             dataset,
             sampler=batches,  # whose items are the indices of a whole batch
             batch_size=None,
             num_workers=self.config.data.num_workers,
+            worker_init_fn=partial(follow_parent, os.getpid()),
             pin_memory=torch.cuda.is_available() and self.config.trainer.accelerator != "cpu",
         )
 
 
-class TrainingBatches(Dataset[Tensor]):
+PARENT_POLL_SECONDS = 1.0
+
+
+def follow_parent(parent: int, worker: int) -> None:
+    """Prepare a loader's worker process: `parent` decides about signals, and its end ends it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_POLL_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+# A worker process cannot raise an error as it is: torch makes its traceback the message. So batches
+# that cannot be read are the error, for `on_after_batch_transfer` to raise.
+
+
+class TrainingBatches(Dataset[Tensor | UserError]):
     """Batches ``[batch, seq + 1]`` of training windows by their sample indices."""
 
     def __init__(self, tokens: Tokens, windows: Windows) -> None:
         self.tokens = tokens
         self.windows = windows
 
-    def __getitem__(self, indices: list[int]) -> Tensor:
+    def __getitem__(self, indices: list[int]) -> Tensor | UserError:
         slices = [self.windows.window(k) for k in indices]
-        return torch.from_numpy(np.stack([self.tokens.slice(s.start, s.stop) for s in slices]))
+        try:
+            return torch.from_numpy(np.stack([self.tokens.slice(s.start, s.stop) for s in slices]))
+        except UserError as error:
+            return error
 
 
-class ValidationBatches(Dataset[ValidationBatch]):
+class ValidationBatches(Dataset[ValidationBatch | UserError]):
     """Batches of validation windows ``[batch, seq + 1]``, and how many targets each one skips."""
 
     def __init__(self, tokens: Tokens, windows: ValidationWindows) -> None:
         self.tokens = tokens
         self.windows = windows
 
-    def __getitem__(self, indices: list[int]) -> ValidationBatch:
+    def __getitem__(self, indices: list[int]) -> ValidationBatch | UserError:
         chosen = [self.windows[i] for i in indices]
         length = self.windows.seq_len + 1
-        ids = np.stack([self.tokens.slice(w.start, w.start + length) for w in chosen])
+        try:
+            ids = np.stack([self.tokens.slice(w.start, w.start + length) for w in chosen])
+        except UserError as error:
+            return error
         return torch.from_numpy(ids), torch.tensor([w.skip for w in chosen])
 
 

@@ -1,11 +1,14 @@
 """The callback that records a run: events, status, the live line and Lightning's loggers."""
 
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
 import lightning
@@ -13,8 +16,10 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
-from simplegpt.cli import DONE, show
+from simplegpt.cli import DONE, INTERRUPTED, one_line, show
+from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
+from simplegpt.files import write_atomically
 from simplegpt.progress import format_duration, format_loss, format_rate
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
@@ -28,6 +33,7 @@ from simplegpt.train.state import TrainingState
 STATUS_SECONDS = 1.0
 SYSTEM_SECONDS = 2.0
 PLAIN_LINE_SECONDS = 10.0  # between two lines of progress where no terminal shows the live one
+INTERRUPT_SECONDS = 2.0  # that an interrupted run waits for a write in progress
 
 
 @dataclass(frozen=True)
@@ -49,7 +55,8 @@ class Recorder(Callback):
 
     A thread writes the status about once a second, so that a long compilation or validation does
     not look like a crash, and a `system` event every other second. A file that cannot be written
-    (a full disk) never ends a run.
+    (a full disk) is a warning and never ends a run, but a run whose end cannot be written has not
+    finished. Files that are removed under the run are created again.
     """
 
     def __init__(self, run: RunDirectory, config: Config, previous: Status | None = None) -> None:
@@ -73,9 +80,14 @@ class Recorder(Callback):
         self._peak_flops: float | None = None
         self._last_plain_line = 0.0
         self._warned_of_nan = False
-        # re-entrant: a signal handler may interrupt the thread that holds it
+        self._problems: dict[str, str] = {}
+        """Why a file could not be written, or the hardware not be read, the last time."""
+        # of the fields that a status holds, and of what is written
         self._lock = threading.RLock()
-        self._ended = threading.Event()
+        # its put() is the one way to wake a thread that is safe in a signal handler
+        self._requests: SimpleQueue[RunEnded | None] = SimpleQueue()
+        """To the thread: end, and with an event also end the process."""
+        self._is_interrupted = False
         self._thread: threading.Thread | None = None
 
     # From the claimed directory to the last event
@@ -83,20 +95,41 @@ class Recorder(Callback):
     def start(self, gpus: Sequence[int] = ()) -> None:
         """Write the log, the status and events from now on; `gpus` are those that the run uses."""
         self.console.copy_to(self.run.log)
+        self.run.events.touch()
         arguments = (hardware.Hardware(gpus),)
         self._thread = threading.Thread(target=self._write_repeatedly, args=arguments, daemon=True)
         self.write_status()
         self._thread.start()
 
-    def end(self, event: RunEnded) -> None:
-        """Write `event` and the final status, and close the log."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join(timeout=2)
-        self.record(event)
-        self.state, self._activity = event.reason, ""
-        self.write_status(failure=event.failure)
+    def end(self, event: RunEnded, summary: str = "") -> bool:
+        """Write `event` and the final status, print `summary`, and close the log.
+
+        Return whether that was written: otherwise the run has not ended as `event` says.
+        """
+        if self._thread is None:
+            return True
+        self._requests.put(None)
+        self._thread.join(timeout=2)
+        is_written = self._write_end(event)
+        if is_written and summary:
+            show(summary)
         self.console.close()
+        return is_written
+
+    def interrupt(self) -> None:
+        """End the process at once. For a signal handler: waits for no lock and no thread."""
+        if self._is_interrupted or self._thread is None:
+            os._exit(INTERRUPTED)
+        self._is_interrupted = True
+        message = f"interrupted twice at step {self.step:,}, without a checkpoint"
+        self._requests.put(RunEnded(reason="stopped", error=message))
+
+    def _write_end(self, event: RunEnded) -> bool:
+        with self._lock:
+            self._attempt(self.run.path, self._restore)
+            is_recorded = self.record(event)
+            self.state, self._activity = event.reason, ""
+            return self.write_status(failure=event.failure) and is_recorded
 
     def stop(self, trainer: lightning.Trainer, ending: Ending) -> None:
         """End the run at this step, once its checkpoint is saved."""
@@ -105,27 +138,29 @@ class Recorder(Callback):
         trainer.should_stop = True
 
     def set_state(self, state: RunState, activity: str = "") -> None:
-        self.state, self._activity = state, activity
-        self.write_status()
+        with self._lock:
+            self.state, self._activity = state, activity
+            self.write_status()
 
     @contextmanager
     def activity(self, name: str) -> Iterator[None]:
         """Show what the run does instead of steps, and leave its time out of the throughput."""
         start, before = time.perf_counter(), self._activity
-        self._activity = name
-        self.write_status()
-        yield
-        self._activity = before
-        self.write_status()
-        self.throughput.leave_out(time.perf_counter() - start)
-
-    def record(self, event: Event) -> None:
-        if self._thread is None:
-            return
+        self._set_activity(name)
         try:
-            self.run.append_event(event)
-        except OSError as error:
-            show(f"warning: {self.run.events}: {error.strerror}")
+            yield
+        finally:
+            self._set_activity(before)
+            self.throughput.leave_out(time.perf_counter() - start)
+
+    def _set_activity(self, name: str) -> None:
+        with self._lock:
+            self._activity = name
+            self.write_status()
+
+    def record(self, event: Event) -> bool:
+        """Append `event`; return whether it was written."""
+        return self._attempt(self.run.events, lambda: self.run.append_event(event))
 
     def warn(self, message: str) -> None:
         self.record(Warned(message=message))
@@ -135,35 +170,98 @@ class Recorder(Callback):
         if self._thread is not None:
             show(text)
 
-    def write_status(self, **changes: Any) -> None:
+    def write_status(self, **changes: Any) -> bool:
+        """Write the status with `changes`; return whether it was written."""
+        return self._attempt(self.run.status_file, lambda: self._write_status(**changes))
+
+    def _write_status(self, **changes: Any) -> None:
+        state = self._training_state
+        status = Status.of_this_process(
+            self.state,
+            activity=self._activity,
+            step=self.step,
+            max_steps=self.config.trainer.max_steps,
+            attempt=self.attempt,
+            progress_time=self._progress_time,
+            best_loss=state.best_loss if state else self._best_loss,
+            eta_seconds=self._eta_seconds if self.state in ("running", "paused") else None,
+            lr_factor=state.lr_factor if state else 1.0,
+            **changes,
+        )
+        self.run.write_status(status)
+
+    def _attempt(self, path: Path, write: Callable[[], None]) -> bool:
+        """Write to `path`, on rank 0, and return whether it succeeded; say why not, once."""
         if self._thread is None:
+            return True
+        with self._lock:
+            try:
+                try:
+                    write()
+                except FileNotFoundError:
+                    self._restore()
+                    write()
+            except OSError as error:
+                self._report(str(path), f"cannot be written: {error.strerror or error}")
+                return False
+            self._problems.pop(str(path), None)
+            return True
+
+    def _restore(self) -> None:
+        """Create again what was removed or renamed under the run, and say what."""
+        run = self.run
+        missing = [path for path in run.paths if not os.path.lexists(path)]
+        if not missing:
             return
-        with self._lock, suppress(OSError):
-            state = self._training_state
-            status = Status.of_this_process(
-                self.state,
-                activity=self._activity,
-                step=self.step,
-                max_steps=self.config.trainer.max_steps,
-                attempt=self.attempt,
-                progress_time=self._progress_time,
-                best_loss=state.best_loss if state else self._best_loss,
-                eta_seconds=self._eta_seconds if self.state in ("running", "paused") else None,
-                lr_factor=state.lr_factor if state else 1.0,
-                **changes,
-            )
-            self.run.write_status(status)
+        if not run.path.exists():
+            missing = [run.path]
+        run.create()
+        run.events.touch()
+        if not run.config.exists():
+            write_atomically(run.config, resolved(self.config))
+        if not run.log.exists():
+            self.console.copy_to(run.log)
+        names = one_line(", ".join(map(str, missing)))
+        self.warn(f"{names}: removed or renamed under the run, and created again")
+
+    def _report(self, what: str, problem: str) -> None:
+        """Print a problem, unless it is that of the last time."""
+        if self._problems.get(what) != problem:
+            self._problems[what] = problem
+            show(f"warning: {one_line(what)}: {problem}")
+
+    # The thread
 
     def _write_repeatedly(self, measured: hardware.Hardware) -> None:
         next_system = 0.0
         while True:
             self.write_status()
+            self._attempt(self.run.path, self._restore)
             if time.monotonic() >= next_system:
                 next_system = time.monotonic() + SYSTEM_SECONDS
-                with suppress(OSError):
-                    self.run.append_event(measured.read())
-            if self._ended.wait(STATUS_SECONDS):
-                return
+                self._record_hardware(measured)
+            try:
+                request = self._requests.get(timeout=STATUS_SECONDS)
+            except Empty:
+                continue
+            if request is not None:
+                self._end_process(request)
+            return
+
+    def _record_hardware(self, measured: hardware.Hardware) -> None:
+        try:
+            event = measured.read()
+        except Exception as error:  # of any driver: no figure is worth the status of a run
+            self._report("hardware", f"cannot be read: {error}")
+        else:
+            self.record(event)
+
+    def _end_process(self, event: RunEnded) -> None:
+        """Write `event`, unless the training's thread is stuck in a write, and exit."""
+        if self._lock.acquire(timeout=INTERRUPT_SECONDS):
+            self._write_end(event)
+            self.console.close()
+        os._exit(INTERRUPTED)
 
     # Lightning's hooks
 
@@ -206,7 +304,7 @@ class Recorder(Callback):
         self._n_steps += 1
         self.step, self._progress_time = trainer.global_step, time.time()
         if self._activity == "compiling":
-            self._activity = "training"
+            self._set_activity("training")
         if self.step % self.config.trainer.log_every_n_steps == 0:
             assert isinstance(pl_module, GPTModule)
             self._record_step(trainer, pl_module)

@@ -24,7 +24,7 @@ from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from simplegpt.checkpoint import load_initial_weights, newest_whole_checkpoint
-from simplegpt.cli import FAILED, TERMINATED, UserError, one_line, show
+from simplegpt.cli import FAILED, INVALID_INPUT, TERMINATED, UserError, one_line, show
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
 from simplegpt.files import write_atomically
@@ -107,14 +107,21 @@ def fit(
         ending = recorder.ending
     except SIGTERMException:  # which came while Lightning had the handler
         ending = Ending("stopped", TERMINATED, "stopped by SIGTERM before the first step")
+    except UserError as error:  # of a token file that was changed meanwhile
+        show(f"error: {error}", sys.stderr)
+        failure = Failure(kind="error", message=one_line(str(error)))
+        recorder.end(RunEnded(reason="failed", error=failure.message, failure=failure))
+        return INVALID_INPUT
     except Exception as error:
         failure = failure_of(error, config)
         show("".join(traceback.format_exception(error)), sys.stderr)
         show(f"error: {one_line(failure.message)}{_as_options(failure.edits)}", sys.stderr)
         recorder.end(RunEnded(reason="failed", error=failure.message, failure=failure))
         return FAILED
-    recorder.print(_summary(run, training, ending, time.monotonic() - started))
-    recorder.end(RunEnded(reason=ending.reason, error=ending.message))
+    summary = _summary(run, training, ending, time.monotonic() - started)
+    if not recorder.end(RunEnded(reason=ending.reason, error=ending.message), summary):
+        show(f"error: {one_line(str(run.path))} does not hold the end of the run", sys.stderr)
+        return FAILED
     return ending.exit_code
 
 
@@ -302,7 +309,7 @@ def _summary(run: RunDirectory, training: Training, ending: Ending, seconds: flo
         lines.append(
             f'Generate:  python -m simplegpt.inference "…" --model_name_or_ckpt_path {path}'
         )
-        if ending.reason == "stopped":
+        if step < training.recorder.config.trainer.max_steps:
             path = os.path.relpath(run.path)
             lines.append(f"Resume:    python -m simplegpt.train --resume {path}")
     return "\n".join(lines)

@@ -53,6 +53,19 @@ def test_only_regular_files_are_opened_and_nothing_blocks(tmp_path: Path) -> Non
         assert file.read() == b"ab"
 
 
+def test_nothing_is_written_to_a_pipe_or_over_a_device(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "null").symlink_to("/dev/null")
+    for path in (tmp_path / "fifo", tmp_path / "null", tmp_path):
+        with pytest.raises(OSError, match=r"Not a regular file|Is a directory"):
+            append_line(path, "line")
+        with pytest.raises(OSError, match=r"Not a regular file|Is a directory"):
+            write_atomically(path, "text")
+    (tmp_path / "loop").symlink_to("loop")
+    write_atomically(tmp_path / "loop", "text")
+    assert (tmp_path / "loop").read_text() == "text"
+
+
 @pytest.mark.parametrize(
     ("existing", "wanted", "free"),
     [

@@ -161,4 +161,6 @@ class LogTail:
         lines = self._reader.read_lines(CHUNK_BYTES)
         if self._is_first_cut and lines:
             self._is_first_cut, lines = False, lines[1:]
-        return [line.decode("utf-8", "replace") for line in lines]
+        # of a line that overwrites itself, what a terminal would show last
+        last = (line.rstrip(b"\r").rpartition(b"\r")[2] for line in lines)
+        return [line.decode("utf-8", "replace") for line in last]

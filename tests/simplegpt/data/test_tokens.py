@@ -151,6 +151,17 @@ def test_ids_above_the_sidecars_largest_are_an_error(tmp_path):
         open_tokens(path)
 
 
+def test_a_file_that_is_truncated_while_it_is_read_is_an_error(tmp_path):
+    path = tmp_path / "a.bin"
+    write(path, [1] * 90_000)
+    tokens = open_tokens(path)
+    assert len(tokens.slice(0, 90_000)) == 90_000
+    os.truncate(path, 4096)
+    assert len(tokens.slice(0, 2048)) == 2048
+    with pytest.raises(UserError, match=r"a\.bin was truncated while it was in use"):
+        tokens.slice(2000, 2049)
+
+
 def test_pipes_and_devices_are_not_opened(tmp_path):
     os.mkfifo(tmp_path / "a.bin")
     write(tmp_path / "b.bin", [1, 2])

@@ -1,5 +1,6 @@
 """Which state a run is in, why it failed, and its name."""
 
+import json
 import os
 import signal
 import subprocess
@@ -61,6 +62,33 @@ def test_broken_status_is_no_status(run: RunDirectory) -> None:
     run.status_file.write_text('{"state": "dancing"}')
     assert run.status() is None
     assert run.failure() is None
+
+
+@pytest.mark.parametrize("pid", [-1, 0, 2**31 - 1, 2**70])
+def test_impossible_pid_is_no_live_run(run: RunDirectory, pid: int) -> None:
+    status = Status.of_this_process("running").model_dump() | {"pid": pid}
+    run.status_file.write_text(json.dumps(status))
+    read = run.status()
+    assert read is None or read.state == "crashed"
+    assert run.failure() is None or pid > 0
+
+
+@pytest.mark.parametrize("name", ["config.toml", "events.jsonl", "train.log", "ckpts/best.ckpt"])
+def test_any_file_of_an_earlier_run_counts(run: RunDirectory, name: str) -> None:
+    assert not run.exists()
+    (run.path / name).touch()
+    assert run.exists()
+
+
+@pytest.mark.parametrize("name", ["config.toml", "commands.jsonl", "status.json", "train.log"])
+def test_directory_with_a_pipe_in_the_place_of_a_file_is_refused(
+    run: RunDirectory, name: str
+) -> None:
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    assert run.status() is None
+    with pytest.raises(OSError, match=rf"Not a regular file.*{name}"):
+        run.create()
 
 
 def test_failure_is_the_trainers(run: RunDirectory) -> None:

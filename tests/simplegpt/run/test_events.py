@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 from multiprocessing import get_context
 
 import pytest
@@ -87,6 +88,44 @@ def test_reader_starts_again_when_the_file_shrank(run: RunDirectory) -> None:
     run.append_event(step(9))
     assert [e.step for e in reader.read_events() if isinstance(e, TrainStep)] == [9]
     assert reader.restarted
+
+
+def test_reader_starts_again_when_the_file_was_replaced_by_a_longer_one(run: RunDirectory) -> None:
+    reader = LineReader(run.events)
+    run.append_event(step(1))
+    assert len(reader.read_events()) == 1
+    run.events.unlink()
+    for n in (2, 3):
+        run.append_event(step(n))
+    assert [e.step for e in reader.read_events() if isinstance(e, TrainStep)] == [2, 3]
+    assert reader.restarted
+    assert reader.read_events() == []
+    assert not reader.restarted
+
+
+def test_commands_of_a_replaced_file_are_obeyed_once(run: RunDirectory) -> None:
+    run.send("stop")
+    reader = LineReader.from_end(run.commands)
+    run.send("save")
+    assert [c.command for c in reader.read_commands()] == ["save"]
+    saved_by_an_editor = run.path / "copy"
+    saved_by_an_editor.write_bytes(run.commands.read_bytes())
+    saved_by_an_editor.replace(run.commands)
+    run.send("validate")
+    assert [c.command for c in reader.read_commands()] == ["validate"]
+
+
+def test_lines_end_at_newlines_only(run: RunDirectory) -> None:
+    run.log.write_bytes(b"10%\r20%\nnext\x0b\x1c\n")
+    assert LineReader(run.log).read_lines() == [b"10%\r20%", b"next\x0b\x1c"]
+
+
+def test_what_is_no_regular_file_has_no_lines(run: RunDirectory) -> None:
+    os.mkfifo(run.events)
+    run.commands.unlink()
+    run.commands.mkdir()
+    assert run.read_events() == skim(run.events) == []
+    assert LineReader(run.commands).read_commands() == []
 
 
 def test_what_was_written_beyond_the_resumed_step_no_longer_counts(run: RunDirectory) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
+import psutil
 import pytest
 
 from simplegpt.run.checkpoints import read_info
@@ -68,7 +69,8 @@ class Trainer:
 @pytest.fixture
 def trainer(folder: Path) -> Iterator[Trainer]:
     samples = ["--samples.prompts", '["ab"]', "--samples.every_n_steps", "1_000_000"]
-    trainer = Trainer("--trainer.max_steps", "1_000_000", *samples)
+    workers = ["--data.num_workers", "1"]
+    trainer = Trainer("--trainer.max_steps", "1_000_000", *samples, *workers)
     try:
         trainer.wait_for(TrainStep)
         yield trainer
@@ -164,7 +166,10 @@ def is_live(run: RunDirectory) -> bool:
 
 def test_killed_run_has_crashed_and_can_be_resumed(trainer: Trainer) -> None:
     trainer.ask("save")
+    workers = psutil.Process(trainer.process.pid).children()
+    assert workers
     trainer.process.kill()
+    assert not psutil.wait_procs(workers, DEADLINE_SECONDS)[1]
     # not yet reaped: a zombie answers kill(pid, 0), and still is no live run
     deadline = time.monotonic() + DEADLINE_SECONDS
     while is_live(trainer.run):
@@ -174,6 +179,19 @@ def test_killed_run_has_crashed_and_can_be_resumed(trainer: Trainer) -> None:
     saved = read_info(trainer.run.last_checkpoint)
     assert saved is not None
     assert_resumable_from(saved.step)
+
+
+@pytest.mark.parametrize("n_workers", ["0", "1"])
+def test_token_file_that_changes_under_a_run_ends_it_in_a_sentence(
+    folder: Path, n_workers: str
+) -> None:
+    trainer = Trainer("--trainer.max_steps", "1_000_000", "--data.num_workers", n_workers)
+    trainer.wait_for(TrainStep)
+    os.truncate("train.bin", 400)
+    output, _ = trainer.process.communicate(timeout=DEADLINE_SECONDS)
+    assert trainer.process.returncode == 2
+    assert "Traceback" not in output
+    assert "train.bin was truncated" in (trainer.run.failure() or pytest.fail("none")).message
 
 
 def test_live_run_cannot_be_taken_over(trainer: Trainer) -> None:

@@ -1,29 +1,127 @@
 """The status and the step times that a run reports."""
 
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from simplegpt.config.load import load
 from simplegpt.config.schema import Config
+from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import RunEnded
+from simplegpt.run.events import RunEnded, System, Warned
+from simplegpt.run.hardware import Hardware
+from simplegpt.train import recorder as recorder_module
 from simplegpt.train.recorder import Recorder, Throughput
 
 
-def test_directory_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+def started(tmp_path: Path) -> Recorder:
     run = RunDirectory(tmp_path / "run")
     run.create()
-    recorder = Recorder(run, Config())
+    run.config.write_text("")
+    recorder = Recorder(run, Config(output_dir=run.path))
     recorder.start()
+    return recorder
+
+
+def test_directory_that_is_renamed_under_a_run_is_created_again(tmp_path: Path) -> None:
+    recorder = started(tmp_path)
+    run = recorder.run
     run.path.rename(tmp_path / "away")
-    with recorder.activity("saving"):
-        recorder.record(RunEnded(reason="stopped"))
-    (tmp_path / "away").rename(run.path)
-    recorder.end(RunEnded(reason="stopped"))
+    assert recorder.record(Warned(message="first"))
+    os.write(1, b"printed after it\n")
+    assert recorder.end(RunEnded(reason="finished"), "the summary")
     status = run.status()
     assert status is not None
-    assert status.state == "stopped"
+    assert status.state == "finished"
+    messages = [event.message for event in run.read_events() if isinstance(event, Warned)]
+    assert "removed or renamed under the run" in messages[0]
+    assert "first" in messages
     assert isinstance(run.read_events()[-1], RunEnded)
+    assert load(run.config).output_dir == run.path
+    assert run.log.read_text() == "printed after it\n"
+
+
+def test_run_whose_end_cannot_be_written_has_not_ended(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    recorder = started(tmp_path)
+    run = recorder.run
+    run.path.rename(tmp_path / "away")
+    run.path.write_text("a file in its place")
+    for _ in range(3):
+        assert not recorder.record(Warned(message="lost"))
+    assert not recorder.end(RunEnded(reason="finished"), "the summary")
+    said = capfd.readouterr().out
+    assert said.count(f"{run.events}: cannot be written: Not a directory") == 1
+    assert "the summary" not in said
+
+
+def test_activity_ends_with_an_error(tmp_path: Path) -> None:
+    recorder = started(tmp_path)
+    with pytest.raises(KeyboardInterrupt), recorder.activity("validating"):
+        raise KeyboardInterrupt
+    status = recorder.run.status()
+    recorder.end(RunEnded(reason="failed"))
+    assert status is not None
+    assert status.activity == ""
+
+
+class BrokenHardware(Hardware):
+    def read(self) -> System:
+        raise RuntimeError("GPU is lost")
+
+
+def test_hardware_that_cannot_be_read_does_not_end_the_status(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(hardware, "Hardware", BrokenHardware)
+    monkeypatch.setattr(recorder_module, "STATUS_SECONDS", 0.01)
+    monkeypatch.setattr(recorder_module, "SYSTEM_SECONDS", 0.0)
+    run = RunDirectory(tmp_path / "run")
+    run.create()
+    recorder = Recorder(run, Config(output_dir=run.path))
+    recorder.start()
+    written = set()
+    deadline = time.monotonic() + 60
+    while len(written) < 4 and time.monotonic() < deadline:
+        written.add((run.status() or pytest.fail("no status")).time)
+    assert recorder.end(RunEnded(reason="finished"))
+    assert len(written) == 4
+    assert capfd.readouterr().out.count("GPU is lost") == 1
+
+
+def test_terminal_that_is_gone_does_not_end_a_run(tmp_path: Path) -> None:
+    program = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from simplegpt.train.console import Console\n"
+        "console = Console()\n"
+        "console.copy_to(Path('train.log'))\n"
+        "console.show_live('step 1')\n"
+        "input()\n"  # until the terminal is closed
+        "console.show_live('step 2')\n"
+        "print('finished')\n"
+        "console.close()\n"
+        "Path('ended').touch()\n"
+    )
+    terminal, its_end = os.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=its_end,
+        stderr=its_end,
+    )
+    os.close(its_end)
+    assert b"step 1" in os.read(terminal, 100)
+    os.close(terminal)
+    child.communicate(b"\n", timeout=60)
+    assert (tmp_path / "ended").exists()
+    assert "finished" in (tmp_path / "train.log").read_text()
 
 
 class Clocked:
