@@ -51,6 +51,11 @@ def peak_flops(device_name: str, precision: str) -> float | None:
     return (single if precision.startswith("32") else half) * 1e12
 
 
+def is_peak_published(devices: str) -> bool:
+    """Whether that of a run's devices is, such as of ``8 x NVIDIA A100``."""
+    return peak_flops(re.sub(r"^\d+ x ", "", devices), "bf16-true") is not None
+
+
 class Hardware:
     """Reads the machine's figures; NVIDIA's through its management library, where there is one."""
 

@@ -82,8 +82,7 @@ class RunView:
         last, started = self.history.last, self.history.started
         if last is None or last.mfu is None or last.mfu > 1 or started is None:
             return None
-        is_known = hardware.peak_flops(started.device, "bf16-mixed") is not None
-        return last.mfu if is_known else None
+        return last.mfu if hardware.is_peak_published(started.device) else None
 
 
 RUN_ACTIONS = frozenset(
