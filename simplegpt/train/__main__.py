@@ -7,6 +7,7 @@
 All errors of the user are reported before torch is imported and before anything is written.
 """
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     if arguments.resume is not None and (arguments.after or arguments.sweep):
         parser.error("--resume works with neither --after nor --sweep")
+    if (arguments.after or arguments.sweep) and "TORCHELASTIC_RUN_ID" in os.environ:
+        parser.error("--after and --sweep do not work under torchrun")
     if arguments.sweep:
         runs = plan_sweep(arguments.config, arguments.sweep, arguments.overrides)
         start_sweep(arguments.config, runs, arguments.after)

@@ -144,7 +144,7 @@ def plan_sweep(
     `swept` are texts such as ``peak_lr=1e-3,3e-4``. The directories are in OUTPUT_DIR-sweep.
     Raise UserError with every problem, also of the resulting configs.
     """
-    axes = [_axis(text) for text in swept]
+    axes = parse_sweep(swept)
     base = config_file.load(config, overrides).output_dir
     folder = base.with_name(f"{base.name}-sweep")
     runs = []
@@ -156,6 +156,14 @@ def plan_sweep(
         if RunDirectory(run.output_dir).exists():
             raise UserError(f"output_dir {run.output_dir} already contains a run")
     return runs
+
+
+def parse_sweep(swept: Sequence[str]) -> list[list[tuple[str, str]]]:
+    """Return each setting with each of its values, of texts such as ``peak_lr=1e-3,3e-4``.
+
+    Raise UserError.
+    """
+    return [_axis(text) for text in swept]
 
 
 def check_config_files(inspection: config_file.Inspection) -> list[config_file.Problem]:

@@ -10,8 +10,7 @@ from simplegpt.config.edit import edit, literal
 from simplegpt.config.load import config_folder
 from simplegpt.files import first_free_path, write_atomically
 from simplegpt.run import hardware
-
-MAX_LISTED = 200
+from tui.shared.config_files import config_paths
 
 
 @dataclass(frozen=True)
@@ -26,13 +25,7 @@ class ConfigFile:
 
 def list_configs(root: Path) -> list[ConfigFile]:
     """List the configs at `root` and two levels below it, but not those inside of runs."""
-    found: list[Path] = []
-    for pattern in ("*.toml", "*/*.toml", "*/*/*.toml"):
-        for path in sorted(root.glob(pattern)):
-            hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
-            if not hidden and path.name not in ("pyproject.toml", "config.toml"):
-                found.append(path)
-    return [ConfigFile(path, _first_comment(path)) for path in found[:MAX_LISTED]]
+    return [ConfigFile(path, _first_comment(path)) for path in config_paths(root)]
 
 
 def list_templates() -> list[ConfigFile]:

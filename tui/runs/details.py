@@ -1,6 +1,7 @@
 """The run under the cursor in a few lines, below the table of runs."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from textual.app import ComposeResult
@@ -87,7 +88,10 @@ def _state(run: RunSummary) -> Content:
     status = run.status
     if status is not None and run.is_live and status.activity not in ("", run.state):
         parts.append(Content(one_line(status.activity)))
-    if status is not None and status.max_steps:
+    if run.state == "queued" and status is not None:
+        names = ", ".join(Path(path).name for path in status.waits_for)
+        parts.append(Content(one_line(f"after {names}")))
+    elif status is not None and status.max_steps:
         parts.append(Content(f"step {status.step:,} of {status.max_steps:,}"))
     return _SEPARATOR.join(parts)
 

@@ -39,7 +39,7 @@ def arrange(
     inverted: bool = False,
     filter_text: str = "",
 ) -> list[RunSummary]:
-    """Return the runs that match the filter: live ones first, then sorted by `column`.
+    """Return the runs that match the filter: live ones first, then queued ones; sorted by `column`.
 
     `column` is a key of `SORT_LABELS` or a setting. Runs without a value to sort by come last,
     also if `inverted`.
@@ -55,7 +55,7 @@ def arrange(
     known = [run for run in matching if value(run) is not None]
     unknown = [run for run in matching if value(run) is None]
     ordered = [*sorted(known, key=value, reverse=inverted), *unknown]
-    return sorted(ordered, key=lambda run: not run.is_live)
+    return sorted(ordered, key=lambda run: (not run.is_live, run.state == "queued"))
 
 
 def _ordered(value: Any) -> tuple[bool, Any] | None:

@@ -21,6 +21,7 @@ from simplegpt.cli import UserError, one_line
 from simplegpt.progress import format_bytes, plural
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.notes import Notes, move_baseline, write_notes
+from tui.runs import queueing
 from tui.runs.columns_dialog import ColumnsDialog
 from tui.runs.details import RunDetails
 from tui.runs.listing import arrange, sort_label
@@ -29,8 +30,9 @@ from tui.runs.summary import RunSummary, SummaryReader, name_below
 from tui.runs.table import RunTable
 from tui.runs.trash import Trash, TrashedItem
 from tui.runs.trash_dialog import TrashDialog
+from tui.shared.config_files import config_paths
 from tui.shell import messages, settings
-from tui.shell.dialogs import Answer, Question, TextDialog
+from tui.shell.dialogs import Answer, Entry, ListDialog, Question, TextDialog
 from tui.shell.modes import Mode
 from tui.shell.screen import WorkbenchScreen
 
@@ -50,6 +52,10 @@ All runs below the folder in which the workbench was started, four levels deep; 
 left out. **Enter** opens a run in the dashboard, live or ended. **Resume** continues it from its
 last checkpoint exactly as if it had never stopped; **New** makes a config whose training starts
 from its weights. **Space** marks runs to compare or to delete.
+
+**Q** trains a config after the run under the cursor, and **W** the run's own config with several
+values of a setting (a *sweep*), one run after another. Both go on without the workbench; **Delete**
+takes a queued run out of the queue.
 
 **B** makes a run the *baseline*: the list and **Compare** then show in which settings other runs
 differ from it. **C** chooses the settings that have a column, **N** edits a note; words in it that
@@ -77,6 +83,8 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         Binding("N", "edit_notes", "Note and tags", show=False, tooltip="Edit note and #tags"),
         Binding("B", "toggle_baseline", "Baseline", show=False, tooltip="Compare others with it"),
         Binding("C", "choose_columns", "Columns", show=False, tooltip="Choose the columns"),
+        Binding("Q", "queue", "Train after", show=False, tooltip="Train a config after this run"),
+        Binding("W", "sweep", "Sweep", show=False, tooltip="Train this config with several values"),
         Binding("T", "show_trash", "Trash", show=False, tooltip="List and restore deleted runs"),
         Binding("o", "open_folder", "Open folder", show=False, tooltip="In the file browser"),
         Binding("escape", "clear", "Clear", show=False, tooltip="Clear the filter or the marks"),
@@ -88,7 +96,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
     _NEEDS_RUNS = frozenset(
         {"watch", "resume", "new_config", "chat", "mark", "compare", "rename", "delete"}
         | {"open_folder", "sort", "invert_order", "filter", "edit_notes", "toggle_baseline"}
-        | {"choose_columns", "explain"}
+        | {"choose_columns", "explain", "queue", "sweep"}
     )
 
     summaries: reactive[Sequence[RunSummary] | None] = reactive(None)
@@ -462,12 +470,77 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
             self._refuse(str(error))
         self._read()
 
+    # Runs that start later
+
+    @work(group="queue")
+    async def action_queue(self) -> None:
+        """Choose a config that is trained after the run under the cursor."""
+        run = self.current
+        if run is None:
+            return
+        paths = await asyncio.to_thread(config_paths, self.root)
+        entries = [Entry(path, str(path.relative_to(self.root))) for path in paths]
+        dialog = ListDialog(
+            f"Train after {run.name}",
+            entries,
+            placeholder="Filter the configs",
+            empty="No configs here",
+            hint="Enter to queue · Esc to cancel",
+        )
+        config = await self.app.push_screen_wait(dialog)
+        if config is not None:
+            await self._start(queueing.queue, config, run.path)
+
+    @work(group="queue")
+    async def action_sweep(self) -> None:
+        """Train the config of the run under the cursor with several values of settings."""
+        run = self.current
+        if run is None:
+            return
+        text = (
+            f"Train the config of {one_line(run.name)} once for each value, one run after another"
+            f"{', after it' if run.is_live else ''}. Settings and values:"
+        )
+        dialog = TextDialog(
+            "Sweep",
+            text,
+            "peak_lr=1e-3,3e-4",
+            accept="Start",
+            error_in=queueing.sweep_problem,
+        )
+        typed = await self.app.push_screen_wait(dialog)
+        if typed is not None:
+            config = RunDirectory(run.path).config
+            await self._start(
+                queueing.sweep, config, typed.split(), run.path if run.is_live else None
+            )
+
+    async def _start(self, start: Callable[..., Path | list[Path]], *arguments: object) -> None:
+        """Start trainings in a thread; the list shows them as soon as they are queued."""
+        self._report("Starting …")
+        try:
+            started = await asyncio.to_thread(start, *arguments)
+        except (UserError, OSError) as error:
+            self.notify(str(error), title="Not started", severity="error", markup=False)
+        else:
+            paths = started if isinstance(started, list) else [started]
+            names = ", ".join(name_below(self.root, path) for path in paths)
+            self._report(f"Queued: {names}")
+        self._search()
+
     # The trash
 
     @work(group="files")
     async def action_delete(self) -> None:
-        """Move the marked runs, or else the one under the cursor, to the trash."""
-        runs = self.chosen
+        """Move the marked runs, or else the one under the cursor, to the trash.
+
+        A queued run is taken out of the queue, and leaves nothing.
+        """
+        queued = [run for run in self.chosen if run.state == "queued"]
+        for run in queued:
+            await asyncio.to_thread(RunDirectory(run.path).send, "stop")
+            self._report(f"{run.name} is taken out of the queue.")
+        runs = [run for run in self.chosen if run not in queued]
         live = [run for run in runs if run.is_live]
         for run in live:
             self._refuse(f"{run.name} is {run.state}: stop it before it is deleted.")

@@ -8,6 +8,9 @@ import psutil
 
 import simplegpt
 
+TRAINING_NICENESS = 10
+"""A training yields to interactive programs, and goes before background jobs."""
+
 
 def child_environment(**variables: str) -> dict[str, str]:
     """This process's environment with `variables`, for a child that runs a module of ours.

@@ -70,8 +70,9 @@ def read_run(path: Path, before: KnownRun | None = None) -> KnownRun | None:
 
 
 def newest_live(runs: Iterable[KnownRun]) -> KnownRun | None:
-    """The live run whose process was started last."""
-    started = [(run.status.pid_created, run) for run in runs if run.status and run.status.is_live]
+    """Return the live run whose process was started last, apart from queued ones."""
+    live = [(run.status, run) for run in runs if run.status and run.status.is_live]
+    started = [(s.pid_created, run) for s, run in live if s.state != "queued"]
     return max(started, key=lambda item: item[0], default=(0.0, None))[1]
 
 

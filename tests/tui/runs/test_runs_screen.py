@@ -15,7 +15,8 @@ from textual.widgets import DataTable, Input, Static
 from simplegpt.config.load import inspect
 from simplegpt.run.notes import Notes, read_notes
 from simplegpt.run.state import RunState
-from tests.tui.conftest import LARGE, SMALL, settle, toasts
+from tests.tui.configs import make_project
+from tests.tui.conftest import LARGE, SMALL, settle, toasts, until
 from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.app import Workbench
 from tui.runs.compare import CompareScreen
@@ -543,3 +544,35 @@ async def test_a_second_look_changes_only_what_changed(
         await settle(pilot)
         assert row(screen, 0)[3] == "45%"
         assert cleared == []
+
+
+async def test_config_is_queued_after_a_run_and_swept(workplace: Path) -> None:
+    make_project(workplace)
+    make_run(workplace / "models/live", Shape(steps=10))
+
+    async def accept(pilot: Pilot[None], text: str) -> None:
+        pilot.app.screen.query_one(Input).value = text
+        await pilot.pause()
+        await pilot.press("enter")
+        await settle(pilot)
+
+    async with runs_screen() as (pilot, screen):
+        try:
+            await pilot.press("Q")
+            await pilot.pause()
+            await accept(pilot, "char_cpu")
+            await pilot.press("home", "W")
+            await pilot.pause()
+            await accept(pilot, "seed=1,2")
+            queued = ["models/letters", "models/live-sweep/seed=1", "models/live-sweep/seed=2"]
+            assert sorted(names(screen)) == sorted(["models/live", *queued])
+            screen.query_one(RunTable).move_to(workplace / queued[2])
+            await pilot.pause()
+            facts = str(screen.query_one("#facts", Static).render())
+            assert "queued · after letters, live, seed=1" in facts
+        finally:  # or they would train when this process has ended
+            screen.marked = frozenset(run.path for run in screen.summaries or ())
+            screen.marked -= {workplace / "models/live"}
+            await pilot.press("d")
+            await until(pilot, lambda: not list(workplace.glob("models/live-sweep/*")))
+        assert not (workplace / "models/letters").exists()

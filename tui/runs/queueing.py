@@ -1,0 +1,48 @@
+"""Runs that start later: a config behind a run, and a sweep over settings. Call it in a thread."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from simplegpt.cli import UserError
+from simplegpt.config import load as config_file
+from simplegpt.files import first_free_path
+from simplegpt.run.directory import RunDirectory
+from tui.shared.child_process import TRAINING_NICENESS, child_environment, lower_priority
+
+
+def queue(config: Path, after: Path) -> Path:
+    """Train `config` after the run at `after`; return its output_dir, which is a free one.
+
+    Raise UserError if the training cannot be queued.
+    """
+    from simplegpt.train.queue import start  # numpy and tiktoken: not before the first paint
+
+    wanted = config_file.load(config).output_dir.absolute()
+    run = RunDirectory(first_free_path(wanted, lambda path: RunDirectory(path).exists()))
+    arguments = [str(config), "--output_dir", str(run.path), "--after", str(after)]
+    lower_priority(start(arguments, run, child_environment()), TRAINING_NICENESS)
+    return run.path
+
+
+def sweep(config: Path, swept: Sequence[str], after: Path | None) -> list[Path]:
+    """Train `config` with each combination of the `swept` values, after the run at `after`.
+
+    Return the runs' directories. Raise UserError if the sweep is invalid or one does not start.
+    """
+    from simplegpt.train.queue import plan_sweep, start_sweep
+
+    runs = plan_sweep(config, swept)
+    for process_id in start_sweep(config, runs, after, child_environment()):
+        lower_priority(process_id, TRAINING_NICENESS)
+    return [run.output_dir for run in runs]
+
+
+def sweep_problem(text: str) -> str | None:
+    """Return what is wrong with typed settings and values; None where nothing is. Reads no file."""
+    from simplegpt.train.queue import parse_sweep
+
+    try:
+        axes = parse_sweep(text.split())
+    except UserError as error:
+        return str(error)
+    return None if axes else "Enter a setting and its values."
