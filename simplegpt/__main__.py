@@ -11,8 +11,8 @@ COMMANDS = {
     "data": "turn text into token files",
     "train": "train a GPT on them",
     "inference": "continue a text with a trained GPT",
-    "evaluate": "measure the loss of a GPT on a token file",
-    "gpt2": "export a GPT as a folder of Hugging Face's",
+    "evaluate": "measure GPTs on a text or on multiple-choice questions",
+    "export": "write a GPT for transformers or llama.cpp",
 }
 
 

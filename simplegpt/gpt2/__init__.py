@@ -1,8 +1,5 @@
 """Weights from and to Hugging Face's GPT-2, without transformers.
 
-`folder` reads and writes a model's folder, `hub` downloads one, and
-
-    python -m simplegpt.gpt2 export CHECKPOINT FOLDER
-
-writes one that transformers' ``GPT2LMHeadModel`` loads with the same logits.
+`folder` reads and writes a model's folder, `hub` downloads one, and `gguf` writes a file for
+llama.cpp. ``python -m simplegpt.export`` is their command.
 """

@@ -71,8 +71,10 @@ def load_folder(folder: Path, progress: OnProgress = no_progress) -> Pretrained:
     return Pretrained(gpt, tokenizer_of(folder, values, config))
 
 
-def export_folder(gpt: GPT, folder: Path, tokenizer_name: str | None) -> None:
-    """Write `gpt` into `folder`, which must be new or empty.
+def export_folder(
+    gpt: GPT, folder: Path, tokenizer_name: str | None, card: str | None = None
+) -> None:
+    """Write `gpt` into `folder`, which must be new or empty, with `card` as its README.md.
 
     A model without biases gets biases of zero. The tokenizers gpt2, byte and char are written for
     transformers too. config.json, which names the tokenizer for us, is written last: an interrupted
@@ -80,15 +82,17 @@ def export_folder(gpt: GPT, folder: Path, tokenizer_name: str | None) -> None:
     """
     tensors = {f"transformer.{name}": tensor for name, tensor in to_hugging_face(gpt).items()}
     weights = folder / WEIGHT_FILES[0]
-    files = tokenizer_files(tokenizer_name, gpt.config.n_ctx)
-    files["config.json"] = hugging_face_config(gpt.config, tokenizer_name)
+    contents = tokenizer_files(tokenizer_name, gpt.config.n_ctx)
+    contents["config.json"] = hugging_face_config(gpt.config, tokenizer_name)
+    files = {} if card is None else {"README.md": card}
+    files |= {name: json.dumps(values, indent=2) + "\n" for name, values in contents.items()}
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserError(f"{folder} already exists: name a new or empty folder")
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, weights, metadata={"format": "pt"})
-        for name, values in files.items():
-            (folder / name).write_text(json.dumps(values, indent=2) + "\n")
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
     except (OSError, SafetensorError) as error:
         with suppress(OSError):
             for name in (weights.name, *files):

@@ -167,7 +167,7 @@ def test_help_lists_every_field_with_docstring_bounds_and_default(
         assert table.description in text
 
 
-@pytest.mark.parametrize("name", ["data", "train", "inference", "evaluate", "gpt2"])
+@pytest.mark.parametrize("name", ["data", "train", "inference", "evaluate", "export"])
 def test_every_command_runs_and_shows_how_it_was_called(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -181,7 +181,7 @@ def test_every_command_runs_and_shows_how_it_was_called(
 def test_the_installed_command_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out
-    for name in ("data", "train", "inference", "evaluate", "gpt2"):
+    for name in ("data", "train", "inference", "evaluate", "export"):
         assert f"\n  {name} " in printed
     assert main(["--version"]) == 0
     with pytest.raises(UserError, match="unknown command trian; did you mean 'train'"):

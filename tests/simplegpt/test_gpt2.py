@@ -14,15 +14,17 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from simplegpt.data.tokenizer import load_tokenizer
-from simplegpt.gpt2.__main__ import main
+from simplegpt.export import main
 from simplegpt.gpt2.folder import (
     TRANSPOSED,
     export_folder,
     from_hugging_face,
     load_folder,
 )
+from simplegpt.gpt2.gguf import export_gguf
 from simplegpt.gpt2.hub import find_folder
 from simplegpt.model import GPT
+from tests.simplegpt.models import random_gpt, save_checkpoint
 
 SHAPES = [  # n_vocab, n_ctx, n_embd, n_head, n_layer, activation
     (97, 23, 15, 5, 3, "gelu_new"),
@@ -286,10 +288,62 @@ def test_a_hub_that_cannot_be_reached_is_one_message() -> None:
 
 def test_export_command_writes_a_new_folder_only(folder: Path, tmp_path: Path) -> None:
     target = tmp_path / "new"
-    assert main(["export", str(folder), str(target)]) == 0
-    assert sorted(path.name for path in target.iterdir()) == ["config.json", "model.safetensors"]
+    assert main([str(folder), str(target)]) == 0
+    names = sorted(path.name for path in target.iterdir())
+    assert names == ["README.md", "config.json", "model.safetensors"]
     with pytest.raises(UserError, match="already exists"):
-        main(["export", str(folder), str(target)])
+        main([str(folder), str(target)])
+
+
+def test_model_card_has_the_runs_figures_and_config(tmp_path: Path) -> None:
+    ckpts = tmp_path / "run" / "ckpts"
+    ckpts.mkdir(parents=True)
+    (tmp_path / "run" / "config.toml").write_text('output_dir = "models/run"\n')
+    shape = ModelConfig(n_vocab=256, n_ctx=8, n_embd=8, n_head=2, n_layer=1)
+    save_checkpoint(random_gpt(shape), ckpts)
+    assert main([str(tmp_path / "run"), str(tmp_path / "my-model")]) == 0
+    card = (tmp_path / "my-model" / "README.md").read_text()
+    for fact in ("# my-model", "| optimizer steps | 12 |", "1.5000", 'output_dir = "models/run"'):
+        assert fact in card
+
+
+@pytest.mark.parametrize(
+    ("tokenizer_name", "n_vocab"), [("gpt2", 50_304), ("byte", 256), ("char", 256)]
+)
+def test_llama_cpp_continues_a_gguf_with_the_same_greedy_text(
+    tokenizer_name: str, n_vocab: int, tmp_path: Path
+) -> None:
+    xllamacpp = pytest.importorskip("xllamacpp")
+    shape = ModelConfig(n_vocab=n_vocab, n_ctx=64, n_embd=64, n_head=4, n_layer=2, bias=False)
+    gpt, path = random_gpt(shape), tmp_path / "model.gguf"
+    export_gguf(gpt, path, tokenizer_name, "test")
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_ctx, params.warmup = str(path), 64, False
+    params.cpuparams.n_threads = 1
+    prompt, n_new = "Hello é wörld, it's", 20
+    answer = xllamacpp.Server(params).handle_completions(
+        {"prompt": prompt, "n_predict": n_new, "temperature": 0, "ignore_eos": True}
+    )
+    tokenizer = load_tokenizer(tokenizer_name)
+    ids = tokenizer.encode(prompt)
+    assert answer["usage"]["prompt_tokens"] == len(ids)
+    for _ in range(n_new):
+        logits = gpt.next_logits(torch.tensor([ids]))[0, : tokenizer.n_vocab]
+        ids.append(int(logits.argmax()))
+    assert len(set(ids[-n_new:])) > 2  # or the text would prove little
+    assert answer["choices"][0]["text"] == tokenizer.decode(ids[-n_new:])
+
+
+def test_what_llama_cpp_does_not_have_is_refused(tmp_path: Path) -> None:
+    shape = ModelConfig(n_vocab=256, n_ctx=8, n_embd=8, n_head=2, n_layer=1)
+    exact = random_gpt(shape.model_copy(update={"activation": "gelu"}))
+    with pytest.raises(UserError, match="activation"):
+        export_gguf(exact, tmp_path / "a.gguf", "char", "a")
+    with pytest.raises(UserError, match="tokenizers gpt2, byte and char"):
+        export_gguf(random_gpt(shape), tmp_path / "a.gguf", None, "a")
+    (tmp_path / "a.gguf").write_bytes(b"")
+    with pytest.raises(UserError, match="already exists"):
+        export_gguf(random_gpt(shape), tmp_path / "a.gguf", "char", "a")
 
 
 def test_export_that_cannot_be_written_is_one_message_and_leaves_no_partial_file(
@@ -297,7 +351,7 @@ def test_export_that_cannot_be_written_is_one_message_and_leaves_no_partial_file
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/new"):
-        main(["export", str(folder), str(tmp_path / "file" / "new")])
+        main([str(folder), str(tmp_path / "file" / "new")])
 
     def fill_the_disk(tensors: object, path: Path, metadata: object) -> None:
         path.write_bytes(b"half of it")
@@ -305,5 +359,5 @@ def test_export_that_cannot_be_written_is_one_message_and_leaves_no_partial_file
 
     monkeypatch.setattr("simplegpt.gpt2.folder.save_file", fill_the_disk)
     with pytest.raises(UserError, match="No space left"):
-        main(["export", str(folder), str(tmp_path / "new")])
+        main([str(folder), str(tmp_path / "new")])
     assert list((tmp_path / "new").iterdir()) == []
