@@ -32,6 +32,8 @@ _FIRST_DROP = 0.1
 """Of the x axis: where the loss falls from that of random weights."""
 _FALLEN = 1.5
 """The first drop is cut off where it would make the y range so many times as large."""
+_SETTLED_POINTS = 30
+"""Fewer visible points than this are all shown: the loss has only begun to fall."""
 _Y_MARGIN = 0.04
 _MARK_DOTS = 7
 """The least distance between marks; closer ones would hide the line."""
@@ -197,8 +199,9 @@ class CurvePlot(Widget, can_focus=True):
         start, end = self.whole_range()
         settled = start + _FIRST_DROP * (end - start)
         low, high = _extremes(reduced, -np.inf)
-        later_low, later_high = _extremes(reduced, settled)
-        if later_low <= later_high and high - low > _FALLEN * (later_high - low) > 0:
+        _, later_high = _extremes(reduced, settled)
+        is_long = max((len(columns.x) for columns in reduced), default=0) >= _SETTLED_POINTS
+        if is_long and high - low > _FALLEN * (later_high - low) > 0:
             high = later_high
         if low > high:  # nothing is visible
             return 0.0, 1.0
@@ -236,7 +239,7 @@ class CurvePlot(Widget, can_focus=True):
             if low <= place <= high:
                 add(canvas.vertical(column_of(place)), colour, is_background=True)
         if self.cursor is not None and low <= self.cursor <= high:
-            add(canvas.vertical(column_of(self.cursor)), "$accent", is_background=True)
+            add(canvas.vertical(column_of(self.cursor)), "$foreground", is_background=True)
         for curve, columns in lines:
             drawn, left_out = curve.dash
             dots = canvas.line(at_columns(columns.x, columns.mean))

@@ -32,8 +32,6 @@ class OverlayDialog(Dialog[list[Path]]):
     OverlayDialog RunOptions {
         height: auto;
         max-height: 14;
-        border: none;
-        padding: 0;
         background: transparent;
         text-wrap: nowrap;
         text-overflow: ellipsis;
@@ -51,7 +49,7 @@ class OverlayDialog(Dialog[list[Path]]):
         self.marked = [path in selected for path in runs]
 
     def compose_body(self) -> ComposeResult:
-        yield RunOptions(*map(self._label, range(len(self.runs))))
+        yield RunOptions(*map(self._label, range(len(self.runs))), compact=True)
 
     def _label(self, index: int) -> Content:
         box = "[x]" if self.marked[index] else "[ ]"

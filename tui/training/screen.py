@@ -303,6 +303,8 @@ keeps its memory allocated; F only freezes the *display*.
             self.callout = error or NO_RUN
         else:
             self.callout = callout_of(self.view, self.query_one(LogPanel).last_lines())
+        has_ended = self.view is not None and self.view.state in ENDED
+        self.set_class(has_ended and self.callout is not None, "-ended")
 
     def watch_sent(self) -> None:
         self._update_status()
@@ -325,7 +327,7 @@ keeps its memory allocated; F only freezes the *display*.
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action in self.possible or action not in RUN_ACTIONS | STATE_ACTIONS:
             return True
-        return False if action in ("pause", "resume") else None  # these two share a key
+        return False if action in ("pause", "resume", "stop") else None  # the first two share a key
 
     # Starting and resuming
 

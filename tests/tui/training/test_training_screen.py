@@ -27,7 +27,7 @@ from tui.shell.dialogs import Question, TextDialog
 from tui.training.callout_panel import CalloutPanel
 from tui.training.checkpoints_panel import CheckpointsPanel
 from tui.training.log_panel import LogPanel
-from tui.training.overlay_dialog import OverlayDialog
+from tui.training.overlay_dialog import OverlayDialog, RunOptions
 from tui.training.plot_panel import PlotPanel
 from tui.training.run_controls import RunControls
 from tui.training.run_head import RunHead
@@ -266,7 +266,9 @@ async def test_finished_run_can_be_resumed(config: Path) -> None:
         assert not front(app).query_one("#pause").display
         await pilot.press("f7")
         await until(pilot, lambda: isinstance(app.screen, TextDialog))  # up to which step?
-        await pilot.press("enter")
+        await pilot.press("8", "0", "0", "_", "enter")
+        assert isinstance(app.screen, TextDialog)  # not a number yet
+        await pilot.press("0", "enter")
         await until(pilot, lambda: attempt_of(front(app)) == 2)
 
 
@@ -475,8 +477,14 @@ async def test_log_filter_keeps_lines_with_its_words(workplace: Path) -> None:
         await pilot.press("slash", *"STEP 500")
         await until(pilot, lambda: len(log.lines) == 1)
         assert "step 500" in log.lines[0].text
-        panel.query_one(Input).value = ""
+        await pilot.press("escape")
         await until(pilot, lambda: len(log.lines) == whole)
+        assert front(app).focused is log
+        panel.write(["warning: " + 60 * "long "])
+        await until(pilot, lambda: len(log.lines) > whole + 1)  # wrapped
+        assert next(iter(log.lines[-1])).style.color is not None  # the level's
+        await pilot.press("space")
+        await until(pilot, lambda: len(log.lines) == whole + 1)
 
 
 async def test_focus_stays_when_the_run_finishes_and_its_card_offers_the_chat(config: Path) -> None:
@@ -555,18 +563,85 @@ async def test_plot_zooms_pans_reads_and_changes_its_axes(workplace: Path) -> No
 
 
 async def test_other_runs_are_overlaid(workplace: Path) -> None:
+    """Also two of the same folder name; what is marked shows without colour."""
     run = make_run(workplace / "models" / "r", Shape(steps=600))
     other = make_run(workplace / "models" / "other", Shape(steps=900, state="finished"))
+    make_run(workplace / "old" / "other", Shape(steps=300, state="finished"))
     app = Workbench(messages.OpenRun(run.path))
     async with app.run_test(size=LARGE) as pilot:
         await settle(pilot)
+        panel = front(app).query_one(PlotPanel)
         await pilot.press("x")
         await until(pilot, lambda: isinstance(app.screen, OverlayDialog))
-        await pilot.press("space", "enter")
-        panel = front(app).query_one(PlotPanel)
-        await until(pilot, lambda: list(panel.overlays) == [other.path])
+        options = app.screen.query_one(RunOptions)
+        await pilot.press("j", "space")
+        assert [str(option.prompt) for option in options.options] == [
+            "[ ] models/other",
+            "[x] old/other",
+        ]
+        await pilot.click("#cancel")
+        await until(pilot, lambda: app.screen is front(app))
+        assert not panel.overlays
+        await pilot.press("x")
+        await until(pilot, lambda: isinstance(app.screen, OverlayDialog))
+        await pilot.press("space", "down", "space", "enter")
+        await until(pilot, lambda: len(panel.overlays) == 2)
         await settle(pilot)
-        assert "other" in str(panel.query_one("#legend").render())
+        assert other.path in panel.overlays
+        legend = str(panel.query_one("#legend").render()).splitlines()
+        assert [line.split()[0] for line in legend] == ["step", "models/other", "old/other"]
+        assert all("val" in line for line in legend[1:])  # not only the training loss
+        await pilot.press("c", *["right"] * 200)  # to the end of the longest run
+        await settle(pilot)
+        legend = str(panel.query_one("#legend").render()).splitlines()
+        assert "smoothed –" in legend[2]
+
+
+async def test_plot_keys_act_wherever_the_focus_is(workplace: Path) -> None:
+    run = make_run(workplace / "r", Shape(steps=600))
+    app = Workbench(messages.OpenRun(run.path))
+    async with app.run_test(size=LARGE) as pilot:
+        await settle(pilot)
+        screen = front(app)
+        plot = screen.query_one("#main", CurvePlot)
+        await pilot.press("4", "+")
+        assert plot.zoomed is not None
+        assert screen.focused is screen.query_one(RichLog)
+        await pilot.press("0")
+        assert plot.zoomed is None
+        await pilot.press("c")
+        assert plot.cursor is not None
+        assert screen.focused is plot  # the arrow keys move it
+
+
+@pytest.mark.parametrize("size", [SMALL, LARGE])
+async def test_any_panel_fills_the_screen_and_returns(
+    workplace: Path, size: tuple[int, int]
+) -> None:
+    run = make_run(workplace / "r", Shape(steps=600))
+    app = Workbench(messages.OpenRun(run.path))
+    async with app.run_test(size=size) as pilot:
+        await settle(pilot)
+        screen = front(app)
+        for key, name in (("5", "machine"), ("1", "plot")):
+            await pilot.press(key, "z")
+            await settle(pilot)
+            panel = screen.query_one(f"#panel-{name}")
+            assert panel.region.size == (size[0], size[1] - 1)  # all but the keys
+            await pilot.press("z" if name == "plot" else "escape")
+            await settle(pilot)
+            assert screen.query_one(RunHead).region.area > 0
+
+
+async def test_lr_factor_is_shown_beside_the_rate(workplace: Path) -> None:
+    run = make_run(workplace / "r", Shape(steps=600))
+    status = run.status()
+    assert status is not None
+    run.write_status(status.model_copy(update={"lr_factor": 0.5}))
+    app = Workbench(messages.OpenRun(run.path))
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        assert "lr 7.94e-4 (×0.5)" in text_of(front(app), RunHead)
 
 
 async def test_small_terminal_shows_one_panel_at_a_time(workplace: Path) -> None:
