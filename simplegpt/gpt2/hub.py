@@ -22,22 +22,30 @@ def find_folder(name: str, progress: OnProgress = no_progress) -> Path:
     )
 
     try:
-        try:
+        with suppress(EntryNotFoundError):
             return fetch(name, progress, local_files_only=True)
-        except EntryNotFoundError:
-            reach_hub()
-            return fetch(name, progress)
+        reach_hub()
+        return fetch(name, progress)
     except (RepositoryNotFoundError, HFValidationError) as error:
         raise UserError(f"no model '{name}' on Hugging Face's hub") from error
     except EntryNotFoundError as error:
         files = " or ".join(WEIGHT_FILES)
         raise UserError(f"'{name}' on Hugging Face's hub lacks config.json, or {files}") from error
     except Exception as error:  # the hub's library has changed its HTTP client, and so its errors
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"'{name}' is not on this machine and cannot be downloaded from Hugging Face's hub: "
-            f"{reason}"
+            f"{reason(error)}"
         ) from error
+
+
+def reason(error: BaseException) -> str:
+    """Return the system's reason behind an HTTP client's error, else its first line."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def reach_hub() -> None:

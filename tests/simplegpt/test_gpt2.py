@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import pickle
+import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from simplegpt.gpt2.folder import (
     load_folder,
 )
 from simplegpt.gpt2.gguf import export_gguf
-from simplegpt.gpt2.hub import find_folder
+from simplegpt.gpt2.hub import find_folder, reason
 from simplegpt.model import GPT
 from tests.simplegpt.models import random_gpt, save_checkpoint
 
@@ -284,6 +286,14 @@ def test_an_untied_output_layer_is_refused(tiny: Path) -> None:
 def test_a_hub_that_cannot_be_reached_is_one_message() -> None:
     with pytest.raises(UserError, match="not on this machine"):
         find_folder("somebody/some-gpt-that-is-not-cached")
+
+
+def test_a_failed_download_gives_the_system_s_reason() -> None:
+    with pytest.raises(urllib.error.URLError) as failed:
+        urllib.request.urlopen("http://127.0.0.1:1")
+    wrapped = RuntimeError("HTTPSConnectionPool(host='hub'): Max retries exceeded")
+    wrapped.__cause__ = failed.value
+    assert reason(wrapped) == "Connection refused"
 
 
 def test_export_command_writes_a_new_folder_only(folder: Path, tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ class PromptBox(Vertical):
 
     def on_mount(self) -> None:
         self.prefill.display = False
+        self._describe()
         self._read_history()
 
     @property

@@ -124,7 +124,9 @@ def format_settings(settings: GenerationSettings) -> dict[str, str]:
 
 
 def stepped(name: str, text: str, direction: int) -> str | None:
-    """A typed setting one step up (1) or down (-1); None where it cannot be stepped."""
+    """A typed setting one step up (1) or down (-1), or switched; None if that is not possible."""
+    if isinstance(DEFAULTS[name], bool):
+        return format_value(text.strip() != "on")
     step = STEPS.get(name)
     if step is None:
         return None

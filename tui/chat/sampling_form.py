@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.events import DescendantBlur, DescendantFocus
 from textual.message import Message
 from textual.reactive import reactive
-from textual.widgets import Button, Checkbox, Input, Label, Select, Static
+from textual.widgets import Button, Input, Label, Select, Static
 
 from simplegpt.config.schema import SamplingConfig
 from tui.chat.sampling import (
@@ -29,7 +29,7 @@ from tui.chat.sampling import (
 
 
 class SettingInput(Input):
-    """A setting, which the arrow keys step."""
+    """A setting, which the arrow keys step and the space bar switches on or off."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "step(1)", "Increase", show=False),
@@ -38,6 +38,12 @@ class SettingInput(Input):
 
     def __init__(self, name: str, value: str) -> None:
         super().__init__(value, name=name, id=f"set-{name}", compact=True)
+
+    def on_key(self, event: events.Key) -> None:
+        if event.key == "space" and isinstance(DEFAULTS[self.name or ""], bool):
+            event.stop()
+            event.prevent_default()
+            self.action_step(1)
 
     def action_step(self, direction: int) -> None:
         value = stepped(self.name or "", self.value, direction)
@@ -98,10 +104,7 @@ give the same answer.
                 yield Label(label(name), classes="name").with_tooltip(
                     Content(f"{field.description}\n\nDefault: {default}")
                 )
-                if isinstance(DEFAULTS[name], bool):
-                    yield Checkbox(id=f"set-{name}", compact=True)
-                else:
-                    yield SettingInput(name, texts[name])
+                yield SettingInput(name, texts[name])
             yield Static(id=f"error-{name}", classes="error", markup=False)
         yield Static(id="description", markup=False)
 
@@ -114,10 +117,9 @@ give the same answer.
     def watch_settings(self, settings: GenerationSettings) -> None:
         typed, _ = parse_settings(self._texts())
         if typed != settings:  # otherwise the user typed them: 0.70 stays 0.70
-            with self.prevent(Input.Changed, Checkbox.Changed):
-                for field in self.query(SettingInput):
-                    field.value = format_settings(settings)[field.name or ""]
-                self.query_one(Checkbox).value = settings.random_seed
+            with self.prevent(Input.Changed):
+                for name, text in format_settings(settings).items():
+                    self.query_one(f"#set-{name}", Input).value = text
             self._show_errors({})
         for name, value in settings.values().items():
             differs = value != DEFAULTS[name]
@@ -126,8 +128,7 @@ give the same answer.
             self.query_one(f"#row-{name} .name", Label).update(f"{mark} {label(name)}")
 
     @on(Input.Changed)
-    @on(Checkbox.Changed)
-    def _read(self, event: Message) -> None:
+    def _read(self, event: Input.Changed) -> None:
         event.stop()
         settings, errors = parse_settings(self._texts())
         self._show_errors(errors)
@@ -136,8 +137,7 @@ give the same answer.
             self.post_message(self.Changed(settings))
 
     def _texts(self) -> dict[str, str]:
-        texts = {field.name or "": field.value for field in self.query(SettingInput)}
-        return {**texts, "random_seed": format_value(self.query_one(Checkbox).value)}
+        return {name: self.query_one(f"#set-{name}", Input).value for name in FIELDS}
 
     def _show_errors(self, errors: Mapping[str, str]) -> None:
         self.error = next((f"{label(name)} {text}" for name, text in errors.items()), "")

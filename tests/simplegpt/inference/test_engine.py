@@ -1,6 +1,7 @@
 """The engine: what it generates, how it streams, and how its process behaves."""
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -189,6 +190,24 @@ def test_cancel_acts_at_the_next_token_and_keeps_what_was_generated(engine: Engi
     assert done.reason == "cancelled"
     assert done.results[0].n_tokens == 3
     assert sum(len(m.ids) for m in messages if isinstance(m, Tokens)) == 3
+
+
+def test_alternatives_have_the_probabilities_of_the_answer_even_after_a_context_shift(
+    engine: Engine,
+) -> None:
+    prompt = list(range(65, 70))
+    request = GenerateRequest(
+        id="1", prompt_ids=[prompt], n_tokens_to_generate=40, sampling=WILD, logprobs=True
+    )
+    tokens = [answer for answer in engine.generate(request) if isinstance(answer, Tokens)]
+    ids = [token for answer in tokens for token in answer.ids]
+    logprobs = [each for answer in tokens for each in answer.logprobs or []]
+    for i in (0, 1, 11, 12, 13, 20, 21, 39):  # the context of 16 is full after 11
+        ask = AlternativesRequest(
+            id="2", prompt_ids=[*prompt, *ids[:i]], k=SHAPE.n_vocab, n_answer=i
+        )
+        found = {each.id: each.probability for each in engine.alternatives(ask).alternatives}
+        assert math.log(found[ids[i]]) == pytest.approx(logprobs[i], abs=1e-3), i
 
 
 def test_alternatives_are_before_and_after_the_settings(engine: Engine) -> None:

@@ -2,7 +2,9 @@
 
 import os
 import signal
+from pathlib import Path
 
+import pytest
 from textual.widgets import Input
 
 from tests.tui.chatting import ANSWER, NEXT, chatting, dialog, notices, say, say_only, shown
@@ -130,6 +132,19 @@ async def test_without_a_model_the_prompt_stays_and_the_model_list_opens() -> No
         await dialog(pilot, ModelList)
         await pilot.press("escape")
         assert screen.prompt.text == "hello"
+
+
+async def test_chat_works_where_nothing_can_be_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SIMPLEGPT_TUI_HOME", str(tmp_path / "file"))
+    async with chatting() as (pilot, screen):
+        await say(pilot, screen, "x")
+        await say(pilot, screen, "y")
+        assert shown(screen) == "x" + ANSWER + "y" + ANSWER
+        assert notices(pilot).count("Conversations cannot be saved") == 1
+        assert notices(pilot).count("Prompts cannot be saved") == 1
 
 
 async def test_failed_load_shows_the_error_and_another_model_can_be_loaded() -> None:

@@ -324,6 +324,42 @@ async def test_first_checkpoint_of_a_live_run_is_loaded_when_it_is_saved(workpla
         assert screen.loaded.model.endswith("last.ckpt")
 
 
+async def test_best_checkpoint_of_the_newest_run_is_one_key_away(workplace: Path) -> None:
+    run = live_run(workplace / "models" / "run")
+    save_checkpoint(run, 200, "best.ckpt")
+    save_checkpoint(run, 300)
+    async with chatting(None) as (pilot, screen):
+        await until(pilot, lambda: screen.offer is not None)
+        assert "F9 to load models/run (best, step 200, val loss 1.8000)" in screen.left.note
+        await pilot.press("f9")
+        await until(pilot, lambda: screen.can_generate)
+        assert screen.loaded is not None
+        assert screen.loaded.model == str(run / "ckpts" / "best.ckpt")
+    async with chatting(None) as (pilot, screen):
+        await until(pilot, lambda: screen.can_generate)  # the model of the last time
+        assert screen.loaded is not None
+        assert screen.loaded.model == str(run / "ckpts" / "best.ckpt")
+        assert screen.live_run is not None
+
+
+async def test_download_is_announced_with_its_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    async with chatting(None) as (pilot, screen):
+        screen.open_model("distilgpt2")
+        question = await dialog(pilot, Question)
+        assert "about 312 MiB" in str(question.query_one(Static).content)
+        await pilot.press("escape")
+        await settle(pilot)
+        assert screen.session.model.state == "none"
+        screen.open_model("distilgpt2")
+        await dialog(pilot, Question)
+        await pilot.press("enter")
+        await settle(pilot)
+        assert screen.can_generate
+
+
 async def test_settings_cover_the_text_where_there_is_no_room() -> None:
     async with chatting(size=SMALL) as (pilot, screen):
         assert not screen.side.display
