@@ -193,7 +193,7 @@ def newest_best(runs: KnownRuns) -> Offer | None:
         kind = "best" if chosen.is_best else "last"
         step, loss = _columns(chosen.info.step, chosen.info.own_val_loss)
         name = one_line(os.path.relpath(run.path))
-        note = f"F9 to load {name} ({kind}, {step}, {loss}) · F7 to choose another model"
+        note = f"F9 to load {name} ({kind}, {step}, {loss}) · F7 for another model"
         live = run.path if run.is_live else None
         return Offer(ModelChoice(str(chosen.path), live_run=live), note)
     return None
