@@ -2,28 +2,26 @@
 
     import simplegpt
     model = simplegpt.load("gpt2")  # or a checkpoint, a run's directory, a folder
-    model.gpt, model.tokenizer_name
+    print(model.generate("Alan Turing theorized that", temperature=0.8))
 
-`GPT` and `load` are imported on first use, since they import torch.
+`GPT`, `Model` and `load` are imported on first use, since they import torch. To train, see
+`simplegpt.train.train`.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simplegpt.checkpoint import load_model as load
+    from simplegpt.inference.model import Model, load
     from simplegpt.model import GPT
 
 __version__ = "0.1.0"
-__all__ = ["GPT", "__version__", "load"]
+__all__ = ["GPT", "Model", "__version__", "load"]
+
+_HOMES = {"GPT": "model", "Model": "inference.model", "load": "inference.model"}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "GPT":
-        from simplegpt.model import GPT
-
-        return GPT
-    if name == "load":
-        from simplegpt.checkpoint import load_model
-
-        return load_model
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"simplegpt.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

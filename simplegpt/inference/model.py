@@ -1,0 +1,67 @@
+"""A model for use from Python: ``simplegpt.load("gpt2").generate("Hello")``."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from pydantic import ValidationError
+
+from simplegpt.cli import UserError, invalid_fields
+from simplegpt.config.schema import SamplingConfig
+from simplegpt.data.tokenizer import Tokenizer
+from simplegpt.inference.engine import Engine, load_engine
+from simplegpt.inference.protocol import Device, GenerateRequest, LoadRequest, Precision, Tokens
+from simplegpt.model import GPT
+
+
+class Model:
+    """A GPT and its tokenizer, ready to generate."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def gpt(self) -> GPT:
+        """The network, in eval mode."""
+        return self._engine.gpt
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """None: no known tokenizer has its vocabulary."""
+        return self._engine.tokenizer
+
+    def generate(self, prompt: str = "", n_tokens_to_generate: int = 100, **sampling: Any) -> str:
+        """Return the continuation of `prompt`.
+
+        `sampling` are settings of `simplegpt.config.schema.SamplingConfig`: temperature, top_k,
+        stop, seed … Raises UserError, for an invalid setting too.
+        """
+        return "".join(self.stream(prompt, n_tokens_to_generate, **sampling))
+
+    def stream(
+        self, prompt: str = "", n_tokens_to_generate: int = 100, **sampling: Any
+    ) -> Iterator[str]:
+        """Yield the continuation of `prompt` piece by piece; otherwise as `generate`."""
+        try:
+            settings = SamplingConfig(**sampling)
+        except ValidationError as error:
+            raise UserError(invalid_fields(error)) from None
+        request = GenerateRequest(
+            id="python",
+            prompts=[prompt],
+            n_tokens_to_generate=n_tokens_to_generate,
+            sampling=settings,
+        )
+        for answer in self._engine.generate(request):
+            if isinstance(answer, Tokens):
+                yield "".join(answer.pieces)
+
+
+def load(name_or_path: str, *, device: Device = "auto", precision: Precision = "float32") -> Model:
+    """Load a checkpoint, a run's directory, a folder of a GPT-2, or a GPT-2 by its name.
+
+    `device` "auto" takes the best available; int8 is the fastest precision on a CPU, and slightly
+    inexact. Raises UserError.
+    """
+    request = LoadRequest(id="load", model=name_or_path, device=device, precision=precision)
+    engine, _ = load_engine(request)
+    return Model(engine)
