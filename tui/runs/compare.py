@@ -45,6 +45,10 @@ The loss curves of several runs in one plot, and the settings in which their con
         Binding("t", "switch_loss", "Train / val loss", tooltip="Training or validation loss"),
         Binding("h", "next_axis", "X axis", tooltip="Steps, tokens or time on the x axis"),
         Binding("l", "toggle_log_scale", "Log scale"),
+        Binding("c", "on_plot('toggle_cursor')", "Cursor", tooltip="Read every run at the cursor"),
+        Binding("plus", "on_plot('zoom_in')", "Zoom in", key_display="+", show=False),
+        Binding("minus", "on_plot('zoom_out')", "Zoom out", key_display="-", show=False),
+        Binding("0", "on_plot('reset_zoom')", "Reset the zoom", show=False),
     ]
 
     shows_validation: reactive[bool] = reactive(False)
@@ -79,6 +83,10 @@ The loss curves of several runs in one plot, and the settings in which their con
         runs = [RunDirectory(run.path) for run in self.compared]
         self.histories = [await asyncio.to_thread(first_picture, run) for run in runs]
         self._draw()
+
+    async def action_on_plot(self, action: str) -> None:
+        """Do what the plot's own keys do, wherever the focus is."""
+        await self.query_one(CurvePlot).run_action(action)
 
     def action_switch_loss(self) -> None:
         self.shows_validation = not self.shows_validation

@@ -19,8 +19,6 @@ from tui.shell.runs import KnownRun
 T = TypeVar("T")
 ListedState: TypeAlias = RunState | Literal["unreadable"]
 CURVE_POINTS = 24
-FIRST_DROP = 0.1
-"""Part of a run, in which its loss falls most."""
 # A list shows the shape of a curve: it needs much less of each history than the dashboard.
 _TAIL_BYTES, _SAMPLES = 32_000, 120
 PARAMETERS = "parameters"
@@ -147,7 +145,7 @@ def read_curve(run: RunDirectory) -> Curve:
 
     The curve of a longer run leaves out its first drop, beside which the rest would be flat.
     """
-    from tui.shared.curves import reduce_columns  # numpy: not before the first paint
+    from tui.shared.curves import FIRST_DROP, reduce_columns  # numpy: not before the first paint
     from tui.shared.history_reader import first_picture
 
     history = first_picture(run, _TAIL_BYTES, _SAMPLES)

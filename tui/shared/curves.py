@@ -6,6 +6,9 @@ import numpy as np
 
 from tui.shared.history import Array
 
+FIRST_DROP = 0.1
+"""Part of a run, in which its loss falls from that of random weights."""
+
 
 @dataclass(frozen=True)
 class Columns:

@@ -15,7 +15,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui.shared.braille import NO_LAYER, BrailleCanvas, Dots
-from tui.shared.curves import Columns, interpolate, reduce_columns, value_at
+from tui.shared.curves import FIRST_DROP, Columns, interpolate, reduce_columns, value_at
 from tui.shared.history import Array, Axis
 from tui.shared.plot_axes import TicksOf, count_ticks, log_ticks, time_ticks, value_ticks
 
@@ -28,8 +28,6 @@ _MARGIN = 8
 """Cells left of the curves: the labels and the axis."""
 _FEWEST_COLUMNS, _FEWEST_ROWS = 4, 2
 _X_AXES: Mapping[Axis, TicksOf] = {"step": count_ticks, "tokens": count_ticks, "time": time_ticks}
-_FIRST_DROP = 0.1
-"""Of the x axis: where the loss falls from that of random weights."""
 _FALLEN = 1.5
 """The first drop is cut off where it would make the y range so many times as large."""
 _SETTLED_POINTS = 30
@@ -197,7 +195,7 @@ class CurvePlot(Widget, can_focus=True):
     def _y_range(self, reduced: Sequence[Columns]) -> Range:
         """From the least to the greatest visible value, without the first drop of the run."""
         start, end = self.whole_range()
-        settled = start + _FIRST_DROP * (end - start)
+        settled = start + FIRST_DROP * (end - start)
         low, high = _extremes(reduced, -np.inf)
         _, later_high = _extremes(reduced, settled)
         is_long = max((len(columns.x) for columns in reduced), default=0) >= _SETTLED_POINTS

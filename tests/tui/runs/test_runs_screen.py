@@ -464,8 +464,15 @@ async def test_compare_takes_the_marked_runs_or_this_and_the_next(workplace: Pat
         await pilot.press("c")
         await pilot.pause()
         assert "step 55" in str(compare.query_one("#values", Static).render())
-        await pilot.press("t")
+        await pilot.press("h", "h")
         await pilot.pause()
+        assert "loss over time" in str(compare.query_one("#curves").border_title)
+        await pilot.press("tab", "plus")  # also from the table of settings
+        await pilot.pause()
+        assert plot.zoomed is not None
+        await pilot.press("0", "l", "t")
+        await pilot.pause()
+        assert (plot.zoomed, plot.is_logarithmic) == (None, True)
         assert "no validation loss" in str(compare.query_one("#curves").border_title)
         await pilot.press("escape")
         await pilot.pause()
