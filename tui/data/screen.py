@@ -33,6 +33,7 @@ from tui.data.text_file import (
     count_tokens,
     preview_tokens,
     read_head,
+    read_tokens,
 )
 from tui.data.text_preview import Shown, TextPreview
 from tui.data.tokenizing import Job, TokenizingError, tokenize
@@ -239,6 +240,7 @@ confirm.
         if choice == self.choice:
             return
         self._forget_text()
+        self.preview.shown = "text"
         self.choice = choice
         self.panel.propose_folder(choice.output_dir)
         self.panel.show_status("")
@@ -258,7 +260,16 @@ confirm.
             f"from {one_line(info.source)}"
         )
         self.preview.show_name(_name_of(tokens), about)
+        self.preview.shown = "tokens"
         self._show_ready(tokens)
+        self._read_tokens(tokens)
+
+    @work(group="preview", exclusive=True)
+    async def _read_tokens(self, tokens: "TokenSet") -> None:
+        try:
+            self.preview.show_tokens(await asyncio.to_thread(read_tokens, tokens))
+        except (UserError, OSError) as error:
+            self.preview.show_error(str(error))
 
     def _forget_text(self) -> None:
         self.choice = None

@@ -15,11 +15,14 @@ from simplegpt.cli import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from simplegpt.data.tokens import TokenSet
+
 HEAD_BYTES = 16_000  # about two hundred lines
 BLOCK = 1 << 20
 # The statistics of a longer text cover this much of it: reading more takes seconds.
 MAX_BYTES = 256 * 2**20
 TOKENS_BYTES = 1 << 20  # which the statistics of its tokens cover: a fraction of a second
+N_TOKENS = 4_000  # of token files, that are shown
 N_FREQUENT = 12
 _LONGEST = 10_000  # characters of a line; a longer one counts as this long
 _N_CODES = 0x110000  # of Unicode
@@ -237,6 +240,23 @@ def count_tokens(name: str, path: Path, n_bytes: int = TOKENS_BYTES) -> TokenSta
         for i in ranked
     ]
     return TokenStatistics(len(ids), len(text), len(used), not is_whole, frequent)
+
+
+def read_tokens(tokens: "TokenSet", count: int = N_TOKENS) -> TokenPreview | None:
+    """Return the first tokens of a training file; None if their tokenizer needs a download.
+
+    Raises UserError if the file cannot be read.
+    """
+    from simplegpt.data.tokenizer import download_size, load_tokenizer
+    from simplegpt.data.tokens import open_tokens
+
+    name = tokens.train_info.tokenizer
+    if download_size(name) != 0:
+        return None
+    tokenizer, file = load_tokenizer(name), open_tokens(tokens.train)
+    ids = file.slice(0, min(count, len(file))).tolist()
+    pieces = tuple(_piece(tokenizer.decode_bytes([i])) for i in ids)
+    return TokenPreview(name, tokenizer.n_vocab, pieces, sum(map(len, pieces)))
 
 
 def _piece(data: bytes) -> str:

@@ -1,6 +1,7 @@
 """The Data screen: from a text to token files to the config, and every error on the way."""
 
-from collections.abc import AsyncIterator, Mapping
+import errno
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import Any
 
 import psutil
 import pytest
+from textual.content import Content
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Button, Input, OptionList, ProgressBar, Static
 
+from simplegpt.cli import UserError
 from simplegpt.data import corpus
 from simplegpt.data.corpus import OnProgress
 from simplegpt.data.tokens import open_tokens
@@ -21,8 +24,10 @@ from tui.app import Workbench
 from tui.config.screen import ConfigScreen
 from tui.data.file_picker import FilePicker
 from tui.data.screen import DataScreen
+from tui.data.text_file import TokenPreview
 from tui.data.text_preview import TextPreview
 from tui.data.text_sample import TextSample
+from tui.data.tokenizing import Job, tokenize
 from tui.shell.dialogs import Question
 
 VERSE = "To be, or not to be, that is the question.\n"
@@ -470,3 +475,103 @@ async def test_every_text_gets_its_own_folder_but_the_configs_own_corpus(text: P
         assert screen.panel.folder == Path("data/python-stdlib")
         await choose(pilot, "data/verse.txt")
         assert screen.panel.folder == Path("data/verse")
+
+
+async def test_prepared_token_files_are_listed_and_trained_on(
+    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]]
+) -> None:
+    job = Job(text, "gpt2", Path("data/verse"), 0.1)
+    async for _ in tokenize(job):
+        pass
+    async with data_screen() as (pilot, screen):
+        await pilot.press("end")
+        await settle(pilot)
+        assert "verse · gpt2" in shown(screen, "#facts")
+        assert screen.query_one("#tokens", TextSample).pieces[:2] == ("To", " be")
+        assert "1,260 tokens for training" in shown(screen, "#status")
+        await pilot.press("enter")
+        await settle(pilot)
+    ((_, values),) = opened
+    assert values["data.train_fpath"] == "data/verse/train-gpt2.bin"
+    assert values["model.n_vocab"] == 50_257
+
+
+async def test_chosen_text_is_among_the_recent_ones_at_the_next_start(workplace: Path) -> None:
+    elsewhere = workplace.parent / "elsewhere.txt"
+    elsewhere.write_text(VERSE)
+    async with data_screen() as (pilot, screen):
+        picker = await open_picker(pilot)
+        picker.query_one(Input).value = str(elsewhere)
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is screen)
+        await settle(pilot)
+    async with data_screen() as (_, screen):
+        assert [choice.path for choice in screen.choices.recent] == [elsewhere]
+
+
+async def test_documents_are_separated_at_the_marker(text: Path, workplace: Path) -> None:
+    text.write_text("one\n<end>two\n<end>three\n")
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        for field, value in (("#marker", "<end>"), ("#separator", "0"), ("#percent", "0")):
+            screen.query_one(field, Input).value = value
+        await pilot.press("f9")
+        await settle(pilot)
+    tokens = open_tokens(workplace / "data/verse/train-char.bin")
+    assert bytes(tokens.slice(0, len(tokens)).tolist()) == b"one\n\0two\n\0three\n"
+
+
+async def test_only_enter_loads_a_tokenizer_that_may_be_downloaded(
+    text: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[str] = []
+
+    def load(name: str, text: str) -> TokenPreview:
+        loaded.append(name)
+        raise UserError("offline")
+
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        monkeypatch.setattr("tui.data.screen.preview_tokens", load)
+        screen.query_one("#tokenizers").focus()
+        await pilot.press("end")
+        await settle(pilot)
+        assert "Enter to load o200k_harmony" in shown(screen, "#statistics")
+        assert "3.45 MiB" in shown(screen, "#statistics")
+        assert loaded == []
+        await pilot.press("enter")
+        await settle(pilot)
+        assert loaded == ["o200k_harmony"]
+        assert error(screen) == "offline"
+
+
+async def test_unreadable_folder_is_left_out(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listed = Path.iterdir
+
+    def list_all_but_data(folder: Path) -> Iterator[Path]:
+        if folder == Path("data"):  # root may read everything, so permissions are no test
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", list_all_but_data)
+    async with data_screen() as (_, screen):
+        assert screen.choices.texts
+        assert all(choice.corpus for choice in screen.choices.texts)
+
+
+async def test_unknown_user_in_the_folder_is_an_error(text: Path) -> None:
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        screen.query_one("#folder", Input).value = "~nobody-at-all/x"
+        await pilot.press("f9")
+        await settle(pilot)
+        assert error(screen) == "Folder: ~nobody-at-all/x: no such user"
+
+
+async def test_long_names_are_cut_by_cells(text: Path) -> None:
+    (text.parent / f"{'学習' * 20}.txt").write_text(VERSE)
+    async with data_screen() as (_, screen):
+        corpora = screen.query_one("#corpora", OptionList)
+        room = corpora.scrollable_content_region.width
+        prompts = [Content(str(option.prompt)) for option in corpora.options]
+        assert all(prompt.cell_length <= room for prompt in prompts)
