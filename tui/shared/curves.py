@@ -35,15 +35,16 @@ def reduce_columns(
     `x` is sorted. One point beyond each edge is kept, so that a line leaves the plot where it
     should.
     """
-    good = np.isfinite(mean) & np.isfinite(x)
-    x, least, mean, greatest = x[good], least[good], mean[good], greatest[good]
     first = max(int(np.searchsorted(x, low)) - 1, 0)
     last = int(np.searchsorted(x, high, side="right")) + 1
     x, least, mean, greatest = (a[first:last] for a in (x, least, mean, greatest))
+    good = np.isfinite(mean)
+    if not good.all():
+        x, least, mean, greatest = x[good], least[good], mean[good], greatest[good]
     if len(x) <= columns or high <= low:
         return Columns(x, least, mean, greatest)
-    place = np.clip(((x - low) / (high - low) * columns).astype(int), -1, columns)
-    starts = np.flatnonzero(np.diff(place, prepend=place[0] - 1))
+    edges = np.searchsorted(x, np.linspace(low, high, columns + 1))
+    starts = np.unique(np.concatenate([[0], edges[edges < len(x)]]))
     counts = np.diff(starts, append=len(x))
     return Columns(
         np.add.reduceat(x, starts) / counts,
