@@ -472,7 +472,10 @@ keeps its memory allocated; F only freezes the *display*.
         question = Question(
             "Stop the training?", text, [Answer("stop", "Stop and save", "warning")]
         )
-        if path in self._starting:
+        if self.view.state == "queued":
+            answers = [Answer("stop", "Remove", "warning")]
+            question = Question("Remove from the queue?", "Nothing has been trained yet.", answers)
+        elif path in self._starting:
             answers = [Answer("stop", "Cancel the start", "warning")]
             question = Question("Cancel the start?", "Nothing has been trained yet.", answers)
         if await self.app.push_screen_wait(question) != "stop" or self.view.path != path:

@@ -131,6 +131,9 @@ def status_line(view: RunView | None, sent: SentCommands) -> StatusLine:
         return StatusLine()
     if view.starting_command is not None:
         return StatusLine(f"Starting: {view.starting_command}", "pending")
+    if view.state == "queued" and view.status is not None:
+        names = ", ".join(Path(path).name for path in view.status.waits_for)
+        return StatusLine(f"Queued: starts after {names}. Press F8 to remove it from the queue.")
     if view.state == "stopped":
         return StatusLine(f"Stopped at step {view.step:,}. Press F7 to resume.")
     latest = sent.latest
@@ -188,9 +191,12 @@ _EDIT_CONFIG = ("Edit config", "screen.edit")
 
 
 def callout_of(view: RunView, log_end: Sequence[str]) -> Callout | None:
-    """Why the run failed or crashed, or what it came to; None for one that did neither."""
+    """What became of a run that has ended or is gone; None for another one."""
     if view.state == "finished":
         return finished_callout(view)
+    if view.state == "none" and view.is_whole:
+        text = f"{view.path} has no status: the run was deleted, renamed or removed from the queue."
+        return Callout("The run is gone", text, choices=(_RUNS,), is_error=False)
     if view.failure is None or view.starting_command is not None:
         return None
     choices = [_EDIT_CONFIG] if view.config is not None else []

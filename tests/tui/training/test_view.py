@@ -91,6 +91,19 @@ def test_starting_run_can_be_stopped() -> None:
     assert "stop" in possible_actions(starting, SentCommands())
 
 
+def test_queued_run_names_what_it_waits_for() -> None:
+    queued = view("queued", status=status("queued", waits_for=("/runs/a", "/runs/b")))
+    assert "starts after a, b" in status_line(queued, SentCommands()).text
+    assert "stop" in possible_actions(queued, SentCommands())
+
+
+def test_run_that_was_deleted_is_said_to_be_gone() -> None:
+    assert callout_of(RunView(RUN.path), []) is None  # not read yet
+    gone = callout_of(RunView(RUN.path, is_whole=True), [])
+    assert gone is not None
+    assert str(RUN.path) in gone.text
+
+
 def test_eta_is_that_of_the_training_while_it_trains() -> None:
     assert view("running", status=status("running", eta_seconds=30.0)).eta_seconds == 30.0
     assert view("finished", status=status("finished", eta_seconds=30.0)).eta_seconds is None
