@@ -25,7 +25,7 @@ from simplegpt.gpt2.hub import find_folder
 from simplegpt.gpt2.weights import are_named_tensors, read_torch_file, with_gpt2_names
 from simplegpt.model import GPT
 from simplegpt.progress import OnProgress, no_progress
-from simplegpt.run.checkpoints import read_info
+from simplegpt.run.checkpoints import CheckpointInfo, read_info, write_info
 
 NANOGPT_SHAPE = {
     "n_vocab": "vocab_size",
@@ -83,9 +83,11 @@ class HyperParameters(BaseModel):
 
 
 class Metrics(BaseModel):
-    """What is read of a training's state."""
+    """What is read of a training's state (`simplegpt.train.state`)."""
 
+    tokens: int = 0
     val_loss: float | None = None
+    score: float | None = None
 
 
 class Contents(BaseModel):
@@ -222,6 +224,7 @@ def newest_whole_checkpoint(folder: Path) -> tuple[Path, list[str]]:
 
     Raises UserError if there is none.
     """
+    write_missing_sidecars(folder)
     errors = []
     for path in sorted(folder.glob("[!.]*.ckpt"), key=age):
         try:
@@ -231,6 +234,25 @@ def newest_whole_checkpoint(folder: Path) -> tuple[Path, list[str]]:
         else:
             return path, errors
     raise UserError(*(errors or [f"no checkpoint in {folder}"]))
+
+
+def write_missing_sidecars(folder: Path) -> None:
+    """Write the sidecars of checkpoints whose process was killed before it could."""
+    for path in folder.glob("[!.]*.ckpt"):
+        if read_info(path) is not None:
+            continue
+        try:
+            contents = read_checkpoint(path)
+        except UserError:  # damaged
+            continue
+        state = contents.simplegpt
+        info = CheckpointInfo(
+            step=contents.global_step or 0,
+            tokens=state.tokens,
+            val_loss=state.val_loss,
+            score=state.score,
+        )
+        write_info(path, info)
 
 
 def age(path: Path) -> tuple[int, float]:

@@ -10,6 +10,7 @@ import os
 import shutil
 import time
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class CheckpointInfo(Record):
     val_loss: float | None = None
     """Of the last validation at or before this step; None before the first."""
     score: float | None = None
-    """What it is ranked by; None for one that was not validated at its own step."""
+    """The monitored loss; None for one that was not validated at its own step."""
     time: float = Field(default_factory=time.time)
     size: int = 0
     """Bytes. Another size on disk means a damaged file."""
@@ -51,6 +52,12 @@ def read_info(path: Path) -> CheckpointInfo | None:
         return CheckpointInfo.model_validate_json(read_regular(sidecar(path)))
     except (OSError, ValidationError):
         return None
+
+
+def write_info(path: Path, info: CheckpointInfo) -> None:
+    """Write the sidecar of the checkpoint at `path`."""
+    info = info.model_copy(update={"size": path.stat().st_size})
+    write_atomically(sidecar(path), info.model_dump_json())
 
 
 @dataclass(frozen=True)
@@ -100,7 +107,7 @@ def newest_checkpoint(run: RunDirectory) -> Path | None:
 
 
 class CheckpointFiles:
-    """Puts a written checkpoint in its places, and drops those no longer among the best."""
+    """Names a written checkpoint, and drops those that are no longer among the best."""
 
     def __init__(self, run: RunDirectory, config: CheckpointingConfig) -> None:
         self.folder = run.checkpoints
@@ -110,27 +117,37 @@ class CheckpointFiles:
         """Where to write: beside the final names, so that a rename is atomic."""
         return self.folder / ".writing.ckpt"
 
-    def keep(self, written: Path, info: CheckpointInfo) -> list[Path]:
-        """Sync and name the file just written; returns the names it got, none if not wanted."""
-        info = info.model_copy(update={"size": written.stat().st_size})
+    def names(self, info: CheckpointInfo, *, is_best: bool, is_last: bool) -> list[str]:
+        """The names that a checkpoint gets; none if it is not kept.
+
+        `is_last`: whether it is last.ckpt even with ``save_last = false``. Once there is a
+        last.ckpt, it is kept up to date.
+        """
+        k, score = self.config.save_top_k, info.score
+        names = ["best.ckpt"] if is_best and k != 0 else []
+        if score is not None and math.isfinite(score):
+            name = f"step-{info.step:06d}.ckpt"
+            ranked = [rival.score for path, rival in self._ranked() if path.name != name]
+            rivals = sorted(rival for rival in ranked if rival is not None)
+            if k < 0 or (k > 1 and (len(rivals) < k or score < rivals[k - 1])):
+                names.append(name)
+        last = self.folder / "last.ckpt"
+        # at the end: when a run resumes from it, the step's other names are there too
+        return [*names, last.name] if is_last or self.config.save_last or last.exists() else names
+
+    def keep(self, written: Path, info: CheckpointInfo, names: Sequence[str]) -> list[Path]:
+        """Sync the file just written and give it its `names`; return their paths."""
         with written.open("rb") as file:
             os.fsync(file.fileno())
-        names = ["last.ckpt"] if self.config.save_last else []
-        k, score = self.config.save_top_k, info.score
-        if k != 0 and score is not None and math.isfinite(score):
-            best = read_info(self.folder / "best.ckpt")
-            if best is None or best.score is None or score < best.score:
-                names.append("best.ckpt")
-            rivals = sorted(i.score for _, i in self._ranked() if i.score is not None)
-            if k < 0 or (k > 1 and (len(rivals) < k or score < rivals[k - 1])):
-                names.append(f"step-{info.step:06d}.ckpt")
         paths = [self.folder / name for name in names]
         for path in paths:
+            # a process killed here leaves a checkpoint without a sidecar, not with another one's
+            sidecar(path).unlink(missing_ok=True)
             _link(written, path)
-            write_atomically(sidecar(path), info.model_dump_json())
+            write_info(path, info)
         written.unlink()
-        if k > 0:
-            self._drop_all_but(k)
+        if self.config.save_top_k > 0:
+            self._drop_all_but(self.config.save_top_k)
         return paths
 
     def _ranked(self) -> list[tuple[Path, CheckpointInfo]]:

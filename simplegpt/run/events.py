@@ -1,18 +1,27 @@
 """The lines of events.jsonl and commands.jsonl."""
 
+import json
 import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, BinaryIO, Literal, TypeAlias, TypeVar
+from typing import Annotated, BinaryIO, Literal, Self, TypeAlias, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
+from simplegpt.cli import invalid_fields, nearest
 from simplegpt.files import open_regular
 
 EVENTS_VERSION = 1
-M = TypeVar("M", bound=BaseModel)
+MAX_QUOTED = 40  # characters of an invalid command that its answer repeats
 
 
 class Record(BaseModel):
@@ -59,6 +68,8 @@ class Validation(BaseEvent):
     step: int
     tokens: int
     val_loss: float
+    train_loss: float | None = None
+    """On training data, measured in the same way: without dropout, with the same weights."""
 
 
 class GPU(Record):
@@ -173,6 +184,12 @@ class Command(Record):
     factor: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """For set_lr_factor: multiplies the schedule's learning rate."""
 
+    @model_validator(mode="after")
+    def _check_factor(self) -> Self:
+        if self.command == "set_lr_factor" and self.factor is None:
+            raise ValueError("set_lr_factor needs a factor")
+        return self
+
 
 class LineReader:
     """Reads what was appended to a JSON-lines file since the last read.
@@ -223,13 +240,16 @@ class LineReader:
     def read_events(self, limit: int | None = None) -> list[Event]:
         return parse_events(self.read_lines(limit))
 
-    def read_commands(self) -> list[Command]:
-        """The commands not yet read; of a replaced file, those sent since the last read."""
-        commands = [c for c in (_parse(Command, line) for line in self.read_lines()) if c]
+    def read_commands(self) -> list[Command | CommandDone]:
+        """The commands not yet read, and the answer to each line that is none.
+
+        Of a replaced file, only the commands sent since the last read.
+        """
+        read = [parse_command(line) for line in self.read_lines() if line.strip()]
         if self.restarted:  # an editor writes the old ones again
-            commands = [command for command in commands if command.time >= self._read_at]
+            read = [c for c in read if isinstance(c, Command) and c.time >= self._read_at]
         self._read_at = time.time()
-        return commands
+        return read
 
 
 def _whole_lines(data: bytes) -> list[bytes]:
@@ -249,11 +269,28 @@ def parse_event(line: bytes | str) -> Event | None:
         return None
 
 
-def _parse(kind: type[M], line: bytes) -> M | None:
+def parse_command(line: bytes) -> Command | CommandDone:
+    """The command in `line`, or the answer that says why it is none."""
     try:
-        return kind.model_validate_json(line)
-    except ValidationError:
-        return None
+        return Command.model_validate_json(line)
+    except ValidationError as error:
+        return _refusal(line, error)
+
+
+def _refusal(line: bytes, error: ValidationError) -> CommandDone:
+    try:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
+        values = None
+    if not isinstance(values, dict):
+        message = 'expected a JSON object on one line, such as {"command": "save"}'
+        return CommandDone(id="", command="", ok=False, message=message)
+    name = str(values.get("command", ""))[:MAX_QUOTED]
+    identity = str(values.get("id", ""))[:MAX_QUOTED]
+    message = invalid_fields(error)
+    if name not in get_args(CommandName):
+        message += nearest(name, get_args(CommandName))
+    return CommandDone(id=identity, command=name, ok=False, message=message)
 
 
 def surviving(events: Iterable[Event]) -> list[Event]:

@@ -24,23 +24,24 @@ def train(
 ) -> int:
     """Train `config` in its output_dir, with Lightning callbacks of your own; return the exit code.
 
-    `resume` continues the run in output_dir from its last checkpoint. `after` is the directory of a
-    run that is to end first. Raise UserError where the run cannot start.
+    `resume` continues the run in output_dir from its last checkpoint, or from the start where
+    nothing was saved. `after` is the directory of a run that is to end first. Raise UserError where
+    the run cannot start.
     """
     run = RunDirectory(config.output_dir)
     # a relative output_dir, and that of a run that was moved, becomes where the run is now
     config = absolute(config.model_copy(update={"output_dir": run.path}))
     as_launched(config.trainer)  # before torch is imported: it raises UserError
-    lock = claim(run, config, resume=resume) if is_first_rank() else None
+    claimed = claim(run, config, resume=resume) if is_first_rank() else None
     try:
-        if lock is not None and after is not None:
+        if claimed is not None and after is not None:
             from simplegpt.train.queue import wait  # numpy and tiktoken
 
-            if not wait(run, config, RunDirectory(after)):
+            if not wait(run, config, RunDirectory(after), claimed.commands):
                 return DONE
         from simplegpt.train.trainer import fit  # imports torch and lightning: seconds
 
-        return fit(run, config, resume=resume, is_first_rank=lock is not None, callbacks=callbacks)
+        return fit(run, config, claimed, resume=resume, callbacks=callbacks)
     finally:
-        if lock is not None:
-            lock.close()
+        if claimed is not None:
+            claimed.lock.close()

@@ -1,20 +1,21 @@
 """The callback that validates, keeps the best and the last checkpoint, and stops early."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
+from torch.utils.data import DataLoader
 
 from simplegpt.config.schema import Config
 from simplegpt.run.checkpoints import CheckpointFiles, CheckpointInfo
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved
 from simplegpt.run.upcoming import next_validation
-from simplegpt.train.module import GPTModule, TokenData
+from simplegpt.train.module import GPTModule, TokenData, ValidationBatch
 from simplegpt.train.recorder import Ending, Recorder, ends_step
+from simplegpt.train.state import TrainingState
 
 
 class Checkpoints(Callback):
@@ -34,8 +35,8 @@ class Checkpoints(Callback):
         self.data = data
         self.recorder = recorder
         self.files = CheckpointFiles(run, config.checkpointing)
-        self._validated_step = -1
-        self._saved: tuple[int, bool] | None = None  # step, and whether it was validated
+        # the last step that was written, whether it was validated, and the names it got
+        self._saved: tuple[int, bool, list[str]] | None = None
 
     def on_train_batch_end(
         self,
@@ -50,8 +51,7 @@ class Checkpoints(Callback):
         assert isinstance(pl_module, GPTModule)
         every = self.config.checkpointing.every_n_steps
         if next_validation(self.config, trainer.global_step - 1) == trainer.global_step:
-            self.validate(trainer, pl_module)
-            self.save(trainer, pl_module)
+            self.validate(trainer, pl_module, is_scheduled=True)
         elif every is not None and trainer.global_step % every == 0:
             self.save(trainer, pl_module)
 
@@ -60,40 +60,59 @@ class Checkpoints(Callback):
     ) -> None:
         """Validate and save the last step, whatever the intervals."""
         assert isinstance(pl_module, GPTModule)
-        is_finished = self.recorder.ending.reason == "finished"
-        if is_finished and self._validated_step != trainer.global_step:
+        if self.recorder.ending.reason == "finished" and pl_module.state.score is None:
             self.validate(trainer, pl_module)
-        self.save(trainer, pl_module)
+        is_early = trainer.global_step < self.config.trainer.max_steps
+        self.save(trainer, pl_module, as_last=is_early)
 
-    def validate(self, trainer: lightning.Trainer, module: GPTModule) -> None:
-        """Measure the validation loss, compare it with the best, and tell all callbacks."""
-        state, step = module.state, trainer.global_step
+    def validate(
+        self, trainer: lightning.Trainer, module: GPTModule, *, is_scheduled: bool = False
+    ) -> None:
+        """Measure the losses, tell all callbacks, and save.
+
+        Early stopping counts only the validations that are scheduled, not those that an observer
+        asks for.
+        """
+        state = module.state
         with self.recorder.activity("validating"):
-            state.val_loss = self._validation_loss(trainer, module)
-        loss = state.val_loss
-        if self.config.checkpointing.monitor == "train_loss":
-            self.recorder.update_train_loss(trainer, module)
-            loss = math.nan if state.train_loss is None else state.train_loss
-        early = self.config.early_stopping
-        min_delta = early.min_delta if early is not None else 0.0
+            state.train_loss = self._mean_loss(trainer, module, self.data.train_eval_dataloader())
+            state.val_loss = self._mean_loss(trainer, module, self.data.val_dataloader())
+        is_val = self.config.checkpointing.monitor == "val_loss"
+        state.score = state.val_loss if is_val else state.train_loss
+        best = state.best_loss, state.best_step
         # NaN and infinity are never the best
-        if loss < (math.inf if state.best_loss is None else state.best_loss - min_delta):
-            state.best_loss, state.validations_without_improvement = loss, 0
-        elif self._validated_step != step:  # a command may validate a step again
-            state.validations_without_improvement += 1
-        self._validated_step = step
+        if state.score < (math.inf if state.best_loss is None else state.best_loss):
+            state.best_loss, state.best_step = state.score, trainer.global_step
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             callback.on_validation_end(trainer, module)
-        if early is not None and state.validations_without_improvement >= early.patience:
+        if is_scheduled:
+            self._stop_without_improvement(trainer, state, state.score)
+        if self.save(trainer, module):  # the best is a checkpoint that was written
+            state.best_loss, state.best_step = best
+
+    def _stop_without_improvement(
+        self, trainer: lightning.Trainer, state: TrainingState, score: float
+    ) -> None:
+        early = self.config.early_stopping
+        if early is None:
+            return
+        reference = math.inf if state.patience_loss is None else state.patience_loss
+        if score < reference - early.min_delta:
+            state.patience_loss, state.validations_without_improvement = score, 0
+        else:
+            state.validations_without_improvement += 1
+        if state.validations_without_improvement >= early.patience:
             message = f"no improvement in {early.patience} validations"
             self.recorder.stop(trainer, Ending("finished", message=message))
 
     @torch.inference_mode()
-    def _validation_loss(self, trainer: lightning.Trainer, module: GPTModule) -> float:
+    def _mean_loss(
+        self, trainer: lightning.Trainer, module: GPTModule, batches: "DataLoader[ValidationBatch]"
+    ) -> float:
         """Mean cross-entropy over every target, once: a short last batch weighs less."""
         module.eval()
         loss_sum, n_targets = 0.0, 0
-        for i, batch in enumerate(self.data.val_dataloader()):
+        for i, batch in enumerate(batches):
             batch = trainer.strategy.batch_to_device(batch)
             output = trainer.strategy.validation_step(batch, i)
             assert isinstance(output, dict)
@@ -105,38 +124,40 @@ class Checkpoints(Callback):
         assert isinstance(all_sums, torch.Tensor)
         return float(all_sums[0] / all_sums[1])
 
-    def save(self, trainer: lightning.Trainer, module: GPTModule) -> None:
-        """Write a checkpoint of this step, unless it is written already.
+    def save(
+        self, trainer: lightning.Trainer, module: GPTModule, *, as_last: bool = False
+    ) -> str | None:
+        """Write a checkpoint of this step, unless it is written already; return why it failed.
 
-        Where that fails (a full disk), the run continues and tries again at the next one; only
+        `as_last`: as last.ckpt even with ``save_last = false``, for a run that resumes from it.
+        Where writing fails (a full disk), the run continues and tries again at the next one; only
         the last one must succeed.
         """
-        step = trainer.global_step
-        is_validated = self._validated_step == step
-        if step == 0 or self._saved == (step, is_validated):
-            return
+        step, state = trainer.global_step, module.state
+        if step == 0:
+            return "there is nothing to save before the first step"
+        info = CheckpointInfo(
+            step=step, tokens=state.tokens, val_loss=state.val_loss, score=state.score
+        )
+        names = self.files.names(info, is_best=state.best_step == step, is_last=as_last)
+        names = trainer.strategy.broadcast(names)
+        wanted = (step, state.score is not None, names)
+        if not names or self._saved == wanted:
+            return None
         with self.recorder.activity("saving"):
             temporary = self.files.temporary()
             try:
                 trainer.save_checkpoint(temporary)  # on all ranks: a strategy may gather
-                paths = self._keep(temporary, module, step) if trainer.is_global_zero else []
+                paths = self.files.keep(temporary, info, names) if trainer.is_global_zero else []
             except (OSError, RuntimeError) as error:
                 temporary.unlink(missing_ok=True)
                 if trainer.should_stop or step >= self.config.trainer.max_steps:
                     raise
                 self.recorder.warn(f"no checkpoint at step {step:,}: {error}")
-                return
-        self._saved = (step, is_validated)
+                return str(error)
+        self._saved = wanted
         for path in paths:
             relative = str(path.relative_to(self.run.path))
-            event = CheckpointSaved(step=step, path=relative, val_loss=module.state.val_loss)
+            event = CheckpointSaved(step=step, path=relative, val_loss=state.val_loss)
             self.recorder.record(event)
-
-    def _keep(self, written: Path, module: GPTModule, step: int) -> list[Path]:
-        """Give the written file its names."""
-        state, score = module.state, None
-        if self._validated_step == step:
-            is_val = self.config.checkpointing.monitor == "val_loss"
-            score = state.val_loss if is_val else state.train_loss
-        info = CheckpointInfo(step=step, tokens=state.tokens, val_loss=state.val_loss, score=score)
-        return self.files.keep(written, info)
+        return None

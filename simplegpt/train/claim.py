@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -13,8 +14,9 @@ from simplegpt.config.edit import differences
 from simplegpt.config.load import flatten
 from simplegpt.config.schema import Config
 from simplegpt.files import first_free_path
-from simplegpt.run.checkpoints import read_info
+from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory, find_runs
+from simplegpt.run.events import LineReader
 
 # What a resumed run may change: its end, its machines and its reports.
 MAY_DIFFER_ON_RESUME = (
@@ -36,8 +38,18 @@ MAY_DIFFER_ON_RESUME = (
 )
 
 
-def claim(run: RunDirectory, config: Config, *, resume: bool) -> IO[bytes]:
-    """Create the directory and return its lock, held until it is closed; or raise UserError.
+@dataclass(frozen=True)
+class Claim:
+    """What rank 0 has of a run's directory."""
+
+    lock: IO[bytes]
+    """Held until it is closed."""
+    commands: LineReader
+    """Reads what is sent from now on: a stop of an earlier attempt must not stop this one."""
+
+
+def claim(run: RunDirectory, config: Config, *, resume: bool) -> Claim:
+    """Create the directory, or what is missing of it, and lock it; or raise UserError.
 
     There is no run yet: a process that dies before it could train leaves nothing in the way.
     """
@@ -48,9 +60,11 @@ def claim(run: RunDirectory, config: Config, *, resume: bool) -> IO[bytes]:
     if resume:
         _check_resumable(run, config)
     elif run.exists():
-        has_checkpoint = run.last_checkpoint.exists()
-        way = "resume it:       --resume" if has_checkpoint else "it has no checkpoint to resume"
-        raise UserError(f"output_dir {run.path} already contains a run", way, _another(run))
+        raise UserError(
+            f"output_dir {run.path} already contains a run",
+            "resume it:       --resume",
+            f"start another:   --output_dir {first_free_path(run.path)}",
+        )
     try:
         run.create()
         lock = run.commands.open("rb")
@@ -59,7 +73,9 @@ def claim(run: RunDirectory, config: Config, *, resume: bool) -> IO[bytes]:
         raise UserError(f"another process is training in {run.path}") from None
     except OSError as error:
         raise UserError(f"output_dir {run.path}: {error.strerror}") from None
-    return lock
+    # a loader's worker outlives a killed trainer for a moment, and must not hold its lock
+    os.register_at_fork(after_in_child=lock.close)
+    return Claim(lock, LineReader.from_end(run.commands))
 
 
 def runs_nearby() -> str:
@@ -91,15 +107,16 @@ def _check_extras(config: Config) -> None:
 def _check_resumable(run: RunDirectory, config: Config) -> None:
     if not run.config.exists():
         raise UserError(f"no run to resume at {run.path}{runs_nearby()}")
-    if not run.last_checkpoint.exists():
-        raise UserError(f"the run at {run.path} has no checkpoint to resume", _another(run))
     check_same(config_file.load(run.config), config, run.config)
-    last = read_info(run.last_checkpoint)
-    if last is not None and last.step >= config.trainer.max_steps:
+    status, max_steps = run.status(), config.trainer.max_steps
+    finished = status.step if status is not None and status.state == "finished" else 0
+    saved = max((checkpoint.info.step for checkpoint in list_checkpoints(run)), default=0)
+    # at max_steps without having finished, it resumes to complete its end
+    if finished >= max_steps or saved > max_steps:
+        step = max(finished, saved)
         raise UserError(
-            f"the run at {run.path} is already at step {last.step:,} of "
-            f"{config.trainer.max_steps:,}",
-            f"train further:   --trainer.max_steps {2 * last.step}",
+            f"the run at {run.path} is already at step {step:,} of {max_steps:,}",
+            f"train further:   --trainer.max_steps {2 * step}",
         )
 
 
@@ -111,10 +128,6 @@ def check_same(stored: Config, given: Config, source: Path) -> None:
             *different,
             "to change these, start another run with init_from and another output_dir",
         )
-
-
-def _another(run: RunDirectory) -> str:
-    return f"start another:   --output_dir {first_free_path(run.path)}"
 
 
 def _differences(stored: Config, given: Config) -> list[str]:

@@ -14,12 +14,10 @@ from lightning.pytorch.callbacks import Callback
 
 from simplegpt.cli import DONE, TERMINATED
 from simplegpt.config.schema import Config
-from simplegpt.progress import format_loss
-from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Command, CommandDone, LineReader, Paused, Resumed
 from simplegpt.train.checkpoints import Checkpoints
 from simplegpt.train.module import GPTModule
-from simplegpt.train.recorder import Ending, Recorder, ends_step
+from simplegpt.train.recorder import Ending, Recorder, describe_losses, ends_step
 from simplegpt.train.samples import Samples
 
 PAUSE_POLL_SECONDS = 0.2
@@ -30,20 +28,21 @@ class Commands(Callback):
 
     def __init__(
         self,
-        run: RunDirectory,
         config: Config,
+        reader: LineReader | None,
         recorder: Recorder,
         checkpoints: Checkpoints,
         samples: Samples | None,
     ) -> None:
+        """`reader`: of commands.jsonl; None on ranks other than 0."""
+        self.reader = reader
         self.recorder = recorder
         self.checkpoints = checkpoints
         self.samples = samples
         self.paused = False
+        self._max_steps = config.trainer.max_steps
         self._max_seconds = _seconds(config.trainer.max_time)
         self._deadline: float | None = None
-        # from the end: a stop that was sent to an earlier attempt must not stop this one
-        self._reader = LineReader.from_end(run.commands)
         self._signal: signal.Signals | None = None
         self._group: Any = None
 
@@ -52,13 +51,17 @@ class Commands(Callback):
     ) -> None:
         # Lightning wrapped the handler for SIGTERM in one that exits without a checkpoint
         self._take_signals()
+        assert isinstance(pl_module, GPTModule)
+        if trainer.world_size > 1:
+            # a group on the CPUs: what ranks tell each other must not make the GPUs wait
+            self._group = torch.distributed.new_group(backend="gloo")
+        if trainer.global_step >= self._max_steps:  # resumed to complete what its end lacks
+            self.recorder.stop(trainer, Ending("finished"))
+        self._obey_all(trainer, pl_module)
         # in place of Lightning's Timer, which counts the time of earlier attempts as well and
         # stops within an accumulation
         if self._max_seconds is not None:
             self._deadline = time.monotonic() + self._max_seconds
-        if trainer.world_size > 1:
-            # a group on the CPUs: what ranks tell each other must not make the GPUs wait
-            self._group = torch.distributed.new_group(backend="gloo")
 
     def on_train_batch_end(
         self,
@@ -68,24 +71,41 @@ class Commands(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if not ends_step(trainer, batch_idx):
-            return
-        assert isinstance(pl_module, GPTModule)
+        if ends_step(trainer, batch_idx):
+            assert isinstance(pl_module, GPTModule)
+            self._obey_all(trainer, pl_module)
+
+    def on_train_end(
+        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
+    ) -> None:
+        """Answer what came too late."""
+        for command in self.reader.read_commands() if self.reader else ():
+            done = CommandDone(
+                id=command.id, command=command.command, ok=False, message="the run has ended"
+            )
+            self.recorder.record(done)
+
+    def _obey_all(self, trainer: lightning.Trainer, module: GPTModule) -> None:
+        """Obey and answer what was received; while the run is paused, also what comes then."""
         while True:
             ending, commands = self._received(trainer)
             if ending is not None:
                 self.recorder.stop(trainer, ending)
             for command in commands:
-                self._obey(trainer, pl_module, command)
+                if isinstance(command, Command):
+                    command = self._obey(trainer, module, command)
+                self.recorder.record(command)
             if not self.paused or trainer.should_stop:
                 return
             time.sleep(PAUSE_POLL_SECONDS)
             self.recorder.throughput.leave_out(PAUSE_POLL_SECONDS)
 
-    def _received(self, trainer: lightning.Trainer) -> tuple[Ending | None, list[Command]]:
-        """Why any rank has to end, and the commands that rank 0 read, the same on all ranks."""
+    def _received(
+        self, trainer: lightning.Trainer
+    ) -> tuple[Ending | None, list[Command | CommandDone]]:
+        """Why any rank has to end, and what rank 0 read, the same on all ranks."""
         ending = self._own_ending()
-        commands = self._reader.read_commands() if trainer.is_global_zero else []
+        commands = self.reader.read_commands() if self.reader else []
         if self._group is None:
             return ending, commands
         gathered: list[Any] = [None] * trainer.world_size
@@ -100,22 +120,23 @@ class Commands(Callback):
             return Ending("finished", message="max_time reached")
         return None
 
-    def _obey(self, trainer: lightning.Trainer, module: GPTModule, command: Command) -> None:
-        step, message, ok = trainer.global_step, "", True
+    def _obey(self, trainer: lightning.Trainer, module: GPTModule, command: Command) -> CommandDone:
+        step, message, refusal = trainer.global_step, "", None
         match command.command:
             case "stop":
                 self.recorder.stop(trainer, Ending("stopped", message="stopped by a command"))
                 message = f"stopping at step {step:,}"
             case "save":
-                self.checkpoints.save(trainer, module)
+                refusal = self.checkpoints.save(trainer, module, as_last=True)
                 message = f"saved step {step:,}"
             case "validate":
                 self.checkpoints.validate(trainer, module)
-                message = f"val loss {format_loss(module.state.val_loss)}"
+                message = describe_losses(module.state)
             case "sample":
-                ok = self.samples is not None
-                message = f"at step {step:,}" if ok else "the config has no [samples]"
-                if self.samples is not None:
+                message = f"at step {step:,}"
+                if self.samples is None:
+                    refusal = "the config has no [samples]"
+                else:
                     self.samples.generate(trainer, module)
             case "pause":
                 self._set_paused(True)
@@ -123,12 +144,15 @@ class Commands(Callback):
             case "resume":
                 self._set_paused(False)
             case "set_lr_factor":
-                ok = command.factor is not None
-                if command.factor is not None:
-                    module.state.lr_factor = command.factor
-                    message = f"LR factor {command.factor:g}"
-        done = CommandDone(id=command.id, command=command.command, ok=ok, message=message)
-        self.recorder.record(done)
+                assert command.factor is not None
+                module.state.lr_factor = command.factor
+                message = f"LR factor {command.factor:g}"
+        return CommandDone(
+            id=command.id,
+            command=command.command,
+            ok=refusal is None,
+            message=message if refusal is None else refusal,
+        )
 
     def _set_paused(self, paused: bool) -> None:
         if paused == self.paused:

@@ -30,6 +30,8 @@ from simplegpt.train.state import TrainingState
 ENDLESS = 2**40
 
 IGNORED = -100  # a target that torch's cross-entropy leaves out
+# Of the training data, at a validation: enough for two decimals, and cheap beside a large split.
+MOST_TRAIN_EVAL_BATCHES = 20
 
 ValidationBatch = tuple[Tensor, Tensor]
 
@@ -50,6 +52,7 @@ class GPTModule(lightning.LightningModule):
         n_windows = ids.shape[0] * self.trainer.world_size
         self.state.samples_seen += n_windows
         self.state.tokens += n_windows * self.config.data.seq_len
+        self.state.score = None
         loss: Tensor = self.gpt.loss(ids)
         return loss
 
@@ -133,17 +136,26 @@ class TokenData(lightning.LightningDataModule):
 
     def val_dataloader(self) -> "DataLoader[ValidationBatch]":
         """This rank's share of the validation windows, the same ones at each validation."""
+        return self._evaluation_loader(self.val_tokens, self.config.trainer.limit_val_batches)
+
+    def train_eval_dataloader(self) -> "DataLoader[ValidationBatch]":
+        """Windows of the training data to evaluate beside them, evenly spaced, always the same."""
+        limit = self.config.trainer.limit_val_batches or MOST_TRAIN_EVAL_BATCHES
+        return self._evaluation_loader(self.train_tokens, min(limit, MOST_TRAIN_EVAL_BATCHES))
+
+    def _evaluation_loader(
+        self, tokens: Tokens, limit: int | None
+    ) -> "DataLoader[ValidationBatch]":
         assert self.trainer is not None
         data, world_size = self.config.data, self.trainer.world_size
-        limit = self.config.trainer.limit_val_batches
         windows = ValidationWindows(
-            len(self.val_tokens),
+            len(tokens),
             data.seq_len,
             limit=None if limit is None else limit * data.val_batch_size * world_size,
         )
         mine, size = range(self.trainer.global_rank, len(windows), world_size), data.val_batch_size
         batches = [list(mine[i : i + size]) for i in range(0, len(mine), size)]
-        return self._loader(ValidationBatches(self.val_tokens, windows), batches)
+        return self._loader(ValidationBatches(tokens, windows), batches)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Raise the error of a batch that could not be read."""

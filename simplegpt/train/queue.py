@@ -47,13 +47,12 @@ def runs_ahead(after: RunDirectory, nearby: Path) -> list[Path]:
     return sorted(ahead)
 
 
-def wait(run: RunDirectory, config: Config, after: RunDirectory) -> bool:
+def wait(run: RunDirectory, config: Config, after: RunDirectory, commands: LineReader) -> bool:
     """Wait until `after` and its queue have ended; return False if a stop command came meanwhile.
 
-    `run` is claimed. Its state is "queued"; a stop, a signal and an error leave nothing of it.
-    Raise UserError where there is no run at `after`.
+    `run` is claimed, and `commands` reads what it is asked. Its state is "queued"; a stop, a signal
+    and an error leave nothing of it. Raise UserError where there is no run at `after`.
     """
-    commands = LineReader.from_end(run.commands)
     try:
         ahead = runs_ahead(after, Path.cwd())
         write_atomically(run.config, resolved(config))

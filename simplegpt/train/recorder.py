@@ -282,7 +282,7 @@ class Recorder(Callback):
             )
         )
         self.set_state("running", "compiling" if pl_module.is_compiled else "training")
-        how = f"resumed from step {self.step:,}" if self.attempt > 1 else "training"
+        how = f"resumed from step {self.step:,}" if self.step else "training"
         self.print(f"{how} on {device}: {self.run.path}")
         if precision == "16-mixed" and pl_module.device.type == "cpu":
             self.warn("16-mixed is computed as bf16-mixed on a CPU")
@@ -315,17 +315,22 @@ class Recorder(Callback):
         assert isinstance(pl_module, GPTModule)
         state = pl_module.state
         assert state.val_loss is not None
-        self.record(Validation(step=self.step, tokens=state.tokens, val_loss=state.val_loss))
-        self.log_metrics(trainer, {"val_loss": state.val_loss})
-        self.print(f"step {self.step:,}: val loss {format_loss(state.val_loss)}")
+        assert state.train_loss is not None
+        losses = {"val_loss": state.val_loss, "train_loss": state.train_loss}
+        self.record(Validation(step=self.step, tokens=state.tokens, **losses))
+        # "train_loss" is that of the steps
+        metrics = {"val_loss": state.val_loss, "train_eval_loss": state.train_loss}
+        self.log_metrics(trainer, metrics)
+        self.print(f"step {self.step:,}: {describe_losses(state)}")
 
     # A step's figures
 
     def _record_step(self, trainer: lightning.Trainer, module: GPTModule) -> None:
-        self.update_train_loss(trainer, module)  # the one place that waits for the device
+        assert self._loss_sum is not None
+        mean = trainer.strategy.reduce(self._loss_sum / self._n_steps, reduce_op="mean")
+        loss = float(mean)  # the one place that waits for the device
         state, step_seconds = module.state, self.throughput.measure(self._n_steps)
         self._loss_sum, self._n_steps = None, 0
-        assert state.train_loss is not None
         data, grad_norm = self.config.data, module.grad_norm
         windows = data.train_batch_size * trainer.accumulate_grad_batches * trainer.world_size
         rate = windows * data.seq_len / step_seconds
@@ -333,7 +338,7 @@ class Recorder(Callback):
         event = TrainStep(
             step=self.step,
             tokens=state.tokens,
-            loss=state.train_loss,
+            loss=loss,
             lr=trainer.optimizers[0].param_groups[0]["lr"],
             grad_norm=None if grad_norm is None else float(grad_norm),
             tokens_per_second=rate,
@@ -349,13 +354,6 @@ class Recorder(Callback):
             self._warned_of_nan = True
             self.warn(f"the loss is NaN since step {self.step:,}: try a lower peak_lr")
         self._show_progress(event, state)
-
-    def update_train_loss(self, trainer: lightning.Trainer, module: GPTModule) -> None:
-        """Set the state's training loss to the mean since the last event, over all ranks."""
-        if self._loss_sum is None:
-            return
-        mean = trainer.strategy.reduce(self._loss_sum / self._n_steps, reduce_op="mean")
-        module.state.train_loss = float(mean)
 
     def log_metrics(self, trainer: lightning.Trainer, metrics: Mapping[str, float]) -> None:
         """Give `metrics` to the loggers and to other callbacks.
@@ -416,6 +414,11 @@ class Throughput:
     def average_step_seconds(self) -> float:
         """Over about the last minute; 0 before the first measurement."""
         return self._recent_seconds / self._recent_steps if self._recent_steps else 0.0
+
+
+def describe_losses(state: TrainingState) -> str:
+    """The losses of the last validation, as ``train loss 1.4321 · val loss 1.5678``."""
+    return f"train loss {format_loss(state.train_loss)} · val loss {format_loss(state.val_loss)}"
 
 
 def describe_devices(trainer: lightning.Trainer, precision: str) -> tuple[str, float | None]:

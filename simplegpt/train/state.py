@@ -18,11 +18,17 @@ class TrainingState:
     tokens: int = 0
     """Tokens trained on so far, over all devices."""
     train_loss: float | None = None
-    """Mean over the last steps, at the last train_step event or validation that needed it."""
+    """Of the last validation, on training data."""
     val_loss: float | None = None
     """Of the last validation."""
+    score: float | None = None
+    """The monitored loss of the weights as they are; None until they are validated."""
     best_loss: float | None = None
-    """The best of the monitored loss."""
+    """The best score."""
+    best_step: int | None = None
+    """Where it was reached."""
+    patience_loss: float | None = None
+    """The score from which early stopping measures an improvement."""
     validations_without_improvement: int = 0
     lr_factor: float = 1.0
     """What an observer multiplies the schedule with."""

@@ -21,10 +21,9 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import ParallelStrategy
-from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from simplegpt.checkpoint import load_initial_weights, newest_whole_checkpoint
-from simplegpt.cli import FAILED, INVALID_INPUT, TERMINATED, UserError, one_line, show
+from simplegpt.cli import FAILED, INVALID_INPUT, UserError, one_line, show
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
 from simplegpt.files import write_atomically
@@ -35,7 +34,7 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Failure, RunEnded
 from simplegpt.run.failure import diverged, out_of_memory
 from simplegpt.train.checkpoints import Checkpoints
-from simplegpt.train.claim import check_same
+from simplegpt.train.claim import Claim, check_same
 from simplegpt.train.commands import Commands
 from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.devices import Devices, as_launched
@@ -51,6 +50,7 @@ CALLBACKS_SETTINGS = {
     "callbacks",
     "limit_val_batches",
     "log_every_n_steps",
+    "max_steps",
     "max_time",
     "val_check_interval",
 }
@@ -72,29 +72,30 @@ class Training:
 def fit(
     run: RunDirectory,
     config: Config,
+    claimed: Claim | None,
     *,
     resume: bool = False,
-    is_first_rank: bool = True,
     callbacks: Sequence[Callback] = (),
 ) -> int:
     """Train until the end, a stop or a failure; return the exit code.
 
-    Raise UserError for what only the libraries can judge (a device that is not there …). What
-    fails before the run starts leaves no run behind.
+    `claimed` is None on ranks other than 0, which write nothing. Raise UserError for what only the
+    libraries can judge (a device that is not there …). What fails before the run starts leaves no
+    run behind.
     """
     started = time.monotonic()
     try:
-        training = prepare(run, config, resume=resume, callbacks=callbacks)
-        if not is_first_rank:
+        training = prepare(run, config, claimed, resume=resume, callbacks=callbacks)
+        if claimed is None:
             _check_is_not_alone(training.trainer)
         else:
             write_atomically(run.config, resolved(config))
     except BaseException:
-        if is_first_rank and not resume:
+        if claimed is not None and not resume:
             run.discard()
         raise
     trainer, recorder = training.trainer, training.recorder
-    if is_first_rank:
+    if claimed is not None:
         recorder.start(_gpu_indices(trainer))
     try:
         with training.commands.handle_signals():
@@ -105,8 +106,6 @@ def fit(
                 weights_only=True,
             )
         ending = recorder.ending
-    except SIGTERMException:  # which came while Lightning had the handler
-        ending = Ending("stopped", TERMINATED, "stopped by SIGTERM before the first step")
     except UserError as error:  # of a token file that was changed meanwhile
         show(f"error: {error}", sys.stderr)
         failure = Failure(kind="error", message=one_line(str(error)))
@@ -126,20 +125,16 @@ def fit(
 
 
 def prepare(
-    run: RunDirectory, config: Config, *, resume: bool, callbacks: Sequence[Callback]
+    run: RunDirectory,
+    config: Config,
+    claimed: Claim | None,
+    *,
+    resume: bool,
+    callbacks: Sequence[Callback],
 ) -> Training:
     """Make the trainer, the model and the data; raise UserError where one of them cannot be."""
     quiet_lightning()
-    checkpoint = None
-    if resume:
-        checkpoint, errors = newest_whole_checkpoint(run.checkpoints)
-        for error in errors:
-            show(f"warning: {one_line(error)}", sys.stderr)
-        if errors:
-            show(f"resuming from {one_line(str(checkpoint))} instead", sys.stderr)
-        # which, unlike the run's config.toml, nobody has edited since
-        trained = read_torch_file(checkpoint, keys=("hyper_parameters",))["hyper_parameters"]
-        check_same(Config.model_validate(trained), config, checkpoint)
+    checkpoint, step = _checkpoint_to_resume(run, config) if resume else (None, 0)
     torch.manual_seed(config.seed)
     data = TokenData(config)
     recorder = Recorder(run, config, previous=run.status() if resume else None)
@@ -147,15 +142,19 @@ def prepare(
     samples = None
     if config.samples is not None:
         samples = Samples(config.samples, config.tokenizer_name, recorder)
-    commands = Commands(run, config, recorder, checkpoints, samples)
+    reader = claimed.commands if claimed is not None else None
+    commands = Commands(config, reader, recorder, checkpoints, samples)
     # in the order of a step's end: record, validate and save, sample, the user's own, obey
     own = [*callbacks, *(load_callback(path) for path in config.trainer.callbacks)]
     ours = [recorder, checkpoints, *([samples] if samples else [])]
-    trainer = make_trainer(run, config, [*ours, *own, commands])
+    # At its max_steps, Lightning calls no hook at all: a run that was killed before it had finished
+    # gets none, and `Commands` ends it.
+    max_steps = config.trainer.max_steps if step < config.trainer.max_steps else -1
+    trainer = make_trainer(run, config, [*ours, *own, commands], max_steps)
     device = trainer.strategy.root_device
     _check_memory(config, device)
     module = GPTModule(config)
-    if config.init_from is not None and not resume:
+    if config.init_from is not None and checkpoint is None:
         tokenizer_name = None if config.init_from_other_tokenizer else config.tokenizer_name
         load_initial_weights(module.gpt, config.init_from, tokenizer_name)
     if device.type == "cpu":
@@ -176,6 +175,21 @@ def _check_is_not_alone(trainer: lightning.Trainer) -> None:
         )
 
 
+def _checkpoint_to_resume(run: RunDirectory, config: Config) -> tuple[Path | None, int]:
+    """The newest checkpoint without damage and its step; None and 0 where nothing was saved."""
+    if not any(run.checkpoints.glob("[!.]*.ckpt")):
+        return None, 0
+    checkpoint, errors = newest_whole_checkpoint(run.checkpoints)
+    for error in errors:
+        show(f"warning: {one_line(error)}", sys.stderr)
+    if errors:
+        show(f"resuming from {one_line(str(checkpoint))} instead", sys.stderr)
+    # which, unlike the run's config.toml, nobody has edited since
+    contents = read_torch_file(checkpoint, keys=("hyper_parameters",))
+    check_same(Config.model_validate(contents["hyper_parameters"]), config, checkpoint)
+    return checkpoint, contents["global_step"]
+
+
 def _check_memory(config: Config, device: torch.device) -> None:
     """Raise UserError where a step cannot fit, before anything of its size is allocated.
 
@@ -192,7 +206,7 @@ def _check_memory(config: Config, device: torch.device) -> None:
 
 
 def make_trainer(
-    run: RunDirectory, config: Config, callbacks: Sequence[Callback]
+    run: RunDirectory, config: Config, callbacks: Sequence[Callback], max_steps: int
 ) -> lightning.Trainer:
     """Lightning's Trainer with the config's settings; raise UserError where it refuses them."""
     settings = as_launched(config.trainer).model_dump(exclude=CALLBACKS_SETTINGS, exclude_none=True)
@@ -202,6 +216,7 @@ def make_trainer(
         return lightning.Trainer(
             **settings,
             max_epochs=-1,  # max_steps is the end
+            max_steps=max_steps,
             limit_val_batches=0,  # `Checkpoints` validates
             logger=_loggers(run, config) or False,
             callbacks=list(callbacks),
@@ -309,9 +324,9 @@ def _summary(run: RunDirectory, training: Training, ending: Ending, seconds: flo
         lines.append(
             f'Generate:  python -m simplegpt.inference "…" --model_name_or_ckpt_path {path}'
         )
-        if step < training.recorder.config.trainer.max_steps:
-            path = os.path.relpath(run.path)
-            lines.append(f"Resume:    python -m simplegpt.train --resume {path}")
+    if step < training.recorder.config.trainer.max_steps:
+        path = os.path.relpath(run.path)
+        lines.append(f"Resume:    python -m simplegpt.train --resume {path}")
     return "\n".join(lines)
 
 

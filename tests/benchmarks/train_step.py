@@ -24,10 +24,11 @@ from simplegpt.config.schema import Config
 from simplegpt.data.windows import Windows
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep
+from simplegpt.train import train
 from simplegpt.train.module import GPTModule, TokenData
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.schedule import learning_rate_factor
-from simplegpt.train.trainer import fit, quiet_lightning
+from simplegpt.train.trainer import quiet_lightning
 
 
 def main() -> None:
@@ -147,10 +148,9 @@ def bare_lightning(config: Config) -> float:
 
 def recorded(config: Config) -> float:
     """Seconds a step of a real run, by its own events: validation and saving are left out."""
-    run = RunDirectory(config.output_dir)
-    run.create()
-    fit(run, config)
-    steps = [event for event in run.read_events() if isinstance(event, TrainStep)]
+    train(config)
+    events = RunDirectory(config.output_dir).read_events()
+    steps = [event for event in events if isinstance(event, TrainStep)]
     return statistics.mean(event.step_seconds for event in steps)
 
 

@@ -13,6 +13,7 @@ from simplegpt.config import load as config_file
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import (
     CheckpointSaved,
+    Command,
     CommandDone,
     LineReader,
     RunEnded,
@@ -75,6 +76,9 @@ class FakeTrainer:
 
     def obey(self) -> None:
         for command in self.commands.read_commands():
+            if not isinstance(command, Command):
+                self.run.append_event(command)
+                continue
             message = ""
             match command.command:
                 case "stop":

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import (
+    Command,
     CommandDone,
     LineReader,
     RunStarted,
@@ -35,7 +36,9 @@ def test_event_comes_back_as_it_was_written(run: RunDirectory, loss: float) -> N
 @pytest.mark.parametrize("factor", ["Infinity", "-Infinity", "NaN", "-1", "0", "1e999"])
 def test_an_lr_factor_must_be_a_finite_positive_number(run: RunDirectory, factor: str) -> None:
     run.commands.write_text(f'{{"command": "set_lr_factor", "factor": {factor}}}\n')
-    assert LineReader(run.commands).read_commands() == []
+    (answer,) = LineReader(run.commands).read_commands()
+    assert isinstance(answer, CommandDone)
+    assert not answer.ok
     with pytest.raises(ValidationError):
         run.send("set_lr_factor", factor=float(factor))
 
@@ -173,6 +176,7 @@ def test_commands_are_private_and_read_once(run: RunDirectory) -> None:
     reader = LineReader.from_end(run.commands)
     new = run.send("set_lr_factor", factor=0.5)
     (command,) = reader.read_commands()
+    assert isinstance(command, Command)
     assert (command.id, command.command, command.factor) == (new, "set_lr_factor", 0.5)
     assert old != new
     assert reader.read_commands() == []
