@@ -33,15 +33,20 @@ class AlternativesDialog(Dialog[Alternative]):
     DEFAULT_CSS: ClassVar[str] = """
     AlternativesDialog {
         #dialog { width: 75; padding: 0 1; }
-        #position { height: 1; margin-bottom: 1; }
+        #position { height: 1; }
         DataTable {
             height: auto;
-            max-height: 20;
+            max-height: 60vh;
             background: transparent;
             overflow-x: hidden;
             scrollbar-size-vertical: 1;
         }
-        #settings { color: $text-muted; margin-top: 1; }
+        #settings {
+            color: $text-muted;
+            margin-bottom: 1;
+            text-wrap: nowrap;
+            text-overflow: ellipsis;
+        }
     }
     """
 
@@ -63,10 +68,10 @@ class AlternativesDialog(Dialog[Alternative]):
 
     def compose_body(self) -> ComposeResult:
         yield Static(self._position(), id="position")
-        yield DataTable(cursor_type="row")
         settings = " · ".join(describe_sampling(self.sampling))
         text = f"model: before sampling · sampled: with {settings}"
         yield Static(text, id="settings", markup=False)
+        yield DataTable(cursor_type="row")
 
     def _position(self) -> Content:
         """The end of the text before the token, and the token."""

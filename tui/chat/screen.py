@@ -557,9 +557,8 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
         return True
 
     def action_list_commands(self) -> None:
-        from tui.shell.help import HelpDialog  # Markdown costs 50 ms: not at the start
-
-        self.app.push_screen(HelpDialog(f"## Commands\n\n{slash_commands.table()}"))
+        """List all commands above the prompt."""
+        self.prompt.put("/")
 
     def action_set(self, name: str, value: str) -> None:
         """Change one setting of the active side."""
@@ -585,14 +584,12 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
                 pane.generate(pane.session.continue_text())
 
     def action_regenerate(self) -> None:
-        """Regenerate the answer; a side without one, as after an error, generates its first."""
+        """Regenerate the answer under the cursor, or the last one."""
         if self.form.error:
             self.warn(self.form.error)
             return
         for pane in self.panes:
-            turn = pane.session.answer_at(pane.current_turn)
-            draft = pane.session.regenerate(turn) if turn else pane.session.continue_text()
-            pane.generate(draft)
+            pane.generate(pane.session.regenerate(pane.current_turn))
 
     @work(group="answers", exclusive=True)
     async def action_answers(self, count: str = "") -> None:

@@ -146,8 +146,16 @@ class ChatSession:
         """Generate what follows the text as it is."""
         return self._draft(self.conversation.leaf, self.settings)
 
-    def regenerate(self, turn: Turn) -> Draft:
-        """Another answer in place of `turn`, from the first seed not used there yet."""
+    def regenerate(self, turn: Turn | None) -> Draft:
+        """Another answer in place of the one at `turn`, from the first seed not used there yet.
+
+        A text of the user's at the end, left without an answer by an error, gets its first one.
+        """
+        is_at_end = turn is None or turn.id == self.conversation.leaf
+        path = self.conversation.path()
+        turn = self.answer_at(turn)
+        if turn is None or (is_at_end and path[-1].role != "model"):
+            return self.continue_text()
         siblings = self.conversation.siblings(turn)
         tried = [each.sampling.seed for each in siblings if each.sampling is not None]
         seed = (max(tried, default=self.settings.sampling.seed) + 1) % 2**63

@@ -127,12 +127,6 @@ def suggestions(text: str) -> list[Command]:
     return found if len(found) == 1 or not space else []
 
 
-def table() -> str:
-    """All commands, as Markdown."""
-    rows = [f"| `{command.usage.replace('|', ' ')}` | {command.help} |" for command in COMMANDS]
-    return "\n".join(["| Command | |", "| --- | --- |", *rows])
-
-
 def _key(typed: str) -> str:
     return typed.lower().replace("-", "_")
 

@@ -193,7 +193,7 @@ continues from the one you choose. Drag to select text.
         return self._styles[name]
 
     def _shade(self, shade: int) -> Style:
-        """The background of one of `SHADES`, from a theme's error over warning to success."""
+        """The colour of one of `SHADES`, from a theme's error over warning to success."""
         if not self._shades:
             ground = self.background_colors[1]
             colours = [
@@ -204,12 +204,13 @@ continues from the one you choose. Drag to select text.
                 place = 2 * i / (SHADES - 1)
                 low = min(1, int(place))
                 hue = colours[low].blend(colours[low + 1], place - low)
-                colour = ground.blend(hue, 0.38).rich_color
+                if hue.ansi is None:
+                    style = Style(bgcolor=ground.blend(hue, 0.38).rich_color)
+                else:  # the terminal's own colours do not mix
+                    style = Style(color=colours[round(place)].rich_color)
                 # Also told apart without colour, as under NO_COLOR.
                 unlikely, rare = i < UNLIKELY_SHADE, i < RARE_SHADE
-                self._shades.append(
-                    Style(bgcolor=colour, underline=unlikely or None, bold=rare or None)
-                )
+                self._shades.append(style + Style(underline=unlikely or None, bold=rare or None))
         return self._shades[shade]
 
     def _look(self, index: int) -> Look:

@@ -193,3 +193,13 @@ async def test_compared_sides_are_told_apart_by_what_differs() -> None:
         assert screen.form.border_title == "Sampling"
         assert str(screen.left.border_title).startswith("New chat")
         await until(pilot, lambda: screen.prompt.has_focus)
+
+
+async def test_regenerate_answers_a_prompt_that_an_error_left_without_one() -> None:
+    async with chatting() as (pilot, screen):
+        await say(pilot, screen, "x")
+        screen.session.send("y", "", screen.left.conversation.leaf)
+        screen.left.show_text()
+        await pilot.press("ctrl+r")
+        await settle(pilot)
+        assert shown(screen) == "x" + ANSWER + "y" + ANSWER

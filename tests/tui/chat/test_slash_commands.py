@@ -5,7 +5,7 @@ import pytest
 from simplegpt.cli import UserError
 from tui.chat.sampling import FIELDS
 from tui.chat.screen import ChatScreen
-from tui.chat.slash_commands import COMMANDS, NAMES, is_command, parse, suggestions, table, unescape
+from tui.chat.slash_commands import COMMANDS, NAMES, is_command, parse, suggestions, unescape
 
 
 def test_every_command_has_an_action_of_the_screen() -> None:
@@ -66,4 +66,3 @@ def test_suggestions_follow_what_is_typed() -> None:
     assert len(names("/")) == len(COMMANDS)
     assert names("/temp 0.7") == ["temp"], "what it expects stays on the screen"
     assert names("/re x") == names("//re") == names("text") == []
-    assert table().count("| `/") == len(COMMANDS)
