@@ -130,6 +130,9 @@ class OptimizationConfig(Section):
     """Decoupled weight decay, on matrices and embeddings only."""
     dropout_p: float = Field(0.0, ge=0, lt=1)
     """Dropout probability while training: embeddings, attention and residual branches."""
+    freeze_layers: int = Field(0, ge=0)
+    """Fine-tuning: the first n layers keep their weights, and so do the embeddings, the tied output
+    layer included; 0 trains everything. Saves memory and time."""
     muon_lr: float = Field(0.02, gt=0)
     """Muon's peak learning rate for the block matrices; it follows the same schedule."""
     muon_momentum: float = Field(0.95, ge=0, lt=1)
@@ -325,6 +328,11 @@ RULES = (
         lambda schedule, warmup, decay, end: schedule == "cosine" or warmup + decay <= end,
         "optimization.warmup_steps ({1}) + decay_steps ({2}) must be ≤ trainer.max_steps ({3}) "
         "with the schedule {0}",
+    ),
+    Rule(
+        ("optimization.freeze_layers", "model.n_layer"),
+        lambda frozen, n_layer: frozen <= n_layer,
+        "optimization.freeze_layers ({0}) must be ≤ model.n_layer ({1})",
     ),
     Rule(
         ("checkpointing.monitor", "checkpointing.mode"),

@@ -43,6 +43,7 @@ class GPTModule(lightning.LightningModule):
         super().__init__()
         self.config = config
         self.gpt = GPT(config.model, dropout_p=config.optimization.dropout_p)
+        freeze(self.gpt, config.optimization.freeze_layers)
         self.state = TrainingState()
         self.is_compiled = False
         self.grad_norm: Tensor | None = None
@@ -106,6 +107,15 @@ class GPTModule(lightning.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.state = TrainingState.from_checkpoint(checkpoint)
+
+
+def freeze(gpt: GPT, n_layers: int) -> None:
+    """Stop the training of the first `n_layers` layers and of the embeddings below them.
+
+    With 0 everything is trained.
+    """
+    for part in [gpt.wte, gpt.wpe, *gpt.h[:n_layers]] if n_layers else []:
+        part.requires_grad_(False)
 
 
 class TokenData(lightning.LightningDataModule):

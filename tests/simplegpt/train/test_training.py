@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from simplegpt.checkpoint import load_model
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
 from simplegpt.run.checkpoints import list_checkpoints, read_info
@@ -478,3 +479,20 @@ def test_last_validation_reaches_a_step_that_was_saved_before_it(folder: Path) -
         info = read_info(run.checkpoints / name)
         assert info is not None
         assert (info.step, info.val_loss) == (5, info.score)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_frozen_layers_keep_their_weights_and_the_rest_learns(folder: Path, optimizer: str) -> None:
+    assert train(["tiny.toml", "--output_dir", "base", "--trainer.max_steps", "2"]) == 0
+    first = RunDirectory("base").last_checkpoint
+    frozen = ["--optimization.freeze_layers", "1", "--optimization.optimizer", optimizer]
+    assert train(["tiny.toml", "--init_from", str(first), *frozen]) == 0
+    before = load_model(str(first)).gpt.state_dict()
+    after = load_model("run").gpt.state_dict()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if name.startswith(("h.1.", "ln_f."))}
+
+
+def test_more_frozen_layers_than_there_are_is_one_message(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"freeze_layers \(3\) must be ≤ model.n_layer \(2\)"):
+        train(["tiny.toml", "--optimization.freeze_layers", "3"])
