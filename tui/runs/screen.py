@@ -18,6 +18,7 @@ from textual.reactive import reactive
 from textual.widgets import Button, DataTable, Input, Static
 
 from simplegpt.cli import UserError, one_line
+from simplegpt.files import first_free_path
 from simplegpt.progress import format_bytes, plural
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.notes import Notes, move_baseline, write_notes
@@ -59,7 +60,7 @@ takes a queued run out of the queue.
 
 **B** makes a run the *baseline*: the list and **Compare** then show in which settings other runs
 differ from it. **C** chooses the settings that have a column, **N** edits a note; words in it that
-begin with `#` are tags.
+begin with `#` are tags. **E** writes the curves of the marked runs to a CSV and a PNG file here.
 
 The **filter** takes words of a name, a state, an error or a note, tags such as `#wide`, and
 settings such as `n_layer=6`. **Delete** moves runs to a trash in this folder, **Ctrl+Z** restores
@@ -85,6 +86,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         Binding("C", "choose_columns", "Columns", show=False, tooltip="Choose the columns"),
         Binding("Q", "queue", "Train after", show=False, tooltip="Train a config after this run"),
         Binding("W", "sweep", "Sweep", show=False, tooltip="Train this config with several values"),
+        Binding("E", "export", "Export", show=False, tooltip="Write curves as CSV and PNG"),
         Binding("T", "show_trash", "Trash", show=False, tooltip="List and restore deleted runs"),
         Binding("o", "open_folder", "Open folder", show=False, tooltip="In the file browser"),
         Binding("escape", "clear", "Clear", show=False, tooltip="Clear the filter or the marks"),
@@ -96,7 +98,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
     _NEEDS_RUNS = frozenset(
         {"watch", "resume", "new_config", "chat", "mark", "compare", "rename", "delete"}
         | {"open_folder", "sort", "invert_order", "filter", "edit_notes", "toggle_baseline"}
-        | {"choose_columns", "explain", "queue", "sweep"}
+        | {"choose_columns", "explain", "queue", "sweep", "export"}
     )
 
     summaries: reactive[Sequence[RunSummary] | None] = reactive(None)
@@ -527,6 +529,25 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
             names = ", ".join(name_below(self.root, path) for path in paths)
             self._report(f"Queued: {names}")
         self._search()
+
+    @work(group="export")
+    async def action_export(self) -> None:
+        """Write the curves of the marked runs, or of the one under the cursor, to files."""
+        from tui.runs.export import export  # numpy
+
+        runs = [run.path for run in self.chosen]
+        if not runs:
+            return
+        name = runs[0].name if len(runs) == 1 else "runs"
+        target = await asyncio.to_thread(first_free_path, self.root / f"{name}-curves.csv")
+        self._report(f"Exporting the curves of {plural(len(runs), 'run')} …")
+        try:
+            files = await asyncio.to_thread(export, runs, target)
+        except (UserError, OSError) as error:
+            self._refuse(str(error))
+            return
+        hint = "" if len(files) > 1 else ". For a PNG: pip install 'simplegpt[png]'"
+        self._report(f"Exported: {', '.join(file.name for file in files)}{hint}")
 
     # The trash
 

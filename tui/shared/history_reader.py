@@ -15,7 +15,7 @@ from pathlib import Path
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import LineReader, skim
 from tui.shared.child_process import child_environment
-from tui.shared.history import History
+from tui.shared.history import CAPACITY, History
 
 CHUNK_BYTES = 2_000_000
 """Read at once: some 6,000 events, and a few MB of memory."""
@@ -32,9 +32,14 @@ def first_picture(run: RunDirectory, tail_bytes: int = 256_000, samples: int = 4
     return history
 
 
-def read_all(run: RunDirectory, cancelled: Callable[[], bool]) -> tuple[History, int] | None:
-    """The whole history and how far it was read; None where it was cancelled."""
-    history, reader = History(), LineReader(run.events)
+def read_all(
+    run: RunDirectory, cancelled: Callable[[], bool], capacity: int = CAPACITY
+) -> tuple[History, int] | None:
+    """The whole history and how far it was read; None where it was cancelled.
+
+    `capacity`: the rows of a series, of which neighbours are merged beyond it.
+    """
+    history, reader = History(capacity), LineReader(run.events)
     end = size_of(run.events)
     while reader.offset < end:
         if cancelled():

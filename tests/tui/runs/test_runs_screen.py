@@ -1,11 +1,14 @@
 """The Runs screen: what it lists, and what becomes of each action, on live runs above all."""
 
+import csv
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image
 from textual import on
 from textual.content import Content
 from textual.message import Message
@@ -583,3 +586,22 @@ async def test_config_is_queued_after_a_run_and_swept(workplace: Path) -> None:
             await pilot.press("d")
             await until(pilot, lambda: not list(workplace.glob("models/live-sweep/*")))
         assert not (workplace / "models/letters").exists()
+
+
+async def test_curves_are_exported_to_new_files(workplace: Path) -> None:
+    for name in ("a", "b"):
+        make_run(workplace / name, Shape(steps=500, state="finished"))
+    (workplace / "runs-curves.csv").write_text("mine")
+    async with runs_screen() as (pilot, _):
+        await pilot.press("space", "space", "E")
+        await settle(pilot)
+        assert "runs-curves-2.csv, runs-curves-2.png" in toasts(pilot.app)
+    assert (workplace / "runs-curves.csv").read_text() == "mine"
+    with (workplace / "runs-curves-2.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    kinds = Counter((row["run"], row["kind"]) for row in rows)
+    assert kinds["a", "train"] == kinds["b", "train"] == 50
+    assert kinds["a", "validation"] == 2
+    assert (rows[0]["step"], rows[0]["tokens"], rows[0]["seconds"]) == ("10", "7680", "0.31")
+    with Image.open(workplace / "runs-curves-2.png") as picture:
+        assert len(picture.getcolors(1 << 24) or ()) > 5  # two curves, axes, grid, background
