@@ -34,6 +34,11 @@ such as ␛ are control characters, `\\xe2` is a byte that is not a whole charac
         & > .text-sample--token-1 { background: $accent 28%; }
         & > .text-sample--token-2 { background: $secondary 34%; }
         & > .text-sample--token-3 { background: $success 26%; }
+        /* Also told apart where there are few colours or none. */
+        & > .text-sample--token-1, & > .text-sample--token-3 { text-style: underline; }
+        &:ansi > .text-sample--token-0, &:ansi > .text-sample--token-2 { background: ansi_default; }
+        &:ansi > .text-sample--token-1 { background: ansi_default; color: $accent; }
+        &:ansi > .text-sample--token-3 { background: ansi_default; color: $success; }
     }
     """
 

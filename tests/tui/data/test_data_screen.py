@@ -487,7 +487,12 @@ async def test_prepared_token_files_are_listed_and_trained_on(
         await pilot.press("end")
         await settle(pilot)
         assert "verse · gpt2" in shown(screen, "#facts")
-        assert screen.query_one("#tokens", TextSample).pieces[:2] == ("To", " be")
+        sample = screen.query_one("#tokens", TextSample)
+        assert sample.pieces[:2] == ("To", " be")
+        segments = list(sample.render_line(0))[:4]  # To, a blank, be, the comma
+        # Neighbours also differ where there are few colours or none.
+        underlined = [bool(one.style and one.style.underline) for one in segments]
+        assert underlined == [False, True, True, False]
         assert "1,260 tokens for training" in shown(screen, "#status")
         await pilot.press("enter")
         await settle(pilot)
