@@ -9,12 +9,20 @@ from tui.shell.dialogs import Entry, ListDialog
 
 
 class ColumnsDialog(ListDialog[str]):
-    """Enter adds or removes a column; `columns` are the chosen ones, in the order of choice."""
+    """Enter adds or removes a column; `columns` are the chosen ones, in the order of choice.
+
+    The columns at the opening come first, then the settings in which the runs differ.
+    """
 
     def __init__(self, columns: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> None:
-        """`configs` are those of the listed runs: where they differ comes first."""
+        """`configs` are those of the listed runs."""
         self.columns = list(columns)
-        self._differing = differing_keys([config for config in configs if config])
+        differing = differing_keys([config for config in configs if config])
+        self._groups = (
+            ("Columns", tuple(columns)),
+            ("Differ among these runs", (PARAMETERS, *differing)),
+            ("All settings", tuple(settings())),
+        )
         super().__init__(
             "Columns",
             placeholder="Filter settings",
@@ -32,10 +40,8 @@ class ColumnsDialog(ListDialog[str]):
         self.show_entries(self._entries())
 
     def _entries(self) -> list[Entry[str]]:
-        first = [PARAMETERS, *self._differing]
-        groups = (("Differ among these runs", first), ("All settings", settings()))
         entries: dict[str, Entry[str]] = {}
-        for group, keys in groups:
+        for group, keys in self._groups:
             for key in keys:
                 mark = "[x]" if key in self.columns else "[ ]"
                 description = settings()[key].description if key in settings() else "Of the model."

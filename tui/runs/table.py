@@ -28,7 +28,7 @@ from tui.shared.text import format_age
 
 _PADDING = 2  # of a column: one cell on each side
 _WIDE = 110  # columns of the terminal from which settings and differences are shown
-_NAME_WIDTH, _DIFFERS_WIDTH = 14, 24  # at least, before settings get a column
+_NAME_WIDTH, _DIFFERS_WIDTH = 14, 20  # at least, before settings get a column
 BASELINE, BEST = "◎", "★"
 
 
@@ -160,9 +160,9 @@ first tenth of a run. A click on a heading sorts by it, a second click inverts t
             _Column("mark", "", 1, is_sorted=False),
             _Column("state", "State", 10),
             _Column("name", "Run", 0),
-            _Column("progress", "Done", 15 if wide else 4, right=not wide),
+            _Column("progress", "Done", 10 if wide else 4, right=not wide),
             _Column("loss", "Best", 7, right=True),
-            _Column("curve", "Loss", 16 if wide else 8, is_sorted=False),
+            _Column("curve", "Loss", 12 if wide else 8, is_sorted=False),
             *(self._setting_columns() if wide else []),
             _Column("size", "Size", 8, right=True),
             _Column("age", "Age", 6, right=True),
