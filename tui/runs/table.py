@@ -158,7 +158,7 @@ first tenth of a run. A click on a heading sorts by it, a second click inverts t
         wide = self.outer_size.width >= _WIDE
         columns = [
             _Column("mark", "", 1, is_sorted=False),
-            _Column("state", "State", 10),
+            _Column("state", "State", 12),
             _Column("name", "Run", 0),
             _Column("progress", "Done", 10 if wide else 4, right=not wide),
             _Column("loss", "Best", 7, right=True),
@@ -281,16 +281,20 @@ def common_folder(runs: Sequence[RunSummary]) -> str:
 
 
 def best_runs(runs: Sequence[RunSummary]) -> set[Path]:
-    """Return the run with the lowest loss of each tokenizer: losses of two do not compare.
+    """Return the runs with the lowest loss of each tokenizer: losses of two do not compare.
 
-    A run that is alone with its tokenizer is not marked.
+    None where all runs of a tokenizer have the same loss, as one run alone.
     """
     groups: dict[object, list[tuple[float, Path]]] = {}
     for run in runs:
         if run.best_loss is not None and math.isfinite(run.best_loss):
             tokenizer = run.settings.get("tokenizer_name")
             groups.setdefault(tokenizer, []).append((run.best_loss, run.path))
-    return {min(group)[1] for group in groups.values() if len(group) > 1}
+    best = set()
+    for group in groups.values():
+        lowest, highest = min(group)[0], max(group)[0]
+        best |= {path for loss, path in group if loss == lowest < highest}
+    return best
 
 
 def differences_of(run: RunSummary, other: RunSummary) -> dict[str, Any]:
