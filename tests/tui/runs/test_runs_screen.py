@@ -27,6 +27,7 @@ from tui.runs.details import RunDetails
 from tui.runs.screen import RunsScreen
 from tui.runs.summary import differing_keys
 from tui.runs.table import RunTable
+from tui.runs.trash_dialog import TrashDialog
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.shell.dialogs import Question
@@ -271,6 +272,10 @@ async def test_enter_watches_and_f9_chats_beside_a_live_run(workplace: Path) -> 
     live = make_run(workplace / "live", Shape(steps=1_200))
     done = make_run(workplace / "done", DONE)
     async with runs_screen() as (pilot, screen):
+        assert screen.check_action("resume", ()) is False  # so it is not in the footer
+        await pilot.press("r")
+        await settle(pilot)
+        assert "live is running: press Enter" in toasts(pilot.app)
         await pilot.press("enter")
         await pilot.press("f9")
         await pilot.press("down", "f9")
@@ -359,6 +364,9 @@ async def test_delete_and_undo(workplace: Path) -> None:
         await settle(pilot)
         assert names(screen) == ["models/a", "models/b", "models/c"]
         assert screen.current.name == "models/b"
+        await pilot.press("ctrl+y")
+        await settle(pilot)
+        assert names(screen) == ["models/a", "models/c"]
 
 
 async def test_marked_runs_are_deleted_together_and_restored_together(workplace: Path) -> None:
@@ -385,17 +393,29 @@ async def test_nothing_is_deleted_while_a_marked_run_is_live(workplace: Path) ->
         assert names(screen) == ["a", "b"]
 
 
-async def test_undo_works_after_a_restart(workplace: Path) -> None:
-    make_run(workplace / "a", DONE)
+async def test_deleted_runs_are_listed_and_restored_after_a_restart(workplace: Path) -> None:
+    for name in ("a", "b"):
+        make_run(workplace / name, DONE)
     async with runs_screen() as (pilot, _):
-        await pilot.press("d")
+        await pilot.press("d", "d")
         await settle(pilot)
     async with runs_screen() as (pilot, screen):
         assert names(screen) == []
         screen.query_one(RunTable).focus()
+        await pilot.press("T")
+        await pilot.pause()
+        dialog = pilot.app.screen
+        assert isinstance(dialog, TrashDialog)
+        assert str(dialog.title).startswith("Trash: 2 runs, ")
+        assert {entry.label for entry in dialog.shown} == {"a", "b"}
+        dialog.query_one(Input).value = "b"
+        await pilot.pause()
+        await pilot.press("enter")
+        await settle(pilot)
+        assert names(screen) == ["b"]
         await pilot.press("ctrl+z")
         await settle(pilot)
-        assert names(screen) == ["a"]
+        assert names(screen) == ["a", "b"]
 
 
 async def test_trash_is_emptied_after_a_question_whose_first_answer_keeps(workplace: Path) -> None:
