@@ -9,7 +9,8 @@ from simplegpt.cli import UserError, nearest, run_command
 
 COMMANDS = {
     "data": "turn text into token files",
-    "train": "train a GPT on them",
+    "tokenizer": "train a tokenizer on a text",
+    "train": "train a GPT on token files",
     "inference": "continue a text with a trained GPT",
     "evaluate": "measure GPTs on a text or on multiple-choice questions",
     "export": "write a GPT for transformers or llama.cpp",

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
-from simplegpt.data.tokenizer import is_same_vocabulary
+from simplegpt.data.tokenizer import TOKENIZER_COPY, is_file, is_same_vocabulary
 from simplegpt.gpt2.folder import GPT2_VOCABULARIES, load_folder
 from simplegpt.gpt2.hub import find_folder
 from simplegpt.gpt2.weights import are_named_tensors, read_torch_file, with_gpt2_names
@@ -306,7 +306,10 @@ def from_checkpoint(contents: Contents, path: Path) -> LoadedModel:
         raise UserError(f"{path}: weights and config do not match: {error}") from error
     info = read_info(path)
     val_loss = contents.simplegpt.val_loss if info is None else info.own_val_loss
-    return LoadedModel(gpt, about.tokenizer_name, path, contents.global_step, val_loss)
+    tokenizer = about.tokenizer_name
+    if tokenizer and is_file(tokenizer) and not Path(tokenizer).exists():
+        tokenizer = str(path.parent.parent.absolute() / TOKENIZER_COPY)  # in the run's directory
+    return LoadedModel(gpt, tokenizer, path, contents.global_step, val_loss)
 
 
 def network_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -187,6 +187,8 @@ def absolute(config: Config) -> Config:
         "output_dir": config.output_dir.absolute(),
         "data": config.data.model_copy(update=files),
     }
+    if config.tokenizer_name.endswith(".json"):
+        changes["tokenizer_name"] = str(Path(config.tokenizer_name).absolute())
     if config.init_from is not None and os.path.exists(config.init_from):  # noqa: PTH110
         changes["init_from"] = str(Path(config.init_from).absolute())
     return config.model_copy(update=changes)

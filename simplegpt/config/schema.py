@@ -273,7 +273,8 @@ class Config(Section):
     torch_compile: StrictBool | Literal["auto"] = "auto"
     """Compile the network; auto compiles where it pays (a CUDA GPU and a run long enough)."""
     tokenizer_name: str = Field("gpt2", min_length=1)
-    """char, byte, gpt2 or another tiktoken name: the one that made the token files."""
+    """char, byte, gpt2, another tiktoken name, or the path of a tokenizer.json: the one that made
+    the token files."""
     init_from: Off[Annotated[str, Field(min_length=1)]] = None
     """Start from these weights: a checkpoint, a folder or name of a GPT-2; false: from scratch."""
     init_from_other_tokenizer: bool = False

@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tokenizer_name",
         default="char",
         metavar="NAME",
-        help=f"{', '.join(tokenizer_names())}; default char.",
+        help=f"{', '.join(tokenizer_names())}, or the path of a tokenizer.json; default char.",
     )
     output.add_argument("--output_file", metavar="FILE", help="Write all of the text to this file.")
     output.add_argument(

@@ -7,18 +7,23 @@
 ``byte``   the bytes of the text's UTF-8
 ``gpt2``   GPT-2's byte-pair encoding; the package includes its vocabulary
 others     tiktoken's other encodings, downloaded by it on first use
+a path     a ``tokenizer.json`` of Hugging Face's with a byte-level BPE, such as
+           ``python -m simplegpt.tokenizer`` makes
 =========  ======================================================================
 
 Nothing here imports torch.
 """
 
 import codecs
+import filecmp
 import functools
 import hashlib
+import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +31,7 @@ import tiktoken
 from tiktoken_ext.openai_public import r50k_pat_str  # type: ignore[import-untyped]
 
 from simplegpt.cli import UserError, nearest
+from simplegpt.files import check_regular_file
 
 Ids = npt.NDArray[np.uint32]
 
@@ -33,6 +39,8 @@ Ids = npt.NDArray[np.uint32]
 _GPT2_NAMES = ("gpt2", "r50k_base")
 _GPT2_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 END_OF_TEXT = "<|endoftext|>"
+TOKENIZER_COPY = "tokenizer.json"
+"""The copy of a tokenizer's file in a run's directory, for where the file itself is not."""
 
 # A byte-pair tokenizer splits a text into pieces by a regular expression, and merges inside the
 # pieces only. In the expressions of these encodings, a blank is at a piece's beginning or amid
@@ -125,6 +133,8 @@ def load_tokenizer(name: str) -> Tokenizer:
         return ByteTokenizer()
     if name in _GPT2_NAMES:
         return BytePairTokenizer(_gpt2_encoding(name))
+    if is_file(name):
+        return FileTokenizer(Path(name).absolute())
     names = tokenizer_names()
     if name not in names:
         raise UserError(
@@ -133,9 +143,21 @@ def load_tokenizer(name: str) -> Tokenizer:
     return BytePairTokenizer(_download_encoding(name))
 
 
+def is_file(name: str) -> bool:
+    """Whether a tokenizer's name is the path of a ``tokenizer.json``."""
+    return name.endswith(".json")
+
+
 def is_same_vocabulary(one: str, other: str) -> bool:
     """Return whether two names of tokenizers stand for the same ids."""
-    return one == other or {one, other} == set(_GPT2_NAMES)
+    if one == other or {one, other} == set(_GPT2_NAMES):
+        return True
+    if not (is_file(one) and is_file(other)):
+        return False
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 class CharTokenizer(Tokenizer):
@@ -195,6 +217,58 @@ class BytePairTokenizer(Tokenizer):
             return self._encoding.decode_single_token_bytes(token)
         except (KeyError, OverflowError):
             return _REPLACEMENT
+
+
+class FileTokenizer(Tokenizer):
+    """A byte-level BPE from the ``tokenizer.json`` at an absolute path.
+
+    Raises UserError if the file cannot be read or holds another kind of tokenizer.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import tokenizers  # Rust, 0.1 s: only where such a file is used
+
+        self.name = str(path)
+        try:
+            check_regular_file(path)
+            text = path.read_text(encoding="utf-8")
+            values = json.loads(text)
+            self._tokenizer = tokenizers.Tokenizer.from_str(text)
+        except FileNotFoundError:
+            names = [p.name for p in path.parent.glob("*.json")]
+            raise UserError(f"no tokenizer at {path}{nearest(path.name, names)}") from None
+        except Exception as error:  # the library raises Exception itself
+            raise UserError(f"cannot read the tokenizer {path}: {error}") from None
+        splitter, decoder = values.get("pre_tokenizer") or {}, values.get("decoder") or {}
+        if values["model"].get("type") != "BPE" or decoder.get("type") != "ByteLevel":
+            raise UserError(f"{path} is not a byte-level BPE, the only kind that is supported")
+        self._tokenizer.encode_special_tokens = True  # what a text says is text
+        self.n_vocab = self._tokenizer.get_vocab_size()
+        self.end_of_text = self._tokenizer.token_to_id(END_OF_TEXT)
+        # The split into pieces of GPT-2; of another one it is not known where a text can be cut.
+        is_gpt2s = splitter == {
+            "type": "ByteLevel",
+            "add_prefix_space": False,
+            "trim_offsets": splitter.get("trim_offsets"),
+            "use_regex": True,
+        }
+        can_cut = is_gpt2s and values.get("normalizer") is None
+        self.cut = _BETWEEN_PIECES if can_cut else _NOWHERE
+        alphabet = byte_alphabet()
+        special = {token["id"] for token in values.get("added_tokens", [])}
+        self._bytes: dict[int, bytes] = {
+            token: text.encode()
+            if token in special
+            else bytes(alphabet[character] for character in text)
+            for text, token in self._tokenizer.get_vocab().items()
+            if token in special or all(character in alphabet for character in text)
+        }
+
+    def encode_to_numpy(self, text: str) -> Ids:
+        return np.array(self._tokenizer.encode(text, add_special_tokens=False).ids, dtype=np.uint32)
+
+    def decode_bytes(self, ids: Sequence[int]) -> bytes:
+        return b"".join(self._bytes.get(token, _REPLACEMENT) for token in ids)
 
 
 class StreamDecoder:

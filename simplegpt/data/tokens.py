@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.load import Inspection, Problem
-from simplegpt.data.tokenizer import is_same_vocabulary, tokenizer_names
+from simplegpt.data.tokenizer import is_file, is_same_vocabulary, tokenizer_names
 from simplegpt.files import check_regular_file, open_regular, read_regular, write_atomically
 
 DType = Literal["uint16", "uint32"]
@@ -184,7 +184,7 @@ def _info(path: Path) -> TokenFileInfo | None:
 
 def token_file_name(split: Literal["train", "val"], tokenizer: str) -> str:
     """Return the usual name of a split's token file, such as ``train-gpt2.bin``."""
-    return f"{split}-{tokenizer}.bin"
+    return f"{split}-{Path(tokenizer).stem if is_file(tokenizer) else tokenizer}.bin"
 
 
 def sidecar_path(path: Path) -> Path:
@@ -289,7 +289,11 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
     if not inspection.is_complete:
         return problems
     tokenizer, names = values["tokenizer_name"], tokenizer_names()
-    if "tokenizer_name" not in invalid and tokenizer not in names:
+    if "tokenizer_name" not in invalid and is_file(tokenizer):
+        if not Path(tokenizer).is_file():
+            invalid.add("tokenizer_name")
+            problems.append(inspection.problem(("tokenizer_name",), f"no file {tokenizer}"))
+    elif "tokenizer_name" not in invalid and tokenizer not in names:
         invalid.add("tokenizer_name")
         message = f"unknown tokenizer{nearest(tokenizer, names)} (available: {', '.join(names)})"
         problems.append(inspection.problem(("tokenizer_name",), message))

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
-from simplegpt.data.tokenizer import load_tokenizer
+from simplegpt.data.tokenizer import is_file, load_tokenizer
 from simplegpt.files import check_regular_file
 from simplegpt.gpt2.tokenizer import has_other_vocabulary, tokenizer_files
 from simplegpt.gpt2.weights import WEIGHT_FILES, read_folder_weights, with_gpt2_names
@@ -102,6 +102,7 @@ def export_folder(
 
 def hugging_face_config(config: ModelConfig, tokenizer_name: str | None) -> dict[str, Any]:
     """Return the contents of config.json for a model of the shape `config`."""
+    has_file = tokenizer_name is not None and is_file(tokenizer_name)  # then it is in the folder
     end = None if tokenizer_name is None else load_tokenizer(tokenizer_name).end_of_text
     return {
         "architectures": ["GPT2LMHeadModel"],
@@ -116,7 +117,7 @@ def hugging_face_config(config: ModelConfig, tokenizer_name: str | None) -> dict
         "dtype": "float32",
         "bos_token_id": end,
         "eos_token_id": end,
-        "simplegpt_tokenizer": tokenizer_name,
+        "simplegpt_tokenizer": None if has_file else tokenizer_name,
     }
 
 
@@ -187,11 +188,16 @@ def tokenizer_of(folder: Path, values: Mapping[str, Any], config: ModelConfig) -
     """Return the tokenizer of the model in `folder`, or None.
 
     The one that config.json names (in our exports), else GPT-2's if the vocabulary size matches
-    and the folder has no other vocabulary.
+    and the folder has no other vocabulary, else the folder's tokenizer.json if it is a byte-level
+    BPE whose ids the model has.
     """
     named = values.get("simplegpt_tokenizer")
     if isinstance(named, str):
         return named
-    if config.n_vocab not in GPT2_VOCABULARIES or has_other_vocabulary(folder):
+    if config.n_vocab in GPT2_VOCABULARIES and not has_other_vocabulary(folder):
+        return "gpt2"
+    own = str(folder / "tokenizer.json")
+    try:
+        return own if load_tokenizer(own).n_vocab <= config.n_vocab else None
+    except UserError:
         return None
-    return "gpt2"

@@ -4,7 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from simplegpt.data.tokenizer import END_OF_TEXT, byte_alphabet, gpt2_merges, is_same_vocabulary
+from simplegpt.data.tokenizer import (
+    END_OF_TEXT,
+    byte_alphabet,
+    gpt2_merges,
+    is_file,
+    is_same_vocabulary,
+    load_tokenizer,
+)
 from simplegpt.files import check_regular_file
 
 # Where a folder keeps its vocabulary; those without the ids as JSON are other models'.
@@ -14,8 +21,16 @@ VOCABULARY_FILES = ("vocab.json", "tokenizer.json", "vocab.txt", "spiece.model",
 def tokenizer_files(tokenizer_name: str | None, n_ctx: int) -> dict[str, dict[str, Any]]:
     """Return the contents of tokenizer.json and tokenizer_config.json by their names.
 
-    There are none for a tokenizer other than gpt2, byte and char.
+    There are none for tiktoken's encodings other than gpt2. Raises UserError if a tokenizer's own
+    file cannot be read.
     """
+    if tokenizer_name is not None and is_file(tokenizer_name):
+        end_of_text = (
+            END_OF_TEXT if load_tokenizer(tokenizer_name).end_of_text is not None else None
+        )
+        values = json.loads(Path(tokenizer_name).read_text(encoding="utf-8"))
+        config = tokenizer_config("PreTrainedTokenizerFast", n_ctx, end_of_text)
+        return {"tokenizer.json": values, "tokenizer_config.json": config}
     bytes_of = {byte: character for character, byte in byte_alphabet().items()}
     byte_level = {
         "type": "ByteLevel",
@@ -46,8 +61,14 @@ def tokenizer_files(tokenizer_name: str | None, n_ctx: int) -> dict[str, dict[st
         "decoder": after,
         "model": model,
     }
-    config = {
-        "tokenizer_class": "GPT2Tokenizer" if end else "PreTrainedTokenizerFast",
+    config = tokenizer_config("GPT2Tokenizer" if end else "PreTrainedTokenizerFast", n_ctx, end)
+    return {"tokenizer.json": tokenizer, "tokenizer_config.json": config}
+
+
+def tokenizer_config(class_name: str, n_ctx: int, end: str | None) -> dict[str, Any]:
+    """Return the contents of tokenizer_config.json; `end` is the token between documents."""
+    return {
+        "tokenizer_class": class_name,
         "model_max_length": n_ctx,
         "clean_up_tokenization_spaces": False,
         "add_prefix_space": False,
@@ -55,7 +76,6 @@ def tokenizer_files(tokenizer_name: str | None, n_ctx: int) -> dict[str, dict[st
         "eos_token": end,
         "unk_token": end,
     }
-    return {"tokenizer.json": tokenizer, "tokenizer_config.json": config}
 
 
 def added_token(text: str, token: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Training: `train` runs a config as the command does. Importing this does not import torch."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,9 +40,20 @@ def train(
 
             if not wait(run, config, RunDirectory(after), claimed.commands):
                 return DONE
+        if claimed is not None and config.tokenizer_name.endswith(".json"):
+            _keep_tokenizer(Path(config.tokenizer_name), run)
         from simplegpt.train.trainer import fit  # imports torch and lightning: seconds
 
         return fit(run, config, claimed, resume=resume, callbacks=callbacks)
     finally:
         if claimed is not None:
             claimed.lock.close()
+
+
+def _keep_tokenizer(path: Path, run: RunDirectory) -> None:
+    """Copy a tokenizer's file into the run's directory, which may go where the file does not."""
+    from simplegpt.data.tokenizer import TOKENIZER_COPY
+
+    copy = run.path / TOKENIZER_COPY
+    if path.exists() and not (copy.exists() and copy.samefile(path)):
+        shutil.copyfile(path, copy)
