@@ -113,7 +113,7 @@ def resume(terminal: Terminal) -> None:
     """Find the finished run among the runs, and let it go on."""
     terminal.wait_for("tiny .*finished|finished .*tiny")
     terminal.press("r")
-    terminal.wait_for("Train up to which")
+    terminal.wait_for("New total number of steps")
     terminal.wait_for("8000")  # twice as far is offered
     terminal.press("Enter")
     terminal.wait_for("finished  tiny .*(session|attempt) 2", 120)

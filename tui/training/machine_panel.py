@@ -148,7 +148,7 @@ def bar_line(name: str, share: float, text: str, colour: str = "$primary") -> Co
 
 def bar(share: float, width: int, colour: str) -> tuple[tuple[str, str], tuple[str, str]]:
     full = round(min(max(share, 0.0), 1.0) * width)
-    return ("━" * full, colour), ("━" * (width - full), "$panel")
+    return ("━" * full, colour), ("─" * (width - full), "$panel")
 
 
 def machine_summary(system: System) -> str:

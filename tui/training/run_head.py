@@ -83,7 +83,7 @@ def progress_line(view: RunView, width: int) -> Content:
         text += f"  ETA {format_duration(view.eta_seconds)}"
     room = max(width - len(text), 8)
     done = round(share * room)
-    return Content.assemble(("━" * done, "$primary"), ("━" * (room - done), "$panel"), text)
+    return Content.assemble(("━" * done, "$primary"), ("─" * (room - done), "$panel"), text)
 
 
 def loss_line(view: RunView, width: int) -> Content:

@@ -93,10 +93,12 @@ def test_commands_are_answered_by_what_they_did(trainer: Trainer) -> None:
 
 
 def test_pause_stands_still_until_resume(trainer: Trainer) -> None:
+    trainer.ask("set_lr_factor", factor=0.5)
     assert "memory" in trainer.ask("pause").message
     status = trainer.run.status()
     assert status is not None
-    assert status.state == "paused"
+    assert (status.state, status.lr_factor) == ("paused", 0.5)
+    assert status.eta_seconds is not None  # as the log has it
     at = max(event.step for event in trainer.events() if isinstance(event, TrainStep))
     trainer.ask("save")  # still answered, and by then steps would have been made
     trainer.ask("validate")
