@@ -22,7 +22,8 @@ class RunHead(Widget):
 ## The run at a glance
 - **State**: running, paused (its memory stays allocated), stopping, finished, stopped, failed, or
   *crashed* when its process exited unexpectedly. Beside it, what the training is doing now.
-- **Loss**: each block is the mean over an equal share of the whole history.
+- **Loss**: each block is the mean over an equal share of the whole history. In brackets beside the
+  val loss: the loss on training data, measured in the same way; the gap shows overfitting.
 - **MFU**: model FLOPs utilization, the fraction of the GPU's peak arithmetic throughput that the
   training reaches; shown for GPUs whose peak is published.
 - **LR**: the learning rate of the last step, with its factor where one was set.
@@ -94,6 +95,8 @@ def loss_line(view: RunView, width: int) -> Content:
         values.append((f" {format_loss(history.last.loss)}", "$primary bold"))
     if history.last_validation is not None:
         values.append((f"  val {format_loss(history.last_validation.val_loss)}", "$accent"))
+        if history.last_validation.train_loss is not None:
+            values.append((f" (train {format_loss(history.last_validation.train_loss)})", MUTED))
     if history.best is not None:
         best = f"  best {format_loss(history.best.val_loss)} at {history.best.step:,}"
         values.append((best, MUTED))

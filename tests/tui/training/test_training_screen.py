@@ -431,10 +431,10 @@ async def test_appended_events_and_log_lines_are_shown(workplace: Path) -> None:
     async with app.run_test(size=LARGE) as pilot:
         await settle(pilot)
         screen = front(app)
-        run.append_event(Validation(step=110, tokens=1, val_loss=0.1234))
+        run.append_event(Validation(step=110, tokens=1, val_loss=0.1234, train_loss=0.1))
         with run.log.open("a") as log:
             log.write("hello from the training\n")
-        await until(pilot, lambda: "0.1234" in text_of(screen, RunHead))
+        await until(pilot, lambda: "val 0.1234 (train 0.1000)" in text_of(screen, RunHead))
         lines = screen.query_one(LogPanel).lines
         await until(pilot, lambda: "hello from the training" in lines)
 
