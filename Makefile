@@ -1,6 +1,7 @@
 # make demo    prepare a corpus, train a small GPT on it, generate text (about 3 minutes on 2 cores)
 # make tui     open the workbench
 # make test    everything that CI runs: format, lint, types, tests
+# make stress  kills, damage and hostile inputs by the thousand (an hour; a part: STRESS="--only configs")
 # make check   the same without the tests
 
 PYTHON ?= python3
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 DEMO := models/demo
 
-.PHONY: demo tui test check format snapshots clean
+.PHONY: demo tui test stress check format snapshots clean
 .DEFAULT_GOAL := help
 
 help:
@@ -53,6 +54,9 @@ check: $(VENV)/.installed-dev
 test: check
 	@command -v tmux >/dev/null || echo "tmux is not installed: skipping the tests in a real terminal"
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
+stress: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.stress $(STRESS)
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix

@@ -113,6 +113,10 @@ class CheckpointFiles:
         self.folder = run.checkpoints
         self.config = config
 
+    def exist(self, names: Sequence[str]) -> bool:
+        """Whether all these checkpoints are on disk: someone may have removed them."""
+        return all((self.folder / name).exists() for name in names)
+
     def temporary(self) -> Path:
         """Where to write: beside the final names, so that a rename is atomic."""
         return self.folder / ".writing.ckpt"

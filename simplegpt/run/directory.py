@@ -105,6 +105,12 @@ class RunDirectory:
             with suppress(OSError):  # something else lies there
                 folder.rmdir()
 
+    def clean(self) -> None:
+        """Remove what a killed process left of its writes. For the process that has the lock."""
+        for path in (*self.path.glob(".*.partial"), *self.checkpoints.glob(".*")):
+            with suppress(OSError):
+                path.unlink()
+
     # Status
 
     def write_status(self, status: Status) -> None:

@@ -140,9 +140,9 @@ class Checkpoints(Callback):
             step=step, tokens=state.tokens, val_loss=state.val_loss, score=state.score
         )
         names = self.files.names(info, is_best=state.best_step == step, is_last=as_last)
-        names = trainer.strategy.broadcast(names)
+        names, exist = trainer.strategy.broadcast((names, self.files.exist(names)))
         wanted = (step, state.score is not None, names)
-        if not names or self._saved == wanted:
+        if not names or (exist and self._saved == wanted):
             return None
         with self.recorder.activity("saving"):
             temporary = self.files.temporary()

@@ -94,6 +94,7 @@ class Recorder(Callback):
 
     def start(self, gpus: Sequence[int] = ()) -> None:
         """Write the log, the status and events from now on; `gpus` are those that the run uses."""
+        self.run.clean()
         self.console.copy_to(self.run.log)
         self.run.events.touch()
         arguments = (hardware.Hardware(gpus),)

@@ -33,6 +33,7 @@ from simplegpt.progress import format_bytes, format_duration, format_loss
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Failure, RunEnded
 from simplegpt.run.failure import diverged, out_of_memory
+from simplegpt.train.checkpoint_io import DirectCheckpointIO
 from simplegpt.train.checkpoints import Checkpoints
 from simplegpt.train.claim import Claim, check_same
 from simplegpt.train.commands import Commands
@@ -113,7 +114,8 @@ def fit(
         return INVALID_INPUT
     except Exception as error:
         failure = failure_of(error, config)
-        show("".join(traceback.format_exception(error)), sys.stderr)
+        if not (isinstance(error, OSError) and error.filename):  # where the message says it all
+            show("".join(traceback.format_exception(error)), sys.stderr)
         show(f"error: {one_line(failure.message)}{_as_options(failure.edits)}", sys.stderr)
         recorder.end(RunEnded(reason="failed", error=failure.message, failure=failure))
         return FAILED
@@ -220,6 +222,7 @@ def make_trainer(
             limit_val_batches=0,  # `Checkpoints` validates
             logger=_loggers(run, config) or False,
             callbacks=list(callbacks),
+            plugins=[DirectCheckpointIO()],
             default_root_dir=run.path,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -303,6 +306,8 @@ def failure_of(error: BaseException, config: Config) -> Failure:
         return out_of_memory(config)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return Failure(kind="disk_full", message=f"disk full: {error.filename or first_line}")
+    if isinstance(error, OSError) and error.filename:
+        message = f"{error.filename2 or error.filename}: {error.strerror}"
     if "returned nan values" in text:  # torch's anomaly detection
         return diverged(config, message)
     return Failure(kind="error", message=message)

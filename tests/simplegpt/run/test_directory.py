@@ -190,6 +190,16 @@ def test_runs_are_found_four_levels_down_and_not_in_hidden_folders(tmp_path: Pat
     assert found == ["a", "b/c/d/e"]
 
 
+def test_what_a_killed_write_left_is_cleaned(run: RunDirectory) -> None:
+    run.last_checkpoint.touch()
+    (run.path / ".gitignore").touch()
+    for name in (".0f.partial", "ckpts/.0f.partial", "ckpts/.writing.ckpt"):
+        (run.path / name).touch()
+    run.clean()
+    assert {p.name for p in run.path.iterdir()} == {"ckpts", "commands.jsonl", ".gitignore"}
+    assert list(run.checkpoints.iterdir()) == [run.last_checkpoint]
+
+
 def test_discard_leaves_what_is_not_ours(run: RunDirectory) -> None:
     run.write_status(Status.of_this_process("starting"))
     (run.path / "notes.txt").write_text("mine")

@@ -1,12 +1,15 @@
 """The status and the step times that a run reports."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import lightning
 import pytest
+from lightning.pytorch.callbacks import Callback
 
 from simplegpt.config.load import load
 from simplegpt.config.schema import Config
@@ -15,6 +18,7 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import RunEnded, System, Warned
 from simplegpt.run.hardware import Hardware
 from simplegpt.train import recorder as recorder_module
+from simplegpt.train import train
 from simplegpt.train.recorder import Recorder, Throughput
 
 
@@ -68,6 +72,29 @@ def test_activity_ends_with_an_error(tmp_path: Path) -> None:
     recorder.end(RunEnded(reason="failed"))
     assert status is not None
     assert status.activity == ""
+
+
+class RemoveCheckpoints(Callback):
+    """Removes what was saved of the last step, before the run ends."""
+
+    def __init__(self, *, for_good: bool) -> None:
+        self.for_good = for_good
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *_: object) -> None:
+        if trainer.global_step == trainer.max_steps:
+            shutil.rmtree("run/ckpts")
+            if self.for_good:
+                Path("run/ckpts").touch()
+
+
+def test_success_is_on_disk(folder: Path) -> None:
+    config = load("tiny.toml")
+    assert train(config, callbacks=[RemoveCheckpoints(for_good=False)]) == 0
+    run = RunDirectory("run")
+    assert run.last_checkpoint.exists()
+    shutil.rmtree("run")
+    assert train(config, callbacks=[RemoveCheckpoints(for_good=True)]) == 1
+    assert (run.status() or pytest.fail("no status")).state == "failed"
 
 
 class BrokenHardware(Hardware):
