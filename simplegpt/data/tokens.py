@@ -155,14 +155,18 @@ class TokenSet:
 
 
 def find_token_sets(root: Path) -> list[TokenSet]:
-    """Return the token files with sidecars at `root`, in its ``data`` and a folder below that.
+    """Return the token files with sidecars at `root` and two levels below it.
 
-    A file whose name begins with ``train`` goes with the ``val`` beside it. Files that cannot be
-    read are left out.
+    A file whose name begins with ``train`` goes with the ``val`` beside it. Hidden folders, and
+    files that cannot be read, are left out.
     """
-    patterns = ("train*.bin", "data/train*.bin", "data/*/train*.bin")
-    trains = (path for pattern in patterns for path in sorted(root.glob(pattern)))
-    found = [token_set(path, path.with_name(f"val{path.name[5:]}")) for path in trains]
+    patterns = ("train*.bin", "*/train*.bin", "*/*/train*.bin")
+    trains = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    found = [
+        token_set(path, path.with_name(f"val{path.name[5:]}"))
+        for path in trains
+        if not any(part.startswith(".") for part in path.relative_to(root).parts)
+    ]
     return [one for one in found if one is not None]
 
 

@@ -35,15 +35,20 @@ TRAIN_COMMAND = (sys.executable, "-m", "simplegpt.train")
 def runs_ahead(after: RunDirectory, nearby: Path) -> list[Path]:
     """Return the runs that end before one queued after `after` starts: `after` and its queue.
 
-    The queue is looked for below `nearby`. Raise UserError where there is no run at `after`.
+    The queue is looked for below `nearby` and beside `after`. Raise UserError where there is no run
+    at `after`.
     """
     status = after.status()
     if status is None:
         raise UserError(f"no run to wait for at {after.path}")
     ahead = {after.path, *map(Path, status.waits_for)}
-    queued = [(run.path, run.status()) for run in find_runs(nearby)]
-    waiting = [(path, status) for path, status in queued if status and status.state == "queued"]
-    ahead |= {path for path, status in waiting if ahead & set(map(Path, status.waits_for))}
+    for folder in (nearby, after.path.parent):
+        for run in find_runs(folder):
+            other = run.status()
+            if other is None or other.state != "queued":
+                continue
+            if not ahead.isdisjoint(map(Path, other.waits_for)):
+                ahead.add(run.path)
     return sorted(ahead)
 
 

@@ -73,7 +73,7 @@ class StatisticsPanel(Static):
             parts.append(_tokens(self.tokenizer, self.tokens))
         elif self.note:
             parts.append(Content.assemble(("Tokens ", "$text-accent"), (self.note, MUTED)))
-        self.update(Content("\n").join(parts))
+        self.update(Content("\n").join(parts), layout=False)
 
 
 def _characters(text: TextStatistics) -> Content:

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simplegpt.cli import UserError
-from simplegpt.data.tokens import TokenFileInfo, TokenWriter, open_tokens, sidecar_path
+from simplegpt.data.tokens import (
+    TokenFileInfo,
+    TokenWriter,
+    find_token_sets,
+    open_tokens,
+    sidecar_path,
+)
 
 
 def write(path, ids, *, n_vocab=256, tokenizer="char", overwrite=False):
@@ -212,3 +218,13 @@ def test_shards_of_two_tokenizers_are_refused(tmp_path):
         open_tokens(tmp_path)
     with pytest.raises(UserError, match="no token file matches"):
         open_tokens(f"{tmp_path}/c*")
+
+
+def test_token_files_to_train_on_are_found_with_their_validation_files(tmp_path):
+    for name in ("train-char.bin", "data/a/train-gpt2.bin", "data/a/val-gpt2.bin"):
+        write(tmp_path / name, [1, 2, 3])
+    write(tmp_path / "data/.hidden/train-char.bin", [1])
+    (tmp_path / "data/train-old.bin").write_bytes(b"\1\0")  # no sidecar: unknown tokenizer
+    (tmp_path / "data/a/train-broken.bin").write_bytes(b"\1")
+    found = [(one.train.name, one.val and one.val.name) for one in find_token_sets(tmp_path)]
+    assert found == [("train-char.bin", None), ("train-gpt2.bin", "val-gpt2.bin")]
