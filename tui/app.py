@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
-from textual.events import Event, InputEvent
+from textual.events import Event, InputEvent, Key, Paste
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
@@ -19,8 +19,10 @@ from textual.theme import Theme
 from simplegpt.cli import one_line
 from simplegpt.run.directory import RunDirectory, find_runs
 from tui.shell import messages, settings
+from tui.shell.bindings import EVERYWHERE
 from tui.shell.collector import IDLE_SECONDS, Collector
 from tui.shell.dialogs import Answer, Question, TextDialog
+from tui.shell.key_queue import KeyQueue
 from tui.shell.modes import TABS, Mode
 from tui.shell.runs import (
     KnownRun,
@@ -107,9 +109,8 @@ class Workbench(App[None]):
             )
             for tab in TABS
         ),
-        Binding("f1", "help", "Help", tooltip="What this is and which keys it has"),
-        Binding("f10", "quit", "Quit", priority=True, tooltip="Quit; runs continue"),
-        Binding("ctrl+q", "quit", "Quit", priority=True, show=False),
+        *EVERYWHERE,
+        Binding("f10,ctrl+q", "quit", "Quit", priority=True, tooltip="Quit; runs continue"),
     ]
 
     runs: reactive[KnownRuns | None] = reactive(None, repaint=False, init=False)
@@ -121,6 +122,9 @@ class Workbench(App[None]):
         self.root = Path.cwd()
         self.visited: dict[str, WorkbenchScreen] = {}
         self.collector = Collector()
+        self.keys = KeyQueue(self, super().on_event)
+        self.recent_commands: list[str] = []
+        """Labels of the palette's entries that were chosen last, newest first."""
         self._watched: list[Path] = []
         self._next_scan = 0.0
         self._refreshing = asyncio.Lock()
@@ -147,7 +151,14 @@ class Workbench(App[None]):
     async def on_event(self, event: Event) -> None:
         if isinstance(event, InputEvent):
             self.collector.note_input()
-        await super().on_event(event)
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
+            await self.keys.put(event)
+        else:
+            await super().on_event(event)
+
+    async def action_press(self, key: str) -> None:
+        """Handle another key than the one that was pressed."""
+        await super().on_event(Key(key, None))
 
     def get_key_display(self, binding: Binding) -> str:
         """Function keys as keyboards spell them: F1."""
@@ -185,7 +196,7 @@ class Workbench(App[None]):
 
         screen = await self.visit("config")
         assert isinstance(screen, ConfigScreen)
-        screen.open(event.path, event.values)
+        screen.open(event.path, event.values, event.key)
 
     @on(messages.OpenRun)
     async def open_run(self, event: messages.OpenRun) -> None:
@@ -298,9 +309,9 @@ class Workbench(App[None]):
             yield SystemCommand(
                 f"Go to {title}", f"The {title} screen ({key.upper()})", self._visitor(mode)
             )
-        yield SystemCommand("Help", "What this is and which keys it has (F1)", self.action_help)
+        yield SystemCommand("Help", "Explain the focused widget; keys (F1)", self.action_help)
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
-        yield SystemCommand("Screenshot", "Save a picture of the screen as SVG", self.screenshot)
+        yield SystemCommand("Screenshot", "Save the screen as SVG", self.screenshot)
         yield SystemCommand("Quit", "Quit the workbench; runs continue (F10)", self.action_quit)
 
     def _visitor(self, mode: Mode) -> Callable[[], Awaitable[None]]:
@@ -309,11 +320,42 @@ class Workbench(App[None]):
     def screenshot(self) -> None:
         self.call_after_refresh(self.deliver_screenshot)  # without the palette
 
-    def action_help(self) -> None:
-        from tui.shell.help import HelpDialog  # Markdown costs 50 ms: not at the start
-
+    def action_command_palette(self) -> None:
         if isinstance(self.screen, WorkbenchScreen):
-            self.push_screen(HelpDialog(self.screen.current_help()))
+            self._show_palette()
+
+    @work(group="palette", exclusive=True)
+    async def _show_palette(self) -> None:
+        """Run the command that is chosen in the palette."""
+        from tui.shell.palette import MAX_RECENT, Palette
+
+        commands, recent = list(self.get_system_commands(self.screen)), self.recent_commands
+        palette = Palette(commands, runs=self.runs or (), root=self.root, recent=recent)
+        entry = await self.push_screen_wait(palette)
+        if entry is None:
+            return
+        others = [label for label in recent if label != entry.label]
+        self.recent_commands = [entry.label, *others][:MAX_RECENT]
+        if entry.value.request is not None:
+            self.post_message(entry.value.request)
+        elif entry.value.run is not None:
+            self.call_later(entry.value.run)
+
+    @work(group="help", exclusive=True)
+    async def action_help(self) -> None:
+        """Explain the focused widget and list the keys; run the one that is chosen."""
+        from tui.shell.help import HelpDialog, help_for  # Markdown costs 50 ms: not at the start
+
+        if isinstance(self.screen, HelpDialog):
+            self.screen.action_cancel()  # the same key again
+            return
+        action = await self.push_screen_wait(help_for(self.screen))
+        if action is not None:
+            await self.run_action(action.name, action.node)
+
+    def action_help_quit(self) -> None:
+        """Answer Ctrl+C, which in other programs quits."""
+        self.notify("Press F10 to quit.")
 
     # Quitting
 

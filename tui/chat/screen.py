@@ -57,6 +57,7 @@ from tui.chat.sampling_form import SamplingForm
 from tui.chat.session import ChatSession
 from tui.chat.transcript import Transcript
 from tui.shell import settings as user_settings
+from tui.shell.bindings import Shortcut, shortcuts_of
 from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.modes import Mode
 from tui.shell.screen import WorkbenchScreen
@@ -255,8 +256,8 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
                 except OSError as error:
                     self.warn(f"Cannot save the conversation: {error}.")
 
-    def _described_bindings(self) -> list[Binding]:
-        return [*super()._described_bindings(), *Binding.make_bindings(ChatPane.BINDINGS)]
+    def shortcuts(self) -> list[Shortcut]:
+        return [*super().shortcuts(), *shortcuts_of(ChatPane, self.app)]
 
     # Available actions
 

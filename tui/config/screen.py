@@ -421,8 +421,11 @@ training.
         await self._load(None)
 
     @work(group="open", exclusive=True)
-    async def open(self, path: Path | None, values: Mapping[str, Any]) -> None:
-        """Edit the config at `path` (None: the open one) with `values` applied as if typed."""
+    async def open(self, path: Path | None, values: Mapping[str, Any], key: str = "") -> None:
+        """Edit the config at `path` (None: the open one) with `values` applied as if typed.
+
+        The focus moves to the setting `key`, if one is given.
+        """
         is_other = path is not None and path.absolute() != self.document.path.absolute()
         loaded = True
         if path is not None and is_other:
@@ -436,6 +439,8 @@ training.
             self.refresh_state()
             self.tab = "form"
             self.set_focus(self.query_one("#train"))  # Enter continues
+        if key:
+            self.call_after_refresh(self.go_to, key)  # the form may just have been mounted
 
     async def _load(self, config: ConfigFile | None) -> bool:
         """Edit another config, or the default one; False where it cannot be read."""

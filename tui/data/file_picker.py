@@ -5,34 +5,57 @@ while typing, and would still need our checks of the file.
 """
 
 import asyncio
+import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 from textual import work
+from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from simplegpt.cli import UserError
 from simplegpt.progress import format_bytes
 from tui.data.text_file import check_file
+from tui.shell import settings
 from tui.shell.dialogs import Entry, ListDialog
 
 HOME = "~"
 PARENT = ".."
+MAX_FILES = 1_000
+"""Listed of one folder: typing finds the others."""
+SNIFFED_BYTES = 1_024
 
 
 class FilePicker(ListDialog[Path]):
     """Returns a text file, or None if cancelled."""
 
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "complete", "Complete", show=False, priority=True)
+    ]
+
     def __init__(self) -> None:
         super().__init__(
             "Choose a text file",
             placeholder="Filter, or a path such as ~/texts/",
-            hint="Enter to choose or open · Esc to cancel",
+            empty="No text files here",
+            hint="Enter to choose or open · Tab to complete · Esc to cancel",
             search=self._find,
         )
 
     async def _find(self, text: str) -> Sequence[Entry[Path]]:
         return await asyncio.to_thread(find_entries, text)
+
+    def action_complete(self) -> None:
+        """Complete the path to the entry under the cursor; open it if it is a folder."""
+        if (entry := self.highlighted) is not None and entry.label != PARENT:
+            self._fill(f"{entry.value}{'/' if entry.label.endswith('/') else ''}")
+
+    def _fill(self, path: str) -> None:
+        field = self.query_one("#filter", Input)
+        field.value = path
+        field.cursor_position = len(path)
 
     def choose(self, value: Path) -> None:
         """Open a folder, or end the dialog with a text file."""
@@ -40,57 +63,88 @@ class FilePicker(ListDialog[Path]):
 
     @work(group="open", exclusive=True)
     async def _open(self, value: Path) -> None:
-        if await asyncio.to_thread(value.expanduser().is_dir):
-            field = self.query_one("#filter", Input)
-            field.value = "" if value == Path() else f"{value}/"
-            field.cursor_position = len(field.value)
+        path = expanded(value)
+        if await asyncio.to_thread(os.path.isdir, path):
+            self._fill("" if value == Path() else f"{value}/")
             return
         try:
-            await asyncio.to_thread(check_file, value.expanduser())
-        except UserError as error:
+            await asyncio.to_thread(check_file, path)
+        except (UserError, OSError, ValueError) as error:  # ValueError: a NUL in the path
             self.show_error(str(error))
         else:
-            self.dismiss(value.expanduser())
+            self.dismiss(path)
 
 
 def find_entries(text: str) -> list[Entry[Path]]:
     """List the folder that `text` begins with, filtered by the rest of it. Folders come first.
 
-    Hidden files are listed only if the rest begins with a dot. A path that matches nothing is the
-    only entry, so that choosing it shows the error.
+    Without a text, the files chosen last come before them. Hidden files are listed only if the rest
+    begins with a dot. A path that is not in the list is the only entry, so that choosing it says
+    why it cannot be opened.
     """
     start, slash, pattern = text.rpartition("/")
     if text == HOME:
         start, slash, pattern = HOME, "/", ""
     folder = Path(f"{start}{slash}")
-    try:
-        paths = list(folder.expanduser().iterdir())
-    except OSError:
-        paths = []
-    shown = [
-        path
-        for path in paths
-        if pattern.casefold() in path.name.casefold()
-        and path.name.startswith(".") <= pattern.startswith(".")
+    names, problem = _names(expanded(folder))
+    entries = [
+        entry
+        for name in names
+        if pattern.casefold() in name.casefold()
+        and name.startswith(".") <= pattern.startswith(".")
+        and (entry := _entry(folder / name)) is not None
     ]
-    shown.sort(key=lambda path: (not path.is_dir(), path.name.casefold()))
-    entries = [_entry(folder / path.name, path) for path in shown]
+    entries.sort(key=lambda entry: (not entry.label.endswith("/"), entry.label.casefold()))
     if not pattern:
-        entries.insert(0, Entry(_parent(folder), PARENT, ["parent folder"]))
-    if slash and not entries:
-        entries = [Entry(Path(text), text)]
-    return entries
+        has_files = any(not entry.label.endswith("/") for entry in entries)
+        note = problem or ("" if has_files else "No text files here")
+        entries.insert(0, Entry(_parent(folder), PARENT, ["parent folder"], detail=note))
+    if not text:
+        return [*_recent_entries(), *entries]
+    return entries or ([Entry(Path(text), text)] if slash else [])
+
+
+def expanded(path: Path) -> Path:
+    """Replace a leading ``~``; a path of an unknown user stays as it is."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises there
+
+
+def _names(folder: Path) -> tuple[list[str], str]:
+    """The names in a folder, or why it cannot be read."""
+    try:
+        return sorted(os.listdir(folder))[:MAX_FILES], ""  # noqa: PTH208 - no Path for each name
+    except OSError as error:
+        return [], error.strerror or str(error)
+    except ValueError as error:  # a NUL in the path
+        return [], str(error)
 
 
 def _parent(folder: Path) -> Path:
     if folder.name == HOME:
-        return folder.expanduser().parent
+        return expanded(folder).parent
     return folder / PARENT if folder.name in ("", PARENT) else folder.parent
 
 
-def _entry(value: Path, path: Path) -> Entry[Path]:
+def _entry(value: Path) -> Entry[Path] | None:
+    """The entry of a folder or a text; None for any other file."""
+    path = expanded(value)
     try:
-        size = "" if path.is_dir() else format_bytes(path.stat().st_size)
+        status = path.stat()
+        if stat.S_ISDIR(status.st_mode):
+            return Entry(value, f"{value.name}/", [""])
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
+            return None
+        with path.open("rb") as file:
+            if b"\0" in file.read(SNIFFED_BYTES):
+                return None
     except OSError as error:
-        size = error.strerror or str(error)
-    return Entry(value, f"{value.name}/" if path.is_dir() else value.name, [size])
+        return Entry(value, value.name, [error.strerror or str(error)])
+    return Entry(value, value.name, [format_bytes(status.st_size)])
+
+
+def _recent_entries() -> list[Entry[Path]]:
+    return [
+        Entry(path, path.name, [str(path.parent)], group="Recent")
+        for path in settings.Settings.load().recent_texts
+        if os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where it may not look
+    ]

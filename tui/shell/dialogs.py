@@ -19,6 +19,7 @@ from textual.widgets.option_list import Option
 from textual.worker import Worker
 
 from simplegpt.cli import one_line
+from tui.shell.bindings import EVERYWHERE
 
 Result = TypeVar("Result")
 MUTED = "$footer-description-foreground"  # $text-muted is a colour of stylesheets only
@@ -32,7 +33,7 @@ class Dialog(ModalScreen[Result | None]):
     Style the box by its id: ``MyDialog { #dialog { width: 84; } }``.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", "Cancel")]
+    BINDINGS: ClassVar[list[BindingType]] = [*EVERYWHERE, Binding("escape", "cancel", "Cancel")]
     DEFAULT_CSS: ClassVar[str] = """
     Dialog {
         align: center middle;
@@ -64,7 +65,7 @@ class Dialog(ModalScreen[Result | None]):
     """
 
     def __init__(self, title: str, *, hint: str = "", buttons: Sequence[Button] = ()) -> None:
-        """`hint` stands in the lower edge: the keys that are not on a button."""
+        """`hint` is shown in the lower edge: the keys that are not on a button."""
         super().__init__()
         self.title, self.hint, self.buttons = title, hint, buttons
 
@@ -99,8 +100,8 @@ class Answer:
 class Question(Dialog[str]):
     """Ask something; returns the name of the answer.
 
-    Enter gives the first answer; it cancels where that one has the variant "error", which is for
-    answers that lose something.
+    Enter chooses the first answer, or cancels if that answer has the variant "error", which is for
+    answers that lose data.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -130,8 +131,7 @@ class Question(Dialog[str]):
 class TextDialog(Dialog[str]):
     """Ask for one line of text; returns it without white space around it.
 
-    `error_in` says what is wrong with a text, None where nothing is; an invalid one is not
-    returned.
+    `error_in` returns the error in a text, None for a valid one; only a valid text is returned.
     """
 
     DEFAULT_CSS: ClassVar[str] = """
@@ -183,16 +183,16 @@ class Entry(Generic[Result]):
     """One entry of a list."""
 
     value: Result
-    """The dialog's result where this one is chosen."""
+    """The dialog's result if this entry is chosen."""
     label: str
     columns: Sequence[str] = ()
-    """Shown behind the label, each aligned over all entries."""
+    """Shown after the label, each aligned over all entries."""
     detail: str = ""
     """A second line."""
     group: str = ""
-    """The heading above; entries of one group follow each other."""
+    """The heading above; the entries of a group are adjacent."""
     keywords: str = ""
-    """Also found by the filter, but not shown."""
+    """Searched by the filter, but not shown."""
 
     def matches(self, words: Sequence[str]) -> bool:
         """Whether all (casefolded) words occur in it."""
@@ -202,12 +202,14 @@ class Entry(Generic[Result]):
 
 
 class ListDialog(Dialog[Result]):
-    """A list that is filtered by what is typed; returns the value of the entry chosen.
+    """A list filtered as the user types; returns the value of the entry chosen.
 
-    `search` makes the entries for a text where filtering `entries` is not enough; `parse` makes a
-    value of a typed text that is one by itself, such as the path of a file, and wins over the list.
+    `search` returns the entries for a text if filtering `entries` is not enough. `parse` turns a
+    typed text into a value of its own, such as the path of a file; it takes precedence over the
+    list.
     """
 
+    AUTO_FOCUS = "#filter"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move('cursor_up')", "Up", show=False),
         Binding("down", "move('cursor_down')", "Down", show=False),
@@ -242,7 +244,7 @@ class ListDialog(Dialog[Result]):
         search: Callable[[str], Awaitable[Sequence[Entry[Result]]]] | None = None,
         parse: Callable[[str], Result | None] = lambda text: None,
     ) -> None:
-        """`text` is what the filter holds at first; `empty` stands where no entry is."""
+        """`text` is the initial filter; `empty` is shown if there is no entry."""
         super().__init__(title, hint=hint)
         self.entries = entries
         self.text, self.placeholder, self.empty = text, placeholder, empty
@@ -313,7 +315,7 @@ class ListDialog(Dialog[Result]):
         self.refresh_entries()
 
     def show_error(self, error: str) -> None:
-        """Say below the list why nothing can be chosen; empty clears it."""
+        """Show an error below the list; an empty one clears it."""
         self.query_one("#error", Static).update(error)
 
     async def action_move(self, action: str) -> None:
@@ -343,11 +345,11 @@ class ListDialog(Dialog[Result]):
 
 
 _LABEL_CELLS = 40
-"""The widest that a label's column may be; a longer label is cut at its end."""
+"""Maximum width of the labels' column; a longer label is cut at its end."""
 
 
 def column_widths(entries: Sequence[Entry[Result]]) -> list[int]:
-    """Cells of each column, the label's first: as wide as its widest text."""
+    """Widths of the columns in cells, the label's first: each as wide as its widest text."""
     rows = [
         [Content(one_line(text)).cell_length for text in (e.label, *e.columns)] for e in entries
     ]

@@ -14,22 +14,21 @@ _APART = 1
 
 
 class Key(NamedTuple):
-    """One key as it stands in the footer."""
+    """A key in the footer."""
 
     key: str
-    shown: str
-    what: str
-    """What it does; empty within a group, which says so for all of its keys."""
+    display: str
+    label: str
+    """Empty in a group, whose name follows its keys."""
     tooltip: str
-    enabled: bool
 
     @property
     def width(self) -> int:
-        return Content(self.shown).cell_length + (1 + len(self.what) if self.what else 0)
+        return Content(self.display).cell_length + (1 + len(self.label) if self.label else 0)
 
 
 class KeyFooter(Widget):
-    """One line, drawn by one widget.
+    """The keys of the actions that can be run now: one line, drawn by one widget.
 
     Textual's own has a widget for each key and remakes them when the keys change, with a layout of
     the whole screen: 40 ms for a keystroke that makes *Undo* possible, in the line "any of them"
@@ -50,12 +49,12 @@ class KeyFooter(Widget):
     def __init__(self) -> None:
         super().__init__()
         self._keys: list[Key | str] = []
-        """From the left; a text is the name of the group before it."""
+        """From the left; a text is the name of the group of the keys before it."""
         self._palette: Key | None = None
         """At the right end."""
         self._places: list[tuple[range, Key]] = []
         """Where the keys were drawn."""
-        self._pointed: Key | None = None
+        self._hovered: Key | None = None
 
     def on_mount(self) -> None:
         self.screen.bindings_updated_signal.subscribe(self, self.bindings_changed)
@@ -75,22 +74,21 @@ class KeyFooter(Widget):
         active = screen.active_bindings
         first_of_action: dict[str, ActiveBinding] = {}
         for one in active.values():
-            if one.binding.show:
+            if one.binding.show and one.enabled:
                 first_of_action.setdefault(one.binding.action, one)
         keys: list[Key | str] = []
         for group, members in groupby(first_of_action.values(), lambda one: one.binding.group):
             several = list(members)
             is_named = group is not None and len(several) > 1
             if is_named:
-                keys.append("")  # a little more room before a group
-            for _, binding, enabled, tooltip in several:
+                keys.append("")  # more space before a group
+            for _, binding, _, tooltip in several:
                 keys.append(
                     Key(
                         binding.key,
                         self.app.get_key_display(binding),
                         "" if is_named else binding.description,
                         tooltip or binding.description,
-                        enabled,
                     )
                 )
             if is_named and group is not None:
@@ -101,7 +99,7 @@ class KeyFooter(Widget):
         binding = found.binding
         display = self.app.get_key_display(binding)
         tooltip = binding.tooltip or binding.description
-        return keys, Key(binding.key, display, binding.description, tooltip, found.enabled)
+        return keys, Key(binding.key, display, binding.description, tooltip)
 
     def render(self) -> Content:
         """As many keys as there is room for, each whole."""
@@ -117,45 +115,39 @@ class KeyFooter(Widget):
             if isinstance(key, str):
                 parts.append(Content.styled(key, "$footer-description-foreground"))
             else:
-                parts.append(self._drawn(key, x))
+                parts.append(self._draw(key, x))
             parts.append(" " * _APART)
             x += width + _APART
         if palette is not None:
             parts.append(" " * (room - x))
             parts.append(Content.styled("│", "$foreground 20%"))
-            parts.append(self._drawn(palette, room + 1))
+            parts.append(self._draw(palette, room + 1))
         return Content.assemble(*parts)
 
-    def _drawn(self, key: Key, x: int) -> Content:
+    def _draw(self, key: Key, x: int) -> Content:
         self._places.append((range(x, x + key.width), key))
-        what = f" {key.what}" if key.what else ""
-        drawn = Content.assemble(
-            (key.shown, "$footer-key-foreground bold"), (what, "$footer-description-foreground")
+        label = f" {key.label}" if key.label else ""
+        content = Content.assemble(
+            (key.display, "$footer-key-foreground bold"), (label, "$footer-description-foreground")
         )
-        if not key.enabled:
-            return drawn.stylize("dim")
-        return drawn.stylize("on $block-hover-background") if key is self._pointed else drawn
+        return content.stylize("on $block-hover-background") if key is self._hovered else content
 
     def _key_at(self, x: int) -> Key | None:
         return next((key for place, key in self._places if x in place), None)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        self._point(self._key_at(event.x))
+        self._hover(self._key_at(event.x))
 
     def on_leave(self) -> None:
-        self._point(None)
+        self._hover(None)
 
-    def _point(self, key: Key | None) -> None:
-        if key is not self._pointed:
-            self._pointed = key
+    def _hover(self, key: Key | None) -> None:
+        if key is not self._hovered:
+            self._hovered = key
             self.tooltip = key.tooltip if key is not None else None
             self.refresh()
 
     def on_click(self, event: events.Click) -> None:
         key = self._key_at(event.x)
-        if key is None:
-            return
-        if key.enabled:
+        if key is not None:
             self.app.simulate_key(key.key)
-        else:
-            self.app.bell()

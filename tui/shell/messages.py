@@ -30,6 +30,8 @@ class OpenConfig(Message):
     values: Mapping[str, Any] = field(default_factory=dict)
     """Edits to apply, as if typed: dotted key -> value, such as what prepared data needs
     (`data.train_fpath`, `tokenizer_name`, …) or what would fit after an out-of-memory."""
+    key: str = ""
+    """The setting to focus. Posted by the palette."""
 
 
 @dataclass

@@ -10,14 +10,15 @@ messages upwards. `runs` holds all known runs: the app sets it about every two s
 `watch_runs` to follow it). The part of a screen that needs no Textual is a module of its own.
 
 **Keys.** Each action is a `Binding` with a description: the footer, the help and the command
-palette are made from it (extend `commands` for what has no key). Keys have to work in tmux, over
-SSH and in every terminal: function keys, plain letters (they act only where no input has the
-focus), and ctrl+letter, except ctrl+s, j, i, m, h, o, q, c, z and everything with shift+enter or
-ctrl+enter. The app has F1 (help), F2-F6 (screens), F10, ctrl+q (quit) and ctrl+p (palette); avoid
-F11 and F12, which terminals take. F7, F8 and F9 belong to the screen; F9 is its main action.
-Related bindings follow each other with the same `group=Binding.Group("Zoom")`. Return None from
-`check_action` for what cannot be done now, from state that is already known, and call
-`refresh_bindings()` when that changes.
+palette are made from it (extend `commands` for what has no key). A key has one meaning on all
+screens: `tests/tui/test_keys.py` has the table. Keys have to work in tmux, over SSH and in every
+terminal, so every action also has a function key, a letter (which acts only where no text field has
+the focus) or an entry in the palette: terminals keep or change some control keys, F11 and F12. The
+app has F1 and ? (help), F2-F6 (screens), F10 and ctrl+q (quit), ctrl+p (palette), j and k (down,
+up). F7, F8 and F9 are the screen's main actions. Related bindings are adjacent and have the same
+`group=Binding.Group("Zoom")`. Return False from `check_action` for what cannot be done now, from
+state that is already known, and call `refresh_bindings()` when that changes: the footer shows only
+what can be done.
 
 **Other screens.** Post a message of `tui.shell.messages`; never import another subject. The app
 calls `DataScreen.show_corpora()`, `ConfigScreen.open(path, values)`,
@@ -44,22 +45,16 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 from textual.actions import parse as parse_action
 from textual.app import ComposeResult, SystemCommand
-from textual.binding import Binding
 from textual.containers import Container
 from textual.reactive import Reactive, reactive
 from textual.screen import Screen
 from textual.widget import Widget
 
+from tui.shell.bindings import Shortcut, shortcuts_of
 from tui.shell.footer import KeyFooter
 from tui.shell.header import Header
-from tui.shell.modes import Mode, title_of
+from tui.shell.modes import Mode
 from tui.shell.runs import KnownRuns
-
-GENERAL_HELP = """\
-Move with **Tab** and the arrow keys, or click. **F2**–**F6** change the screen, **Ctrl+P** finds
-any action by its name, **F10** quits. **Ctrl+C** copies text that is selected with the mouse, over
-SSH too where the terminal allows it.
-"""
 
 
 class WorkbenchScreen(Screen[None]):
@@ -110,48 +105,20 @@ class WorkbenchScreen(Screen[None]):
 
     def commands(self) -> Iterable[SystemCommand]:
         """The screen's entries in the command palette: its bindings that can be used now."""
-        for binding in self._described_bindings():
-            _, name, parameters = parse_action(binding.action)
+        for shortcut in self.shortcuts():
+            _, name, parameters = parse_action(shortcut.action)
             if self.check_action(name, parameters) is True:
-                yield self._palette_entry(binding)
+                yield self._palette_entry(shortcut)
 
-    def _described_bindings(self) -> list[Binding]:
-        """The bindings of the screen's class, each action once."""
-        first: dict[str, Binding] = {}
-        for binding in Binding.make_bindings(type(self).BINDINGS):
-            if binding.description:
-                first.setdefault(binding.action, binding)
-        return list(first.values())
+    def shortcuts(self) -> list[Shortcut]:
+        """The screen's actions that have a key, for the palette and the help."""
+        return shortcuts_of(type(self), self.app)
 
-    def _palette_entry(self, binding: Binding) -> SystemCommand:
-        help_text = binding.tooltip or title_of(self.MODE)
-        key = self.app.get_key_display(binding)
-
+    def _palette_entry(self, shortcut: Shortcut) -> SystemCommand:
         async def run() -> None:
-            await self.run_action(binding.action)
+            await self.run_action(shortcut.action)
 
-        return SystemCommand(binding.description, f"{help_text} ({key})", run)
-
-    def current_help(self) -> str:
-        """Markdown for F1: help on the focused widget, on the screen, and on its keys."""
-        parts = [self._focused_help()]
-        if self.HELP:
-            parts.append(f"## {title_of(self.MODE)}\n\n{self.HELP}")
-        keys = [
-            f"| **{self.app.get_key_display(b)}** | {b.tooltip or b.description} |"
-            for b in self._described_bindings()
-        ]
-        if keys:
-            parts.append("\n".join(["| Key | |", "| --- | --- |", *keys]))
-        return "\n\n".join([*filter(None, parts), "## Everywhere", GENERAL_HELP])
-
-    def _focused_help(self) -> str | None:
-        """Help on the focused widget, or on the nearest one around it that has some."""
-        if self.focused is None:
-            return None
-        widgets = (node for node in self.focused.ancestors_with_self if isinstance(node, Widget))
-        texts = (widget_help(widget) for widget in widgets if widget is not self)
-        return next(filter(None, texts), None)
+        return SystemCommand(shortcut.title, f"{shortcut.explanation} ({shortcut.keys[0]})", run)
 
 
 @runtime_checkable

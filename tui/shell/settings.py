@@ -1,4 +1,4 @@
-"""What the workbench remembers of its user: the theme, presets and conversations.
+"""The user's settings: theme, sampling presets and recent texts.
 
 Everything lives below `settings_folder()` and `data_folder()`; deleting them resets the
 workbench and loses no run. ``SIMPLEGPT_TUI_HOME`` moves both into one folder.

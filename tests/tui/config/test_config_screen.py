@@ -25,6 +25,7 @@ from tui.config.screen import ConfigScreen
 from tui.config.toml_editor import TomlEditor
 from tui.shell import messages
 from tui.shell.dialogs import ListDialog, Question
+from tui.shell.help import help_for
 
 
 @pytest.fixture(autouse=True)
@@ -513,7 +514,7 @@ async def test_the_estimated_time_names_the_run_that_it_comes_from() -> None:
 async def test_f1_describes_the_field(project: Path) -> None:
     async with config_screen() as (_, screen):
         await screen.go_to("optimization.betas")
-        help_text = screen.current_help()
+        help_text = help_for(screen).markdown
         assert "## betas" in help_text
         assert settings()["optimization.betas"].allowed in help_text
 

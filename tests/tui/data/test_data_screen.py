@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import psutil
 import pytest
@@ -14,6 +14,7 @@ from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Button, Input, OptionList, ProgressBar, Static
 
+import tui.config.screen
 from simplegpt.cli import UserError
 from simplegpt.data import corpus
 from simplegpt.data.corpus import OnProgress
@@ -42,22 +43,42 @@ def text(workplace: Path) -> Path:
     return path
 
 
+class RecordingConfigScreen(ConfigScreen):
+    """Records what it is asked to open."""
+
+    CSS_PATH = Path(tui.config.screen.__file__).with_name("screen.tcss")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[tuple[Path | None, Mapping[str, Any]]] = []
+
+    def open(self, path: Path | None, values: Mapping[str, Any], key: str = "") -> None:  # type: ignore[override]
+        self.opened.append((path, values))
+
+
+class DataWorkbench(Workbench):
+    """Its config editor only records."""
+
+    MODES: ClassVar = {**Workbench.MODES, "config": RecordingConfigScreen}
+
+
+def opened(screen: DataScreen) -> list[tuple[Path | None, Mapping[str, Any]]]:
+    """What the config editor was asked to open."""
+    assert isinstance(screen.app, DataWorkbench)
+    config = screen.app.visited["config"]
+    assert isinstance(config, RecordingConfigScreen)
+    return config.opened
+
+
 @pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path | None, Mapping[str, Any]]]:
-    """What the config editor opened."""
-    opened: list[tuple[Path | None, Mapping[str, Any]]] = []
-
-    def record(self: ConfigScreen, path: Path | None, values: Mapping[str, Any]) -> None:
-        opened.append((path, values))
-
-    monkeypatch.setattr(ConfigScreen, "open", record)
-    monkeypatch.setattr("simplegpt.run.hardware.gpus", list)  # as on a machine without one
-    return opened
+def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without a GPU."""
+    monkeypatch.setattr("simplegpt.run.hardware.gpus", list)
 
 
 @asynccontextmanager
 async def data_screen() -> AsyncIterator[tuple[Pilot[None], DataScreen]]:
-    app = Workbench()
+    app = DataWorkbench()
     async with app.run_test(size=SMALL) as pilot:
         screen = await app.visit("data")
         assert isinstance(screen, DataScreen)
@@ -85,7 +106,7 @@ def error(screen: DataScreen) -> str:
 
 
 async def test_enter_leads_from_the_text_to_the_config(
-    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]], workplace: Path
+    text: Path, without_gpu: None, workplace: Path
 ) -> None:
     async with data_screen() as (pilot, screen):
         await choose(pilot, "data/verse.txt")
@@ -104,7 +125,7 @@ async def test_enter_leads_from_the_text_to_the_config(
         await settle(pilot)
         assert pilot.app.current_mode == "config"
     assert len(open_tokens(workplace / "data/verse/train-char.bin")) == 3870
-    ((template, values),) = opened
+    ((template, values),) = opened(screen)
     assert template is not None
     assert template.name == "shakespeare_char_cpu.toml"
     assert values == {
@@ -115,7 +136,7 @@ async def test_enter_leads_from_the_text_to_the_config(
 
 
 async def test_config_is_fitted_to_another_vocabulary_and_a_free_folder(
-    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]], workplace: Path
+    text: Path, without_gpu: None, workplace: Path
 ) -> None:
     (workplace / "models/verse-gpt2").mkdir(parents=True)
     (workplace / "models/verse-gpt2/config.toml").touch()
@@ -128,14 +149,14 @@ async def test_config_is_fitted_to_another_vocabulary_and_a_free_folder(
         await settle(pilot)
         await pilot.press("f9")
         await settle(pilot)
-    ((_, values),) = opened
+    ((_, values),) = opened(screen)
     assert values["model.n_vocab"] == 50_257
     assert values["tokenizer_name"] == "gpt2"
     assert values["output_dir"] == "models/verse-gpt2-2"
 
 
 async def test_existing_files_are_replaced_only_after_a_question(
-    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]], workplace: Path
+    text: Path, without_gpu: None, workplace: Path
 ) -> None:
     folder = workplace / "data/verse"
     folder.mkdir()
@@ -165,7 +186,7 @@ async def test_existing_files_are_replaced_only_after_a_question(
         await pilot.press("enter")
         await settle(pilot)
         assert (folder / "train-char.bin").stat().st_mtime_ns == written
-    assert len(opened) == 1
+    assert len(opened(screen)) == 1
 
 
 async def test_cancel_leaves_nothing(text: Path, workplace: Path) -> None:
@@ -478,7 +499,7 @@ async def test_every_text_gets_its_own_folder_but_the_configs_own_corpus(text: P
 
 
 async def test_prepared_token_files_are_listed_and_trained_on(
-    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]]
+    text: Path, without_gpu: None
 ) -> None:
     job = Job(text, "gpt2", Path("data/verse"), 0.1)
     async for _ in tokenize(job):
@@ -496,7 +517,7 @@ async def test_prepared_token_files_are_listed_and_trained_on(
         assert "1,260 tokens for training" in shown(screen, "#status")
         await pilot.press("enter")
         await settle(pilot)
-    ((_, values),) = opened
+    ((_, values),) = opened(screen)
     assert values["data.train_fpath"] == "data/verse/train-gpt2.bin"
     assert values["model.n_vocab"] == 50_257
 

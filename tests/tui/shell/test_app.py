@@ -22,7 +22,6 @@ from tui.app import Workbench, has_runs_or_data
 from tui.shell import messages, settings
 from tui.shell.dialogs import Question, TextDialog
 from tui.shell.header import HeaderTab, LiveRun, live_run_content
-from tui.shell.help import HelpDialog
 from tui.shell.modes import TABS
 from tui.shell.runs import newest_live, read_run
 from tui.shell.screen import WorkbenchScreen
@@ -79,22 +78,6 @@ async def test_every_possible_action_with_a_key_is_in_the_palette(workplace: Pat
         entries: list[SystemCommand] = list(app.screen.commands())
         assert {"Log scale", "Overlay runs", "Show the samples"} <= {one.title for one in entries}
         assert "Save checkpoint" not in {one.title for one in entries}  # nothing runs
-
-
-async def test_help_describes_the_focused_widget_and_the_screens_keys(workplace: Path) -> None:
-    run = make_run(workplace / "models" / "r", Shape(steps=100))
-    app = Workbench(messages.OpenRun(run.path))
-    async with app.run_test(size=SMALL) as pilot:
-        await settle(pilot)
-        await pilot.press("f1")
-        await until(pilot, lambda: isinstance(app.screen, HelpDialog))
-        assert isinstance(app.screen, HelpDialog)
-        text = app.screen.markdown
-        assert "## Plot" in text  # it has the focus
-        assert "| **F7** | Pause the training" in text
-        assert "F10" in text
-        await pilot.press("escape")
-        await until(pilot, lambda: not isinstance(app.screen, HelpDialog))
 
 
 async def test_chosen_theme_is_kept(workplace: Path) -> None:

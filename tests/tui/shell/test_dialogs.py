@@ -54,7 +54,7 @@ def dialogs() -> list[Dialog[Any]]:
         question(),
         TextDialog("Name", "A name:"),
         ListDialog("Fruit", FRUIT),
-        HelpDialog("x\n\n" * 99),
+        HelpDialog("x\n\n" * 99, []),
     ]
 
 

@@ -1,0 +1,120 @@
+"""Handles keys in the order typed, also across dialogs and screens.
+
+Textual posts a key to the focused widget and takes the next one at once. When keys arrive in one
+burst (over a slow connection, or pasted), the second is then handled before the first has moved the
+focus or opened a dialog, and reaches the wrong widget.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, Literal, TypeAlias
+
+from textual.app import App
+from textual.dom import DOMNode
+from textual.events import Key, Paste
+from textual.screen import ModalScreen
+from textual.worker import Worker
+
+PATIENCE_SECONDS = 2.0
+"""Until the next key is handled although the last one has not taken effect."""
+WORKER_SECONDS = 0.2
+"""For an action that is a worker: it may be about to open a dialog, or run for minutes."""
+POLL_SECONDS = 0.005
+MOVING = frozenset(
+    {"up", "down", "left", "right", "j", "k", "tab", "shift+tab"}
+    | {"home", "end", "pageup", "pagedown"}
+)
+"""Keys that may be held down, and open nothing."""
+
+Typed: TypeAlias = Key | Paste
+Kind = Literal["text", "moving", "other"]
+
+
+class KeyQueue:
+    """Holds keys back until the one before them has taken effect."""
+
+    def __init__(self, app: App[Any], handle: Callable[[Typed], Awaitable[None]]) -> None:
+        """`handle` is called in the app's message loop."""
+        self._app, self._handle = app, handle
+        self._waiting: deque[Typed] = deque()
+        self._settling: asyncio.Task[None] | None = None
+
+    async def put(self, event: Typed) -> None:
+        """Handle a key now, or when those before it have taken effect."""
+        self._waiting.append(event)
+        if self._settling is None:
+            await self._handle_next()
+
+    async def _handle_next(self) -> None:
+        self._settling = None
+        if not self._waiting:
+            return
+        before, workers = self._state(), frozenset(self._app.workers)
+        event = self._waiting.popleft()
+        kind = self._kind(event)
+        await self._handle(event)
+        while kind != "other" and self._waiting and self._kind(self._waiting[0]) == kind:
+            await self._handle(self._waiting.popleft())  # a widget's queue keeps their order
+        self._settling = asyncio.create_task(self._settle(before, workers, kind))
+
+    def _kind(self, event: Typed) -> Kind:
+        """Whether a key is text for the focused widget, moves a cursor, or may do anything."""
+        focused = self._app.focused
+        if isinstance(event, Paste):
+            return "other"
+        if focused is not None and focused.check_consume_key(event.key, event.character):
+            return "text"
+        return "moving" if event.key in MOVING else "other"
+
+    async def _settle(self, before: object, workers: Collection[Worker[Any]], kind: Kind) -> None:
+        """Wait until a key has taken effect, then handle the next one."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._processed()
+                if kind == "other":
+                    await self._action_opened(before, workers)
+                    await self._processed()
+        except TimeoutError:
+            pass
+        self._app.call_later(self._handle_next)
+
+    async def _processed(self) -> None:
+        """Wait until a key's messages have gone up from the focused widget, and theirs too."""
+        await self._went_up()  # the key itself, up to the app, which runs its action
+        state: object = None
+        while state != (state := self._state()):
+            await self._went_up()  # what the action posted; again where it moved the focus
+
+    async def _went_up(self) -> None:
+        focused = self._app.focused or self._app.screen
+        for node in (*focused.ancestors_with_self, self._app):
+            await _handled_all(node)
+
+    def _state(self) -> object:
+        return self._app.screen, self._app.focused
+
+    async def _action_opened(self, before: object, workers: Collection[Worker[Any]]) -> None:
+        """Wait until the action of a key has opened or closed a dialog, ended, or taken too long.
+
+        Only an action that is itself a worker may do so later, or a worker of a dialog.
+        """
+        actions = [
+            worker
+            for worker in self._app.workers
+            if worker not in workers
+            and (worker.name.startswith("action_") or isinstance(worker.node, ModalScreen))
+        ]
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + WORKER_SECONDS
+        while self._state() == before and not all(worker.is_finished for worker in actions):
+            if loop.time() > deadline:
+                break
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def _handled_all(node: DOMNode) -> None:
+    """Wait until a node has handled the messages that it has now."""
+    done = asyncio.Event()
+    if node.call_later(done.set):
+        await done.wait()
