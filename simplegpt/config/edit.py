@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,7 @@ def statements(text: str) -> list[Statement]:
     return found
 
 
+@lru_cache(maxsize=1024)
 def _split_key(dotted: str) -> Keys:
     """The parts of a key as TOML spells it: ``a."b.c"`` is ("a", "b.c")."""
     parts = []

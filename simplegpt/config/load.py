@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from simplegpt.cli import UserError, add_hidden_options, add_options, is_utf8, nearest
 from simplegpt.config.edit import Keys, literal, parse_toml, statements, typed_value
 from simplegpt.config.schema import (
+    EXPLAINED,
     OWNED_TRAINER_KEYS,
     Config,
     Section,
@@ -36,6 +37,7 @@ from simplegpt.files import open_regular
 S = TypeVar("S", bound=Section)
 Overrides = Mapping[str, Any] | Iterable[tuple[str, Any]]
 """Dotted keys and their values; a text is taken as `edit.typed_value` does."""
+MAX_SHOWN = 60  # characters of an invalid value in a message
 RANKS = ("override", "file", "include", "default")
 
 
@@ -79,8 +81,7 @@ class Problem:
     def __str__(self) -> str:
         """What, where, and how to fix it."""
         hint = f" ({self.hint})" if self.hint else ""
-        value = literal(self.value) if self.value is not NOT_SHOWN else ""
-        shown = f" = {value if len(value) <= 60 else f'{value[:57]}...'}" if value else ""
+        shown = f" = {_shortened(self.value)}" if self.value is not NOT_SHOWN else ""
         subject = f"{self.keys[0]}{shown}: " if len(self.keys) == 1 else ""
         return f"{subject}{self.message}  {_format_places(self.origins)}{hint}"
 
@@ -131,6 +132,49 @@ Check = Callable[[Inspection], list[Problem]]
 """Finds problems that do not show in the config alone, such as `data.tokens.check_config`."""
 
 
+@dataclass(frozen=True)
+class FileText:
+    """What a config file holds, or why it cannot be read."""
+
+    text: str = ""
+    error: str = ""
+    """Empty where it could be read."""
+    real_path: Path | None = None
+    """The path without symbolic links: two names of one file have one of these."""
+
+
+Read = Callable[[Path], FileText]
+
+
+def read_file(path: Path) -> FileText:
+    """Read a config file as it is, line ends included, without a byte order mark; never raises."""
+    try:
+        with open_regular(path) as file:
+            text = file.read().decode("utf-8-sig")
+        # Path.resolve raises RuntimeError in a loop of symbolic links
+        return FileText(text, real_path=Path(os.path.realpath(path)))
+    except FileNotFoundError:
+        return FileText(error=f"no such file{_nearest_file(path)}")
+    except IsADirectoryError:
+        return FileText(error="a directory, not a TOML file")
+    except UnicodeDecodeError as error:
+        found = error.object[error.start]
+        return FileText(error=f"not UTF-8 text: byte {error.start} is {found:#04x}")
+    except OSError as error:
+        return FileText(error=f"cannot be read: {error.strerror}")
+
+
+def read_includes(text: str, path: Path) -> dict[Path, FileText]:
+    """Read the files that the config `text` at `path` includes, and those that they include."""
+    files: dict[Path, FileText] = {}
+
+    def read(include: Path) -> FileText:
+        return files.setdefault(include, read_file(include))
+
+    _Layers(read).read_text(text, path)
+    return files
+
+
 def load(path: str | Path, overrides: Overrides = (), check: Check | None = None) -> Config:
     """The config of the file at `path` with its includes and `overrides`.
 
@@ -144,10 +188,17 @@ def load(path: str | Path, overrides: Overrides = (), check: Check | None = None
 
 
 def inspect(
-    source: str | Path, overrides: Overrides = (), *, path: Path | None = None
+    source: str | Path,
+    overrides: Overrides = (),
+    *,
+    path: Path | None = None,
+    read: Read = read_file,
 ) -> Inspection:
-    """Check a file, or the text (a `str`) of a file that is or will be at `path`; never raises."""
-    layers = _Layers()
+    """Check a file, or the text (a `str`) of a file that is or will be at `path`; never raises.
+
+    `read` gets the path of each file that is needed.
+    """
+    layers = _Layers(read)
     if isinstance(source, Path):
         layers.read_file(source)
     else:
@@ -252,11 +303,8 @@ def parse_section(section: type[S], given: Iterable[tuple[str, str]]) -> S:
     try:
         return section.model_validate_json(json.dumps(_as_json(values)), strict=True)
     except ValidationError as error:
-        lines = [
-            f"--{name} {literal(values[name])}: {message}"
-            for name, message in _messages(error, known).items()
-        ]
-        raise UserError(*lines) from None
+        messages = messages_of(error, known, values)
+        raise UserError(*(f"--{name}: {message}" for name, message in messages.items())) from None
 
 
 # Reading
@@ -265,7 +313,8 @@ def parse_section(section: type[S], given: Iterable[tuple[str, str]]) -> S:
 class _Layers:
     """Values of several files and of the overrides, the later over the earlier."""
 
-    def __init__(self) -> None:
+    def __init__(self, read: Read) -> None:
+        self._read = read
         self.values: dict[str, Any] = {}
         """As in a TOML file, tables as dicts."""
         self.origins: dict[str, Origin] = {}
@@ -273,12 +322,23 @@ class _Layers:
         self.is_complete = True
 
     def read_file(self, path: Path) -> None:
-        text = self._read(Origin("file", path), path)
-        if text is not None:
-            self.read_text(text, path)
+        file = self._read(path)
+        if file.error:
+            self._fail((), file.error, Origin("file", path))
+        else:
+            self.read_text(file.text, path, file.real_path)
 
-    def read_text(self, text: str, path: Path, including: tuple[Path, ...] = ()) -> None:
-        """Take the values of a file's text; it is included by the files `including`."""
+    def read_text(
+        self,
+        text: str,
+        path: Path,
+        real_path: Path | None = None,
+        including: tuple[tuple[Path, Path], ...] = (),
+    ) -> None:
+        """Take the values of a file's text; `including` are the files on the way to it.
+
+        Each of those is its path and its path without symbolic links.
+        """
         kind: Literal["file", "include"] = "include" if including else "file"
         try:
             values = parse_toml(text)
@@ -290,9 +350,10 @@ class _Layers:
         here = Origin(kind, path, lines.get(("include",)))
         include = values.pop("include", False)
         if isinstance(include, str):
-            self._read_include(include, here, (*including, path))
+            real_path = real_path or Path(os.path.abspath(path))  # noqa: PTH100 - Path keeps ".."
+            self._read_include(include, here, (*including, (path, real_path)))
         elif include is not False:
-            self._fail(("include",), "input should be a valid string or false", here, include)
+            self._fail(("include",), _expected(settings()["include"], include), here)
         for name, value in values.items():
             origin = Origin(kind, path, lines.get((name,)))
             self._set(name, value, origin)
@@ -324,40 +385,23 @@ class _Layers:
             del self.origins[key]
         self.values[name], self.origins[name] = value, origin
 
-    def _read_include(self, include: str, origin: Origin, including: tuple[Path, ...]) -> None:
+    def _read_include(
+        self, include: str, origin: Origin, including: tuple[tuple[Path, Path], ...]
+    ) -> None:
         if "\0" in include:
             self._fail(("include",), "a file name has no null characters", origin, include)
             return
-        target = Path(os.path.normpath(including[-1].parent / include))
-        # Path.resolve raises RuntimeError in a loop of symbolic links
-        chain = [os.path.realpath(one) for one in including]
-        if os.path.realpath(target) in chain:
-            names = [one.name for one in including[chain.index(os.path.realpath(target)) :]]
-            circle = " → ".join([*names, target.name])
-            self._fail(("include",), f"files include each other: {circle}", origin, include)
-            return
-        text = self._read(origin, target, include)
-        if text is not None:
-            self.read_text(text, target, including)
-
-    def _read(self, origin: Origin, path: Path, include: str | None = None) -> str | None:
-        """The text of a file; a problem at `origin` where there is none."""
-        try:
-            with open_regular(path) as file:
-                return file.read().decode("utf-8-sig")
-        except FileNotFoundError:
-            message = f"no such file{_nearest_file(path)}"
-        except IsADirectoryError:
-            message = "a directory, not a TOML file"
-        except UnicodeDecodeError as error:
-            message = f"not UTF-8 text: byte {error.start} is {error.object[error.start]:#04x}"
-        except OSError as error:
-            message = f"cannot be read: {error.strerror}"
-        if include is None:
-            self._fail((), message, origin)
+        target = Path(os.path.normpath(including[-1][0].parent / include))
+        file = self._read(target)
+        chain = [real_path for _, real_path in including]
+        if file.error:
+            self._fail(("include",), f"{target}: {file.error}", origin, include)
+        elif file.real_path in chain:
+            circle = [path for path, _ in including[chain.index(file.real_path) :]]
+            names = " → ".join(path.name for path in (*circle, target))
+            self._fail(("include",), f"files include each other: {names}", origin, include)
         else:
-            self._fail(("include",), f"{path}: {message}", origin, include)
-        return None
+            self.read_text(file.text, target, file.real_path, including)
 
     def _fail(
         self, keys: tuple[str, ...], message: str, origin: Origin, value: Any = NOT_SHOWN
@@ -405,34 +449,49 @@ def _validate(layers: _Layers, values: Mapping[str, Any]) -> tuple[Config | None
     try:
         config = Config.model_validate_json(json.dumps(_as_json(given)), strict=True)
     except ValidationError as error:
-        for key, message in _messages(error, settings()).items():
-            value = values.get(key, NOT_SHOWN) if key in settings() else NOT_SHOWN
-            problems.append(Problem((key,), message, _places(layers.origins, (key,)), value))
+        for key, message in messages_of(error, settings(), given).items():
+            problems.append(Problem((key,), message, _places(layers.origins, (key,))))
     for keys, message in broken_rules(values, _invalid_keys(problems)):
         problems.append(Problem(keys, message, _places(layers.origins, keys)))
     return config, problems
 
 
-def _messages(error: ValidationError, known: Mapping[str, Setting]) -> dict[str, str]:
-    """Pydantic's messages by dotted key; those of a union's members are joined by "or"."""
-    found: dict[str, list[str]] = {}
+def messages_of(
+    error: ValidationError, known: Mapping[str, Setting], values: Mapping[str, Any]
+) -> dict[str, str]:
+    """What is wrong with each key: ``expected an integer ≥ 1, got 0``.
+
+    `known` are the settings that were validated, `values` what was given: tables as dicts.
+    """
+    found: dict[str, str] = {}
     for item in error.errors():
         if not item["loc"]:
             continue  # a broken rule
         name, *rest = map(str, item["loc"])
         key = f"{name}.{rest[0]}" if name in tables() and rest else name
-        messages = found.setdefault(key, [])
-        message = _lowercased(item["msg"])
         if item["type"] == "extra_forbidden":
             message = _unknown_key(key, isinstance(item["input"], dict))
-        elif key in tables():
-            off = f", or {key} = false" if tables()[key].optional else ""
-            message = f"input should be a table, [{key}]{off}"
-        elif key in known and known[key].choices and isinstance(item["input"], str):
-            message += nearest(item["input"], map(str, known[key].choices))
-        if message not in messages:
-            messages.append(message)
-    return {key: " or ".join(messages) for key, messages in found.items()}
+        elif item["type"] == EXPLAINED:
+            message = item["msg"]
+        elif key in known:
+            given = values[name][rest[0]] if name in tables() else values[name]
+            message = _expected(known[key], given)
+        else:
+            off = f", or {key} = false" if key in tables() and tables()[key].optional else ""
+            message = f"expected a table, [{key}]{off}"
+        found.setdefault(key, message)
+    return found
+
+
+def _expected(setting: Setting, value: Any) -> str:
+    """The message for a value that a setting does not allow."""
+    near = nearest(value, map(str, setting.choices)) if isinstance(value, str) else ""
+    return f"expected {setting.allowed}, got {_shortened(value)}{near}"
+
+
+def _shortened(value: Any) -> str:
+    text = literal(value)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN - 3]}..."
 
 
 def _unknown_key(key: str, is_table: bool) -> str:

@@ -24,21 +24,24 @@ PRETRAINED_NAMES = {
 }
 
 
+EXPLAINED = "explained"  # the type of errors whose message says all
+
+
 def _check_path(path: object) -> object:
     if path == "":  # Path("") is the working directory
-        raise PydanticCustomError("empty_path", "Input should not be empty")
+        raise PydanticCustomError(EXPLAINED, "must not be empty")
     if isinstance(path, str) and "\0" in path:
-        raise PydanticCustomError("null_in_path", "Input should not contain null characters")
+        raise PydanticCustomError(EXPLAINED, "must not contain null characters")
     if isinstance(path, str) and max(map(len, path.encode(errors="replace").split(b"/"))) > 255:
-        raise PydanticCustomError("long_name", "Input should have names of at most 255 bytes")
+        raise PydanticCustomError(EXPLAINED, "names must be at most 255 bytes long")
     return path
 
 
 def _check_strategy(strategy: object) -> object:
     if isinstance(strategy, str) and strategy.startswith(("fsdp", "deepspeed")):
         raise PydanticCustomError(
-            "sharded",
-            "Input should be 'auto' or 'ddp': a strategy that shards the model leaves each device "
+            EXPLAINED,
+            'expected "auto" or "ddp": a strategy that shards the model leaves each device '
             "fragments of it, but gradient clipping, weight decay and Muon need whole matrices",
         )
     return strategy
@@ -204,7 +207,9 @@ class TrainerConfig(Section):
 
     max_steps: int = Field(5_000, ge=1)
     """Optimizer steps, and so the end of the run."""
-    max_time: Off[Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$")]] = None
+    max_time: Off[
+        Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$", examples=["01:12:00:00"])]
+    ] = None
     """Ends the run after DD:HH:MM:SS; false: no limit."""
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
     """Where to train; auto takes the best there is."""
@@ -238,7 +243,9 @@ class TrainerConfig(Section):
     """Find the operation that made a NaN; slow."""
     profiler: Off[Literal["simple", "advanced"]] = None
     """Lightning's profiler, printed at the end."""
-    callbacks: list[Annotated[str, Field(pattern=r"^\w+(\.\w+)*[.:]\w+$")]] = []
+    callbacks: list[
+        Annotated[str, Field(pattern=r"^\w+(\.\w+)*[.:]\w+$", examples=["my_callbacks.GradNorm"])]
+    ] = []
     """Lightning callbacks of your own, each by import path: "module.Class" or "module:Class"."""
 
 
@@ -451,6 +458,7 @@ def settings() -> Mapping[str, Setting]:
     return {key: one for table in tables().values() for key, one in table.settings.items()}
 
 
+@cache
 def settings_of(section: type[Section], prefix: str = "") -> Mapping[str, Setting]:
     """The settings of one section, its tables left out; `prefix` goes before each key."""
     properties = section.model_json_schema()["properties"]
@@ -540,11 +548,20 @@ def _describe(schema: Mapping[str, Any]) -> str:
     if kind == "list":
         items = _items(schema)
         number = f"{schema['maxItems']} " if "maxItems" in schema else ""
-        return f"a list of {number}{_kind(items)}s{_bounds(items)}"
-    return ("an " if kind == "integer" else "a ") + kind + _bounds(schema)
+        start = "a list" if number or "minItems" not in schema else "a non-empty list"
+        return f"{start} of {number}{_adjective(items)}{_kind(items)}s{_bounds(items)}"
+    article = "an " if kind == "integer" else "a "
+    return f"{article}{_adjective(schema)}{kind}{_bounds(schema)}"
+
+
+def _adjective(schema: Mapping[str, Any]) -> str:
+    return "non-empty " if "minLength" in schema else ""
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
+    """What a number is bound by, or what a text looks like."""
+    if "examples" in schema:
+        return f' like "{schema["examples"][0]}"'
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     bounds = [f"{sign} {schema[name]:,}" for name, sign in signs.items() if name in schema]
     return f" {' and '.join(bounds)}" if bounds else ""

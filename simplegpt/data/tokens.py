@@ -50,7 +50,11 @@ def open_tokens(spec: str | Path) -> "Tokens":
 
     Raises UserError for a missing, empty or damaged file, and for shards of different tokenizers.
     """
-    files = [_inspect(path) for path in _resolve(str(spec))]
+    try:
+        paths = _resolve(str(spec))
+    except OSError as error:  # such as a folder that may not be listed, or too long a path
+        raise UserError(f"{spec} cannot be read: {error.strerror}") from None
+    files = [_inspect(path) for path in paths]
     tokenizers = sorted({file.info.tokenizer for file in files if file.info})
     if len(tokenizers) > 1:
         raise UserError(f"{spec}: its shards have different tokenizers: {', '.join(tokenizers)}")
@@ -307,7 +311,7 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
         try:
             tokens = open_tokens(values[key])
         except UserError as error:
-            is_there = Path(values[key]).exists()
+            is_there = os.path.lexists(values[key])
             hint = "" if is_there else "python -m simplegpt.data makes token files"
             problems.append(inspection.problem((key,), str(error), hint))
             continue

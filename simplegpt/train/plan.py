@@ -175,6 +175,30 @@ def _activations(config: Config, device: DeviceKind) -> tuple[int, int]:
     return activations, min(tokens * model.n_vocab, MAX_LOGITS) * per_logit
 
 
+def advise_on_memory(config: Config, device: DeviceKind, available: int) -> str:
+    """Say what to change so that a step needs at most `available` bytes; empty if it does."""
+    memory = _memory(config, device)
+    if memory.total <= available:
+        return ""
+    data, trainer = config.data, config.trainer
+    fixed = memory.total - memory.activations - memory.logits
+    if fixed >= available:
+        return (
+            f"Weights, gradients and optimizer alone need {format_bytes(fixed)}: use a smaller "
+            "model (n_layer, n_embd, n_vocab)."
+        )
+    batch, accumulate = data.train_batch_size, trainer.accumulate_grad_batches
+    while batch > 1:
+        batch, accumulate = batch // 2, accumulate * 2
+        smaller = data.model_copy(update={"train_batch_size": batch})
+        if _memory(config.model_copy(update={"data": smaller}), device).total <= available:
+            return (
+                f"Set data.train_batch_size to {batch} and trainer.accumulate_grad_batches to "
+                f"{accumulate}."
+            )
+    return "Not even a batch of 1 fits: use a shorter data.seq_len or a smaller model."
+
+
 def describe(plan: Plan) -> str:
     """The plan as a small table."""
     memory = plan.memory

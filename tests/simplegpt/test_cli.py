@@ -139,7 +139,8 @@ def test_all_invalid_sampling_options_are_reported_at_once() -> None:
     with pytest.raises(UserError) as caught:
         parse_section(SamplingConfig, arguments.sampling)
     lines = str(caught.value).splitlines()
-    assert [line.split()[0] for line in lines] == ["--top_k", "--top_p", "--seed"]
+    assert [line.split()[0] for line in lines] == ["--top_k:", "--top_p:", "--seed:"]
+    assert lines[0].endswith("expected an integer ≥ 0, got -1")
 
 
 def test_a_list_option_is_given_several_times() -> None:

@@ -1,4 +1,4 @@
-"""The config editor's own dialogs: what a save would write, and which config to open."""
+"""The config editor's own dialogs: what a save would write, which config to open, the errors."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,10 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from tui.config.files import ConfigFile, short_path
+from simplegpt.cli import UserError
+from simplegpt.config.load import Problem
+from tui.config.fields import format_origin
+from tui.config.files import ConfigFile, save_path, short_path, typed_config
 from tui.shell.dialogs import Dialog, Entry, ListDialog
 
 DIFF_STYLES = {"+": "$text-success", "-": "$text-error", "@": "$footer-description-foreground"}
@@ -33,17 +36,25 @@ class SaveDialog(Dialog[Path]):
             background: $background;
         }
         #note { height: auto; color: $text-warning; }
+        #warning { height: auto; margin-top: 1; }
     }
     """
 
     def __init__(
-        self, diff: Sequence[str], path: Path, *, accept: str = "Save", ask_path: bool = False
+        self,
+        diff: Sequence[str],
+        path: Path,
+        *,
+        accept: str = "Save",
+        ask_path: bool = False,
+        warning: str = "",
     ) -> None:
+        """`warning`: what is wrong with the config although it is valid."""
         super().__init__(
             f"{accept} as" if ask_path else accept,
             buttons=[Button(accept, id="accept", variant="primary", action="screen.accept")],
         )
-        self.diff, self.path, self.ask_path = diff, path, ask_path
+        self.diff, self.path, self.ask_path, self.warning = diff, path, ask_path, warning
 
     def compose_body(self) -> ComposeResult:
         if self.ask_path:
@@ -52,44 +63,43 @@ class SaveDialog(Dialog[Path]):
             yield Static(str(self.path), id="path", markup=False)
         with VerticalScroll(id="diff", can_focus=False):
             yield Static(diff_content(self.diff))
+        if self.warning:
+            yield Static(self.warning, id="warning", classes="error", markup=False)
         yield Static(id="note", markup=False)
 
     def on_mount(self) -> None:
         self.query_one("#path" if self.ask_path else "#accept").focus()
 
-    @property
-    def target(self) -> Path | None:
-        """The path as typed, with the suffix; None where there is no name yet."""
-        if not self.ask_path:
-            return self.path
-        typed = self.query_one("#path", Input).value.strip()
-        if not typed or typed.endswith("/"):
-            return None
-        path = Path(typed)
-        return path if path.suffix == ".toml" else path.with_name(f"{path.name}.toml")
-
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self._note_target()
+        self._check_path(event.value)
 
-    @work(group="note", exclusive=True)
-    async def _note_target(self) -> None:
-        target, note = self.target, ""
-        if target is not None and await asyncio.to_thread(target.exists):
-            note = f"{short_path(target)} already exists and will be overwritten."
-        self.query_one("#note", Static).update(note)
+    @work(group="path", exclusive=True)
+    async def _check_path(self, typed: str) -> None:
+        try:
+            path = await asyncio.to_thread(save_path, typed)
+            exists = await asyncio.to_thread(path.exists)
+            note = f"{short_path(path)} already exists and will be overwritten." if exists else ""
+        except UserError as error:
+            note = str(error)
+        self._show_note(note)
 
     @on(Input.Submitted)
-    @work(group="accept", exclusive=True)
+    @work(group="path", exclusive=True)
     async def action_accept(self) -> None:
-        target = self.target
-        if target is None:
-            self.query_one("#note", Static).update("Enter a file name.")
-        elif await asyncio.to_thread(target.is_dir):
-            self.query_one("#note", Static).update(f"{short_path(target)} is a directory.")
-        else:
-            self.dismiss(target)
+        path = self.path
+        if self.ask_path:
+            try:
+                typed = self.query_one("#path", Input).value
+                path = await asyncio.to_thread(save_path, typed)
+            except UserError as error:
+                self._show_note(str(error))
+                return
+        self.dismiss(path)
+
+    def _show_note(self, note: str) -> None:
+        self.query_one("#note", Static).update(note)
 
 
 def diff_content(diff: Sequence[str]) -> Content:
@@ -102,11 +112,6 @@ def diff_content(diff: Sequence[str]) -> Content:
 
 def open_dialog(title: str, configs: Sequence[ConfigFile]) -> ListDialog[ConfigFile]:
     """List configs to choose from; the path of another one can be typed."""
-
-    def parse(text: str) -> ConfigFile | None:
-        path = Path(text).expanduser()
-        return ConfigFile(path, "") if path.is_file() else None
-
     entries = [
         Entry(
             config,
@@ -116,4 +121,26 @@ def open_dialog(title: str, configs: Sequence[ConfigFile]) -> ListDialog[ConfigF
         )
         for config in configs
     ]
-    return ListDialog(title, entries, placeholder="Filter, or type a path", parse=parse)
+
+    async def search(text: str) -> Sequence[Entry[ConfigFile]]:
+        typed = await asyncio.to_thread(typed_config, text)
+        if typed is not None:
+            return [Entry(typed, text, detail=typed.comment)]
+        words = text.casefold().split()
+        return [entry for entry in entries if entry.matches(words)]
+
+    return ListDialog(title, placeholder="Filter, or type a path", search=search)
+
+
+def errors_dialog(title: str, errors: Sequence[Problem]) -> ListDialog[Problem]:
+    """List errors; returns the one to go to."""
+    entries = [
+        Entry(
+            error,
+            ", ".join(error.keys) or "TOML",
+            columns=(format_origin(error.origin),),
+            detail=error.message,
+        )
+        for error in errors
+    ]
+    return ListDialog(title, entries, hint="Enter to go there · Esc to cancel")

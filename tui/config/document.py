@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from simplegpt.config.edit import differences, edit, literal, literal_changes, literal_for, literals
-from simplegpt.config.load import inspect
+from simplegpt.config.load import FileText, Inspection, inspect, read_includes
 from simplegpt.config.schema import settings, tables
-from tui.config.files import read_text, short_path
+from tui.config.files import read_text, short_path, text_on_disk
 
 MAX_UNDO_STEPS = 500
+NOT_READ_YET = FileText(error="not read yet")
 
 
 @dataclass(frozen=True)
@@ -24,26 +25,50 @@ class _Step:
     kind: str
 
 
+@dataclass(frozen=True)
+class OnDisk:
+    """What the disk holds now of a document."""
+
+    text: str | None
+    """The config's own file; None where it was never saved, is gone or is not text."""
+    includes: Mapping[Path, FileText]
+
+
 class ConfigDocument:
     """The config at `path`, with its text as it is now.
 
     `is_new`: nothing was saved at `path` yet, or it belongs to the installation; saving asks where.
+    Only `open` and `read_disk` read files; all else is quick enough for each keystroke.
     """
 
-    def __init__(self, path: Path, text: str, *, is_new: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        text: str,
+        includes: Mapping[Path, FileText] | None = None,
+        *,
+        is_new: bool = False,
+    ) -> None:
         self.path = short_path(path)
         self.is_new = is_new
         self.text = text
         self.saved_text = text
         """What the file holds, as far as we know."""
-        self.inspection = inspect(text, path=self.path)
+        self.includes = includes or {}
+        """What the included files held when they were last read."""
+        self.needs_includes = False
+        """Whether the text includes a file that was not read yet."""
+        self.inspection = self._inspect(text)
         """What the text means now."""
         self.parsed = self.inspection
-        """The last inspection of a text that is TOML: what the fields show."""
-        self._saved = self.inspection
+        """The last inspection of a text that is TOML with known includes: what the fields show."""
         self._literals = literals(text)
+        self._saved = self.inspection
+        self._saved_literals = self._literals
         self._changed: frozenset[str] | None = None
         """Cache of `changed_keys`."""
+        self._inherited: tuple[str, Inspection] | None = None
+        """Cache of `_inherits`: the literal of the include, and what that alone gives."""
         self._past: list[_Step] = []
         self._future: list[_Step] = []
         self._kind = ""
@@ -53,8 +78,9 @@ class ConfigDocument:
 
     @classmethod
     def open(cls, path: Path, *, is_new: bool = False) -> "ConfigDocument":
-        """Raise `UserError` where the file cannot be read."""
-        return cls(path, read_text(path), is_new=is_new)
+        """Read the file and its includes. Raise `UserError` where it cannot be read."""
+        text = read_text(path)
+        return cls(path, text, read_includes(text, short_path(path)), is_new=is_new)
 
     @property
     def name(self) -> str:
@@ -92,7 +118,7 @@ class ConfigDocument:
 
     def _switch(self, table: str, *, on: bool) -> str | None:
         """Return the literal that switches a table; None where leaving it out does."""
-        without = inspect(edit(self.text, {table: None}), path=self.path)
+        without = self._inspect(edit(self.text, {table: None}))
         if (table in without.tables_on) == on:
             return None
         return "{}" if on else "false"
@@ -112,26 +138,36 @@ class ConfigDocument:
         A key that the saved file does not have is left out where its value holds without it.
         """
         text = edit(self.text, changes)
-        saved = literals(self.saved_text)
         for key, value in changes.items():
-            if value is None or key in saved or key not in settings():
+            if value is None or key in self._saved_literals or key not in settings():
                 continue
-            without = edit(text, {key: None})
-            found = inspect(without, path=self.path)
-            is_on = settings()[key].table in found.tables_on
-            if is_on and literal(found.values[key]) == value:
-                text = without
+            if self._inherits(key, value):
+                without = edit(text, {key: None})
+                found = self._inspect(without)
+                is_on = settings()[key].table in found.tables_on
+                if is_on and literal(found.values[key]) == value:
+                    text = without
         self.set_text(text, kind=kind)
+
+    def _inherits(self, key: str, value: str) -> bool:
+        """Whether the include or the default gives a setting this literal."""
+        if key == "include":
+            return value == "false"
+        include = self._literals.get("include", "false")
+        if self._inherited is None or self._inherited[0] != include:
+            self._inherited = include, self._inspect(f"include = {include}\n")
+        return literal(self._inherited[1].values[key]) == value
 
     def reset(self, key: str) -> None:
         """Set a key back to what the saved file says."""
-        self.change({key: literals(self.saved_text).get(key)})
+        self.change({key: self._saved_literals.get(key)})
 
     def unset(self, key: str) -> None:
         """Remove a key from this file, so that the include or the default applies."""
         self.change({key: None})
 
-    def reset_all(self) -> None:
+    def discard(self) -> None:
+        """Discard all changes."""
         self.set_text(self.saved_text)
 
     # History
@@ -173,11 +209,22 @@ class ConfigDocument:
 
     def _set(self, text: str) -> None:
         self.text = text
-        self.inspection = inspect(text, path=self.path)
+        self.needs_includes = False
+        self.inspection = self._inspect(text)
         self._changed = None
-        if not self.has_syntax_error:
+        if not self.has_syntax_error and not self.needs_includes:
             self.parsed = self.inspection
             self._literals = literals(text)
+
+    def _inspect(self, text: str) -> Inspection:
+        """Return what a text means with the includes as they were last read."""
+
+        def read(path: Path) -> FileText:
+            if path not in self.includes:
+                self.needs_includes = True
+            return self.includes.get(path, NOT_READ_YET)
+
+        return inspect(text, path=self.path, read=read)
 
     # Reading
 
@@ -202,16 +249,41 @@ class ConfigDocument:
         before, after = self.saved_text.splitlines(), self.text.splitlines()
         return list(difflib.unified_diff(before, after, n=2, lineterm=""))[2:]
 
-    # The file
+    # The disk
 
-    def mark_saved(self, path: Path, written: str, before: str) -> None:
-        """Take over that `before` was saved as `written` at `path`; what was typed since stays."""
+    def read_disk(self) -> OnDisk:
+        """Read the file, and all that it or the text includes. Call it in a thread."""
+        path, text = self.path, self.text
+        saved = None if self.is_new else text_on_disk(path)
+        includes = read_includes(text, path)
+        if saved is not None:
+            includes |= read_includes(saved, path)
+        return OnDisk(saved, includes)
+
+    def take_includes(self, includes: Mapping[Path, FileText]) -> list[Path]:
+        """Take over what the included files hold; return those that have changed."""
+        known = self.includes
+        changed = [path for path in known if path in includes and includes[path] != known[path]]
+        if includes != known:
+            self.includes, self._inherited = includes, None
+            self._saved = self._inspect(self.saved_text)
+            self._set(self.text)
+        return changed
+
+    def mark_saved(
+        self, path: Path, written: str, before: str, includes: Mapping[Path, FileText]
+    ) -> None:
+        """Take over that `before` was saved as `written` at `path`; what was typed since stays.
+
+        `includes`: those of `written`.
+        """
         now = self.text
         if now == before:
             now = written
         elif written != before:  # its include was adapted to the new place
             now = edit(written, literal_changes(before, now))
         self.path, self.is_new = short_path(path), False
+        self.includes, self._inherited = {**self.includes, **includes}, None
         self.mark_on_disk(written)
         self.end_step()
         self._set(now)
@@ -219,7 +291,8 @@ class ConfigDocument:
     def mark_on_disk(self, text: str) -> None:
         """Take over that the file holds `text`, and keep our own."""
         self.saved_text = text
-        self._saved = inspect(text, path=self.path)
+        self._saved = self._inspect(text)
+        self._saved_literals = literals(text)
         self._changed = None
 
     def take_from_disk(self, text: str, *, merge: bool = False) -> None:
@@ -231,4 +304,3 @@ class ConfigDocument:
         merged = edit(text, ours) if ours else text
         self.mark_on_disk(text)
         self.set_text(merged)
-        self._set(merged)  # the include may have changed although the text did not

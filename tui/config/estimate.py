@@ -7,9 +7,10 @@ from pathlib import Path
 from simplegpt.cli import UserError
 from simplegpt.config.load import Inspection, Problem
 from simplegpt.config.schema import Config
+from simplegpt.progress import format_bytes
 from simplegpt.run import hardware
 from simplegpt.train.devices import devices_of
-from simplegpt.train.plan import Plan, flops_per_token, plan
+from simplegpt.train.plan import Plan, advise_on_memory, flops_per_token, plan
 from simplegpt.train.speed import MeasuredSpeed, measured_speeds, nearest_speed
 
 
@@ -43,10 +44,21 @@ class Estimate:
     device_name: str
     available_memory: int
     speed: MeasuredSpeed | None
+    advice: str
+    """What to change where the memory does not suffice; empty where it does."""
 
     @property
     def memory_share(self) -> float:
         return self.plan.memory.total / max(self.available_memory, 1)
+
+    @property
+    def memory_warning(self) -> str:
+        """What is wrong where the config does not fit into memory, and what to change."""
+        if not self.advice:
+            return ""
+        needed, available = format_bytes(self.plan.memory.total), self.available_memory
+        has = f"{self.device_name} has {format_bytes(available)}"
+        return f"Does not fit: needs {needed} of memory, {has}. {self.advice}"
 
 
 def inspect_machine(root: Path) -> Machine:
@@ -89,6 +101,7 @@ def estimate(config: Config, token_files: TokenFiles, machine: Machine) -> Estim
     on_gpu = devices.kind == "gpu" and machine.n_gpus > 0
     per_token = flops_per_token(config.model, config.data.seq_len)
     speed = nearest_speed(machine.speeds, per_token, devices.kind)
+    available = machine.memory if on_gpu else machine.cpu_memory
     return Estimate(
         plan=plan(
             config,
@@ -98,6 +111,7 @@ def estimate(config: Config, token_files: TokenFiles, machine: Machine) -> Estim
             flops_per_second=speed.flops_per_second if speed else None,
         ),
         device_name=machine.gpu_name if on_gpu else "CPU",
-        available_memory=machine.memory if on_gpu else machine.cpu_memory,
+        available_memory=available,
         speed=speed,
+        advice=advise_on_memory(config, devices.kind, available),
     )

@@ -1,5 +1,7 @@
 """What the config would cost on this machine, beside the form."""
 
+import textwrap
+
 from textual.app import ComposeResult
 from textual.containers import VerticalScroll
 from textual.content import Content
@@ -11,7 +13,7 @@ from tui.config.estimate import Estimate
 from tui.config.fields import ConfigState
 
 NAME_WIDTH, FIGURE_WIDTH = 15, 19
-TIGHT, FULL = 0.8, 1.0  # shares of the memory from which it is a warning, an error
+TIGHT, FULL = 0.8, 1.0  # shares of the memory above which it is a warning, an error
 MUTED = "$footer-description-foreground"
 
 
@@ -22,14 +24,14 @@ class EstimatePanel(VerticalScroll):
 ## Estimate
 
 What this config would cost, computed while you type. **Memory** is the estimated peak of a training
-step on each device, against what this machine has: yellow from 80%, red where it does not fit.
+step on each device: a warning from 80% of what this machine has, and advice where it does not fit.
 **FLOPs** count forward and backward (PaLM, appendix B). **Time** is known after a first run on this
 machine: it is scaled from the earlier run that is nearest in size.
 """
 
     state: var[ConfigState | None] = var(None, init=False)
     estimate: var[Estimate | None] = var(None, init=False)
-    """While the config has errors: the one before them."""
+    """While the config has errors: that of the last valid one."""
 
     def __init__(self, *, id: str | None = None) -> None:
         super().__init__(id=id, can_focus=False)
@@ -51,11 +53,11 @@ machine: it is scaled from the earlier run that is nearest in size.
 
     def _update(self) -> None:
         outdated = self.has_class("-outdated")
-        self.border_subtitle = "before the errors" if outdated and self.estimate else ""
+        self.border_subtitle = "last valid config" if outdated and self.estimate else ""
         if self.estimate is not None:
             column, strip = figures_column(self.estimate), figures_strip(self.estimate)
         else:
-            waiting = "Known once the errors are fixed." if outdated else ""
+            waiting = "Fix the errors to see the estimate." if outdated else ""
             column = strip = Content.styled(waiting, MUTED)
         for name, content in (("#figures", column), ("#strip", strip)):
             old = self._shown.get(name)
@@ -73,10 +75,10 @@ def figures_column(estimate: Estimate) -> Content:
         _line("parameters", format_count(plan.parameters)),
         _part("layers", format_count(layers)),
         _part("embeddings", format_count(plan.embedding_parameters)),
-        _line("tokens per step", format_count(plan.tokens_per_step)),
+        _line("tokens/step", format_count(plan.tokens_per_step)),
         _line("total tokens", format_count(plan.total_tokens)),
         _line("epochs", _format_epochs(plan.epochs)),
-        _line("FLOPs per step", f"{plan.flops_per_step:.2e}"),
+        _line("FLOPs/step", f"{plan.flops_per_step:.2e}"),
         _line("total FLOPs", f"{plan.total_flops:.2e}"),
         Content(""),
         _line("memory", format_bytes(memory.total), _memory_style(estimate)),
@@ -108,8 +110,8 @@ def figures_strip(estimate: Estimate) -> Content:
     memory = f"{format_bytes(plan.memory.total)} of {format_bytes(estimate.available_memory)}"
     does_not_fit = (": does not fit", "$text-error") if estimate.memory_share > FULL else ""
     first = (
-        f"{format_count(plan.parameters)} parameters · {format_count(plan.tokens_per_step)} tokens "
-        f"per step, {format_count(plan.total_tokens)} in total{epochs}"
+        f"{format_count(plan.parameters)} parameters · {format_count(plan.tokens_per_step)} "
+        f"tokens/step, {format_count(plan.total_tokens)} in total{epochs}"
     )
     second = Content.assemble(
         f"{plan.total_flops:.2e} FLOPs{time} · memory ",
@@ -145,11 +147,11 @@ def _memory_style(estimate: Estimate) -> str:
 
 
 def _memory_warning(estimate: Estimate) -> list[Content]:
-    if estimate.memory_share > FULL:
-        text = "  Does not fit: use a smaller batch,\n  or accumulate gradients."
-        return [Content.styled(text, "$text-error")]
+    if estimate.advice:
+        lines = textwrap.wrap(f"Does not fit. {estimate.advice}", NAME_WIDTH + FIGURE_WIDTH - 2)
+        return [Content.styled(f"  {line}", "$text-error") for line in lines]
     if estimate.memory_share > TIGHT:
-        return [Content.styled("  Close to all there is.", "$text-warning")]
+        return [Content.styled("  Close to the limit.", "$text-warning")]
     return []
 
 

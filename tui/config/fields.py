@@ -1,15 +1,38 @@
 """What the config editor shows of a document at one moment."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from simplegpt.config.load import Origin, Problem
-from simplegpt.config.schema import Config, Setting, settings, tables
+from simplegpt.config.schema import Config, Setting, Table, settings, tables
 from tui.config.document import ConfigDocument
 
 View = Literal["all", "file", "unsaved"]
+COMMON = "common"
+"""The section above those of the tables."""
+COMMON_SETTINGS = (
+    "trainer.max_steps",
+    "data.train_batch_size",
+    "data.seq_len",
+    "model.n_ctx",
+    "model.n_layer",
+    "model.n_head",
+    "model.n_embd",
+    "optimization.peak_lr",
+    "optimization.dropout_p",
+    "output_dir",
+)
+"""What most runs change; each is also in the section of its table."""
+
+
+@cache
+def sections() -> Mapping[str, Table]:
+    """The sections of the form by name."""
+    common = {key: settings()[key] for key in COMMON_SETTINGS}
+    return {COMMON: Table(COMMON, "What most runs change.", common), **tables()}
 
 
 @dataclass(frozen=True)
@@ -31,7 +54,7 @@ class FieldState:
 
 @dataclass(frozen=True)
 class SectionState:
-    """One table."""
+    """One section of the form."""
 
     on: bool
     n_changes: int
@@ -45,6 +68,8 @@ class ConfigState:
     name: str
     text: str
     is_changed: bool
+    n_changes: int
+    """Values that differ from the saved file; 0 while the text is not TOML."""
     has_syntax_error: bool
     can_undo: bool
     can_redo: bool
@@ -55,7 +80,7 @@ class ConfigState:
     fields: Mapping[str, FieldState]
     """By dotted key."""
     sections: Mapping[str, SectionState]
-    """By the table's name."""
+    """By name."""
 
     @classmethod
     def of(cls, document: ConfigDocument, data_errors: Sequence[Problem] = ()) -> "ConfigState":
@@ -68,6 +93,7 @@ class ConfigState:
             name=document.name,
             text=document.text,
             is_changed=document.is_changed,
+            n_changes=0 if document.has_syntax_error else len(document.changed_keys()),
             has_syntax_error=document.has_syntax_error,
             can_undo=document.can_undo,
             can_redo=document.can_redo,
@@ -76,11 +102,6 @@ class ConfigState:
             fields=_field_states(document, errors),
             sections=_section_states(document, errors),
         )
-
-    @property
-    def n_changes(self) -> int:
-        """Values that differ from the saved file; unknown while the text is not TOML."""
-        return 0 if self.has_syntax_error else sum(s.n_changes for s in self.sections.values())
 
     @property
     def general_errors(self) -> list[Problem]:
@@ -128,12 +149,16 @@ def _field_states(document: ConfigDocument, errors: Sequence[Problem]) -> Mappin
 def _section_states(
     document: ConfigDocument, errors: Sequence[Problem]
 ) -> Mapping[str, SectionState]:
-    changes = Counter(table_of(key) for key in document.changed_keys())
-    invalid = Counter(table_of(key) for error in errors for key in error.keys[:1])
-    return {
-        name: SectionState(name in document.parsed.tables_on, changes[name], invalid[name])
-        for name in tables()
-    }
+    changes = _count(document.changed_keys())
+    invalid = _count(key for error in errors for key in error.keys[:1])
+    on = document.parsed.tables_on | {COMMON}
+    return {name: SectionState(name in on, changes[name], invalid[name]) for name in sections()}
+
+
+def _count(keys: Iterable[str]) -> Counter[str]:
+    """Count keys by section."""
+    keys = list(keys)
+    return Counter([*map(table_of, keys), *(COMMON for key in keys if key in COMMON_SETTINGS)])
 
 
 def table_of(key: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from simplegpt.cli import UserError
 from simplegpt.config.edit import edit, literal
-from simplegpt.config.load import config_folder
+from simplegpt.config.load import config_folder, read_file
 from simplegpt.files import first_free_path, write_atomically
 from simplegpt.run import hardware
 from tui.shared.config_files import config_paths
@@ -34,6 +34,15 @@ def list_templates() -> list[ConfigFile]:
     return [ConfigFile(path, _first_comment(path), is_template=True) for path in paths]
 
 
+def typed_config(typed: str) -> ConfigFile | None:
+    """Return the config at a path that a person typed, or None where there is no file."""
+    try:
+        path = typed_path(typed)
+    except UserError:
+        return None
+    return ConfigFile(path, _first_comment(path)) if os.path.isfile(path) else None  # noqa: PTH113 - Path's own raises
+
+
 def _first_comment(path: Path) -> str:
     try:
         first = read_text(path).split("\n", 1)[0]
@@ -46,7 +55,7 @@ def default_config() -> ConfigFile:
     """Return the config for this machine that is opened first: of this folder, or the template."""
     name = "shakespeare_char.toml" if hardware.gpus() else "shakespeare_char_cpu.toml"
     here = Path.cwd() / "configs" / name
-    if here.is_file():
+    if os.path.isfile(here):  # noqa: PTH113 - Path's own raises where it may not look
         return ConfigFile(here, "")
     return ConfigFile(config_folder() / name, "", is_template=True)
 
@@ -57,15 +66,39 @@ def free_path(path: Path) -> Path:
     return short_path(first_free_path(folder / path.name))
 
 
-def read_text(path: Path) -> str:
-    """Read a file as it is, line ends included. Raise `UserError` where it is not text."""
+def typed_path(typed: str) -> Path:
+    """Return the path that a person typed, with their home for ``~``. Raise `UserError`."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return file.read()
+        return Path(typed.strip()).expanduser()
+    except RuntimeError:
+        raise UserError(f"{typed.strip()}: no such user") from None
+
+
+def save_path(typed: str) -> Path:
+    """Return where a config is saved that a person typed a path for: with the suffix.
+
+    Raise `UserError` where no file can have that name.
+    """
+    path = typed_path(typed)
+    if path.name in ("", "..") or typed.strip().endswith("/"):
+        raise UserError("Enter a file name.")
+    if path.suffix != ".toml":
+        path = path.with_name(f"{path.name}.toml")
+    try:
+        is_directory = path.is_dir()
     except OSError as error:
-        raise UserError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UserError(f"cannot read {path}: not UTF-8 text") from None
+        raise UserError(f"{path}: {error.strerror}") from None
+    if is_directory:
+        raise UserError(f"{short_path(path)} is a directory.")
+    return path
+
+
+def read_text(path: Path) -> str:
+    """Read a config file as it is, line ends included. Raise `UserError` where it cannot be."""
+    file = read_file(path)
+    if file.error:
+        raise UserError(f"{path}: {file.error}")
+    return file.text
 
 
 def text_on_disk(path: Path) -> str | None:
@@ -84,26 +117,26 @@ def save_text(text: str, path: Path, *, origin: Path, replaces: str | None) -> s
     the text that the file may hold; None takes any. Raise `UserError`.
     """
     if replaces is not None and text_on_disk(path) not in (None, replaces):
-        raise UserError(f"{path} has changed on disk meanwhile. Save again to merge.")
+        raise UserError(f"{path} has changed on disk. Save again to merge.")
     files = {path: text}
     include = _include(text)
     if include and path.parent.absolute() != origin.parent.absolute():
         included = Path(os.path.normpath(origin.absolute().parent / include))
         beside = path.absolute().parent / included.name
         target = os.path.relpath(included, path.absolute().parent)
-        if included.is_file() and not included.is_relative_to(Path.cwd()):
-            copy = read_text(included)
-            if not beside.exists():
+        copy = None if included.is_relative_to(Path.cwd()) else text_on_disk(included)
+        if copy is not None:
+            if not os.path.lexists(beside):
                 files, target = {beside: copy, path: text}, included.name
             elif text_on_disk(beside) == copy:
                 target = included.name
         files[path] = edit(text, {"include": literal(target)})
-    try:
-        for file, content in files.items():
+    for file, content in files.items():
+        try:
             file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, content, sync=True)
-    except OSError as error:
-        raise UserError(f"cannot write {file}: {error.strerror}") from error
+        except OSError as error:
+            raise UserError(f"cannot write {file}: {error.strerror}") from error
     return files[path]
 
 

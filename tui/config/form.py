@@ -9,11 +9,9 @@ from textual.containers import VerticalScroll
 from textual.reactive import var
 from textual.widgets import Static
 
-from simplegpt.config.schema import settings, tables
-from tui.config.fields import ConfigState, table_of
+from simplegpt.config.schema import settings
+from tui.config.fields import COMMON, COMMON_SETTINGS, ConfigState, sections, table_of
 from tui.config.form_section import FormSection, SectionTitle
-
-N_AT_ONCE = 2  # the other open sections lie below the edge of most terminals: made a moment later
 
 
 class ConfigForm(VerticalScroll):
@@ -41,41 +39,44 @@ class ConfigForm(VerticalScroll):
         for section in self.sections.values():
             section.show(state)
         if not self.sections:
-            at_once = self.open_sections[:N_AT_ONCE]
             self.sections = {
-                name: FormSection(table, state, folded=name not in at_once)
-                for name, table in tables().items()
+                name: FormSection(table, state, folded=name not in self.open_sections)
+                for name, table in sections().items()
             }
             self.run_worker(self._mount_sections(state), group="sections")
 
     async def _mount_sections(self, state: ConfigState) -> None:
         await self.mount_all(self.sections.values(), before=0)
         if self.screen.focused is None:
-            self.focus_title("")
-        for name, section in self.sections.items():
-            if name in self.open_sections or state.sections[name].n_errors:
+            self.focus_title(COMMON)
+        for section in self.sections.values():
+            hidden = section.table.settings.keys() - set(COMMON_SETTINGS)
+            if not hidden.isdisjoint(state.invalid_keys):
                 await section.set_folded(False)
 
     async def show_only(self, keys: frozenset[str] | None) -> None:
-        """Show only the fields with these keys; None shows all."""
-        for section in self.sections.values():
-            await section.show_only(keys)
+        """Show only the fields with these keys, in their tables; None shows all."""
+        for name, section in self.sections.items():
+            await section.show_only(frozenset() if name == COMMON and keys is not None else keys)
         self.set_class(keys is not None and not keys, "-nothing")
 
     async def fold_all(self, folded: bool) -> None:
         for section in self.sections.values():
             await section.set_folded(folded)
 
-    def focus_title(self, table: str) -> None:
-        self.sections[table].query_one(SectionTitle).focus()
+    def focus_title(self, section: str) -> None:
+        self.sections[section].query_one(SectionTitle).focus()
 
     async def go_to(self, key: str) -> None:
-        """Unfold the section of a field and focus it; of a table, its title."""
-        section = self.sections[table_of(key)]
-        section.display = True
+        """Focus the field of a setting, which unfolds its section; of a table, its title."""
         if key not in settings():
+            self.sections[key].display = True
             self.focus_title(key)
             return
+        common = self.sections[COMMON]
+        is_common = common.display and not common.folded and key in common.table.settings
+        section = common if is_common else self.sections[table_of(key)]
+        section.display = True
         await section.set_folded(False)
         field = next(one for one in section.fields if one.setting.key == key)
         field.display = True

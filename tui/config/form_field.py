@@ -2,10 +2,11 @@
 
 import textwrap
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.geometry import Size
 from textual.message import Message
@@ -26,7 +27,21 @@ TOKENIZERS = ("char", "byte", "gpt2", "cl100k_base", "o200k_base")
 class FieldInput(Input):
     """An `Input` whose text may grow without a new layout of the whole form."""
 
+    # These edit in an Input; here they are the screen's.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+e", "screen.next_error", "Next error", show=False),
+        Binding("ctrl+d", "screen.unset", "Unset", show=False),
+    ]
+
     virtual_size = Reactive(Size(0, 0), layout=False)
+
+
+class FieldSelect(Select[Any], inherit_bindings=False):
+    """A drop-down that the arrow keys move past: Enter or Space opens it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter,space", "show_overlay", "Open", show=False),
+    ]
 
 
 class FormField(Widget):
@@ -58,9 +73,9 @@ class FormField(Widget):
         key: str
         value: Any
 
-    def __init__(self, setting: Setting, state: FieldState) -> None:
+    def __init__(self, setting: Setting, state: FieldState, label: str) -> None:
         super().__init__(id=field_id(setting.key))
-        self.setting = setting
+        self.setting, self.label = setting, label
         self.set_reactive(FormField.state, state)
         self._editor = self._make_editor()
         self._tooltip_text = Content(
@@ -72,12 +87,12 @@ class FormField(Widget):
     def compose(self) -> ComposeResult:
         yield self._editor.with_tooltip(self._tooltip_text)
 
-    def _make_editor(self) -> Switch | Select[Any] | Input:
+    def _make_editor(self) -> Switch | FieldSelect | Input:
         if self.setting.kind == "switch":
             return Switch(self.state.value is True, animate=False)
         if self.setting.kind == "choice":
             options, value = self._options(), self._choice()
-            return Select[Any](options, value=value, allow_blank=False, compact=True)
+            return FieldSelect(options, value=value, allow_blank=False, compact=True)
         names = TOKENIZERS if self.setting.key == "tokenizer_name" else ()
         return FieldInput(
             self.state.shown,
@@ -126,10 +141,11 @@ class FormField(Widget):
         state, width = self.state, self.size.width
         mark = ("● ", "$text-warning") if state.changed else "  "
         style = "$text-error" if state.error else ""
-        name = Content.assemble(mark, (self.setting.name, style)).pad_right(NAME_WIDTH)[:NAME_WIDTH]
-        gap = max(0, min(EDITOR_WIDTH, width - NAME_WIDTH - ORIGIN_WIDTH)) + 2
+        name = Content.assemble(mark, (self.label, style)).pad_right(NAME_WIDTH)[:NAME_WIDTH]
+        editor = max(0, min(EDITOR_WIDTH, width - NAME_WIDTH - ORIGIN_WIDTH)) + 2
+        beside = f"     {_format_choice(state.value)}" if isinstance(self._editor, Switch) else ""
         origin_style = "$text-secondary" if state.is_own else "$footer-description-foreground"
-        first = Content.assemble(name, " " * gap, (state.origin, origin_style))[:width]
+        first = Content.assemble(name, f"{beside:{editor}}", (state.origin, origin_style))[:width]
         error = [Content.styled(f"  {line}", "$text-error") for line in self._error_lines()]
         return Content("\n").join([first, *error])
 

@@ -1,4 +1,4 @@
-"""One table of the config form: a title that folds it, its switch, its counts, its fields."""
+"""One section of the config form: a title that folds it, its switch, its counts, its fields."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,10 +10,11 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.reactive import var
+from textual.widget import Widget
 from textual.widgets import Static, Switch
 
 from simplegpt.config.schema import Table
-from tui.config.fields import ConfigState
+from tui.config.fields import COMMON, ConfigState
 from tui.config.form_field import FormField
 
 MUTED = "$footer-description-foreground"
@@ -78,13 +79,16 @@ class FormSection(Vertical):
                 yield from self._make_fields()
 
     def _make_fields(self) -> list[FormField]:
-        states = self.state.fields
-        self.fields = [FormField(one, states[key]) for key, one in self.table.settings.items()]
+        is_common = self.table.name == COMMON
+        self.fields = [
+            FormField(one, self.state.fields[key], one.key if is_common else one.name)
+            for key, one in self.table.settings.items()
+        ]
         return self.fields
 
     def on_mount(self) -> None:
-        self._show_head()
         self.watch_folded()
+        self._show_errors()
 
     def show(self, state: ConfigState) -> None:
         """Show another state."""
@@ -97,6 +101,8 @@ class FormSection(Vertical):
                 with self.prevent(Switch.Changed):
                     self.query_one(".head Switch", Switch).value = state.sections[name].on
             self._show_head()
+            if state.sections[name].n_errors != old.sections[name].n_errors:
+                self._show_errors()  # only then: it costs a layout
 
     def watch_folded(self) -> None:
         self.query_one(".fields").display = not self.folded
@@ -114,6 +120,9 @@ class FormSection(Vertical):
             (f"  {self.table.description}", MUTED),
         )
         self.query_one(SectionTitle).update(title, layout=False)
+
+    def _show_errors(self) -> None:
+        name, state = self.table.name, self.state.sections[self.table.name]
         errors = self.query_one(".errors", Static)
         errors.display = bool(state.n_errors)
         errors.update(
@@ -157,6 +166,12 @@ class FormSection(Vertical):
         name, optional = self.table.name or "The run", self.table.optional
         description = self.table.description + (off if optional else "")
         return f"## {name}\n\n{description}\n\n**Enter** folds and unfolds it."
+
+
+def section_around(widget: Widget | None) -> FormSection | None:
+    """Return the section that a widget belongs to."""
+    ancestors = widget.ancestors_with_self if widget is not None else ()
+    return next((node for node in ancestors if isinstance(node, FormSection)), None)
 
 
 def section_id(table: str) -> str:

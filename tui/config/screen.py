@@ -1,12 +1,12 @@
 """The Config screen: a form and the TOML behind it, in step, and an estimate of what it costs."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from textual import on, work
-from textual.app import ComposeResult
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -14,11 +14,11 @@ from textual.reactive import var
 from textual.widgets import Button, ContentSwitcher, Input, Static, TextArea
 
 from simplegpt.cli import UserError
-from simplegpt.config.load import Problem
-from simplegpt.config.schema import settings, tables
+from simplegpt.config.load import Problem, read_includes
+from simplegpt.config.schema import Setting, settings, tables
 from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory
-from tui.config.dialogs import SaveDialog, open_dialog
+from tui.config.dialogs import SaveDialog, errors_dialog, open_dialog
 from tui.config.document import ConfigDocument
 from tui.config.estimate import (
     Estimate,
@@ -29,7 +29,7 @@ from tui.config.estimate import (
     inspect_token_files,
 )
 from tui.config.estimate_panel import EstimatePanel
-from tui.config.fields import ConfigState, View, table_of
+from tui.config.fields import COMMON, ConfigState, View, sections
 from tui.config.files import (
     ConfigFile,
     default_config,
@@ -38,11 +38,10 @@ from tui.config.files import (
     list_templates,
     save_text,
     short_path,
-    text_on_disk,
 )
 from tui.config.form import ConfigForm
 from tui.config.form_field import FormField, field_around
-from tui.config.form_section import FormSection
+from tui.config.form_section import FormSection, section_around
 from tui.config.title import ConfigTitle
 from tui.config.toml_editor import TomlPane
 from tui.shell import messages
@@ -50,13 +49,14 @@ from tui.shell.dialogs import Answer, Question
 from tui.shell.screen import WorkbenchScreen
 
 Tab = Literal["form", "toml"]
+MUTED = "$footer-description-foreground"
 VIEWS: dict[View, tuple[str, str]] = {
     "all": ("All", "Every setting"),
     "file": ("This file", "Only what this file sets itself"),
     "unsaved": ("Unsaved", "Only what differs from the saved file"),
 }
-OPEN_SECTIONS = ("", "model", "data", "optimization")
-DISK_SECONDS = 2.0  # between looks at the file
+OPEN_SECTIONS = (COMMON,)
+DISK_SECONDS = 2.0  # between looks at the file and its includes
 TYPING_PAUSE_SECONDS = 0.1  # so that the token files are not checked for each letter
 
 
@@ -69,33 +69,37 @@ class ConfigScreen(WorkbenchScreen):
     HELP = """\
 Each field is a key of the TOML file. **●** marks values that differ from the saved file, and the
 right column shows where a value comes from: this file, an include, or the default. An empty
-optional field is *off*. **Ctrl+R** resets a field to its saved value; **Ctrl+T** removes it from
-the file, so that the include or the default applies. **Esc** leaves a field; then the single
-letters act: **o**pen, **n**ew from a template, save **a**s, re**l**oad, **v**iew, **R**eset all,
-**+** and **-** to unfold and fold.
+optional field is *off*. The first section has what most runs change; the sections below have every
+setting, by table.
 
-Errors are shown under their field while you type, and **Ctrl+G** goes to the next one. **F8**
-switches between the form and the TOML. **F7** shows the changes and saves them; **F9** starts the
-training.
+Errors are shown under their field while you type. **Ctrl+E** goes to the next one, a click on their
+number lists them. **Esc** leaves a field, and then the letters act.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f7", "save", "Save", tooltip="Show the changes and save them"),
-        Binding("f8", "other_tab", "TOML", tooltip="Switch between the form and the TOML"),
+        Binding("f8", "show_tab('toml')", "TOML", tooltip="Edit the TOML"),
+        Binding("f8", "show_tab('form')", "Form", tooltip="Edit in the form"),
         Binding("f9", "train", "Train", tooltip="Start a training of this config"),
         # At once, before the letters that follow it are given to what had the focus.
-        Binding("ctrl+l", "search", "Find", priority=True, tooltip="Search names and descriptions"),
-        Binding("ctrl+g", "next_error", "Error", tooltip="Go to the next error"),
-        Binding("ctrl+b", "undo", "Undo", tooltip="Undo the last change"),
-        Binding("ctrl+n", "redo", "Redo", show=False, tooltip="Redo the last undone change"),
-        Binding("ctrl+r", "reset", "Reset", tooltip="Reset this field to its saved value"),
-        Binding("ctrl+t", "unset", "Unset", show=False, tooltip="Remove this field from the file"),
-        Binding("v", "next_view", "View", show=False, tooltip="All, this file, unsaved"),
+        Binding("ctrl+f", "search", "Find", priority=True, tooltip="Search names and descriptions"),
         Binding("slash", "search", "Find", show=False),
-        Binding("R", "reset_all", "Reset all", show=False, tooltip="Discard all changes"),
+        Binding("ctrl+e", "next_error", "Next error", tooltip="Go to the next error"),
+        Binding("ctrl+z", "undo", "Undo", tooltip="Undo the last change"),
+        Binding("ctrl+y,ctrl+shift+z", "redo", "Redo", show=False, tooltip="Redo the last change"),
+        Binding("ctrl+o", "reset", "Original", tooltip="Reset this field to its saved value"),
+        Binding(
+            "ctrl+d",
+            "unset",
+            "Unset",
+            show=False,
+            tooltip="Remove this field from the file: the include or the default applies",
+        ),
+        Binding("D", "discard", "Discard changes", show=False, tooltip="Discard all changes"),
+        Binding("V", "next_view", "View", show=False, tooltip="Show all, this file's, unsaved"),
         Binding("o", "open", "Open", show=False, tooltip="Open another config"),
         Binding("n", "new", "New", show=False, tooltip="Start a new config from a template"),
-        Binding("a", "save_as", "Save as", show=False, tooltip="Save under another name"),
-        Binding("l", "reload", "Reload", show=False, tooltip="Load changes from disk"),
+        Binding("S", "save_as", "Save as", show=False, tooltip="Save under another name"),
+        Binding("u", "reload", "Update", show=False, tooltip="Load changes from disk"),
         Binding("plus", "fold_all(False)", "Unfold all", show=False, tooltip="Unfold all sections"),
         Binding("minus", "fold_all(True)", "Fold all", show=False, tooltip="Fold all sections"),
         Binding("escape", "leave_field", "Leave field", show=False),
@@ -139,7 +143,7 @@ training.
                     yield Button("Train", id="train", action="screen.train", tooltip="Train (F9)")
                 with Horizontal(id="tools"):
                     yield Input(
-                        placeholder="Find a setting (Ctrl+L)",
+                        placeholder="Find a setting (Ctrl+F)",
                         id="search",
                         compact=True,
                         tooltip="Words of a name or a description",
@@ -180,6 +184,10 @@ training.
         return self.query_one(ConfigForm)
 
     @property
+    def search(self) -> Input:
+        return self.query_one("#search", Input)
+
+    @property
     def focused_key(self) -> str | None:
         """The setting whose field has the focus."""
         field = field_around(self.focused)
@@ -202,8 +210,10 @@ training.
         if self.tab == "toml":  # out of sight it would cost each key 5 ms
             self.query_one(TomlPane).state = new
         self._show_general_error()
-        self._update_estimate()
         self._update_possible()
+        self.call_after_refresh(self._update_estimate)  # the letter first
+        if self.document.needs_includes:
+            self._read_includes()
         if old is None or new.text != old.text or new.name != old.name:
             self._inspect_token_files()
 
@@ -228,14 +238,21 @@ training.
 
     def watch_focused(self) -> None:
         self.document.end_step()
-        key = self.focused_key
-        about = Content()
-        if key is not None:
-            muted = "$footer-description-foreground"
-            allowed = f" Must be {settings()[key].allowed}."
-            about = Content.assemble(settings()[key].description, (allowed, muted))
-        self.query_one("#about", Static).update(about, layout=False)
+        self._show_about()
         self._update_possible()
+
+    def _show_about(self) -> None:
+        """Describe the focused field; in the search, what Enter does."""
+        about = Content()
+        if (key := self.focused_key) is not None:
+            about = Content.assemble(
+                settings()[key].description, (f" Must be {settings()[key].allowed}.", MUTED)
+            )
+        elif self.focused is self.search and (found := self._first_match()) is not None:
+            is_on = self.state is not None and self.state.sections[found.table].on
+            switch = "" if is_on else f" and switches [{found.table}] on"
+            about = Content.styled(f"Enter goes to {found.key}{switch}.", MUTED)
+        self.query_one("#about", Static).update(about, layout=False)
 
     def watch_tab(self) -> None:
         self.query_one(ContentSwitcher).current = self.tab
@@ -255,6 +272,14 @@ training.
     @work(group="machine", exclusive=True)
     async def _inspect_machine(self) -> None:
         self.machine = await asyncio.to_thread(self.inspect_machine, Path.cwd())
+
+    @work(group="includes", exclusive=True)
+    async def _read_includes(self) -> None:
+        document = self.document
+        found = await asyncio.to_thread(document.read_disk)
+        if document is self.document:
+            document.take_includes(found.includes)
+            self.refresh_state()
 
     @work(group="token-files", exclusive=True)
     async def _inspect_token_files(self) -> None:
@@ -284,7 +309,8 @@ training.
 
     @on(TextArea.Changed)
     def _toml_typed(self, event: TextArea.Changed) -> None:
-        self.document.set_text(event.text_area.text, kind="toml")
+        area = event.text_area
+        self.document.set_text(area.text, kind=f"line {area.cursor_location[0]}")
         self.refresh_state()
 
     def _update_possible(self) -> None:
@@ -294,18 +320,21 @@ training.
         conditions = {
             "undo": state.can_undo,
             "redo": state.can_redo,
-            "reset_all": state.is_changed,
+            "discard": state.is_changed,
             "next_error": bool(state.errors),
+            "reload": not self.document.is_new,
             "reset": field is not None and field.changed and not state.has_syntax_error,
             "unset": field is not None and field.is_own and not state.has_syntax_error,
         }
         self.possible = frozenset(action for action, holds in conditions.items() if holds)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        if action in ("undo", "redo", "reset_all"):
+        if action in ("undo", "redo", "discard", "reload"):
             return True if action in self.possible else None
         if action in ("next_error", "reset", "unset"):  # hidden: the footer has no room at 80
             return action in self.possible
+        if action == "show_tab":
+            return parameters[0] != self.tab
         return True
 
     def action_undo(self) -> None:
@@ -326,30 +355,60 @@ training.
             self.document.unset(key)
             self.refresh_state()
 
-    def action_reset_all(self) -> None:
-        self.document.reset_all()
+    def action_discard(self) -> None:
+        self.document.discard()
         self.refresh_state()
+
+    def commands(self) -> Iterable[SystemCommand]:
+        yield from super().commands()
+        if self.state is not None and self.state.errors:
+            yield SystemCommand("Errors", "List the errors and go to one", self.action_list_errors)
+        if self.document.has_work:
+            yield SystemCommand("Save and quit", "Save, then quit", self.action_save_and_quit)
 
     # Moving
 
     async def action_next_error(self) -> None:
         if self.state is None:
             return
-        if keys := self.state.invalid_keys:
+        editor = self.query_one(TomlPane).editor
+        if self.tab == "toml" and editor.errors:
+            editor.go_to_next_error()
+        elif keys := self.state.invalid_keys:
             here = self.focused_key
             following = keys.index(here) + 1 if here in keys else 0
             await self.go_to(keys[following % len(keys)])
         elif errors := self.state.general_errors:
-            self.tab = "toml"
-            self.query_one(TomlPane).editor.go_to_line(errors[0].origin.line or 1)
+            await self._go_to_error(errors[0])
 
-    async def action_first_error(self, table: str) -> None:
-        """Go to the first error of a table."""
+    async def action_first_error(self, section: str) -> None:
+        """Go to the first error of a section."""
         keys = self.state.invalid_keys if self.state is not None else []
-        if wanted := [key for key in keys if table_of(key) == table]:
+        if wanted := [key for key in keys if key in sections()[section].settings]:
             await self.go_to(wanted[0])
         else:  # an unknown key
             await self.action_next_error()
+
+    @work(group="errors", exclusive=True)
+    async def action_list_errors(self) -> None:
+        await self._list_errors()
+
+    async def _list_errors(self) -> None:
+        """List all errors, and go to the one that is chosen."""
+        errors = self.state.errors if self.state is not None else []
+        title = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        chosen = await self.app.push_screen_wait(errors_dialog(title, errors))
+        if chosen is not None:
+            await self._go_to_error(chosen)
+
+    async def _go_to_error(self, error: Problem) -> None:
+        if keys := [key for key in error.keys if key in settings()]:
+            await self.go_to(keys[0])
+            return
+        is_own = error.origin.kind == "file"
+        origin = error.origin if is_own else self.document.parsed.origins["include"]
+        self.tab = "toml"
+        self.query_one(TomlPane).editor.go_to_line(origin.line or 1)
 
     async def go_to(self, key: str) -> None:
         """Put the cursor into the field of `key`."""
@@ -357,16 +416,13 @@ training.
         if key in settings() or key in tables():
             await self.form.go_to(key)
 
-    def action_other_tab(self) -> None:
-        self.action_show_tab("toml" if self.tab == "form" else "form")
-
     def action_show_tab(self, tab: Tab) -> None:
         if tab == self.tab:
             return
         key = self.focused_key
         self.tab = tab
         if tab == "form":
-            self.form.focus_title("")
+            self.form.focus_title(COMMON)
         else:
             editor = self.query_one(TomlPane).editor
             origin = self.document.parsed.origins[key] if key else None
@@ -375,19 +431,31 @@ training.
 
     def action_search(self) -> None:
         self.tab = "form"
-        self.set_focus(self.query_one("#search"))  # at once: letters may be waiting already
+        self.set_focus(self.search)  # at once: letters may be waiting already
 
     @on(Input.Changed, "#search")
     async def _searched(self) -> None:
+        self._show_about()
         await self._filter()
 
+    def _first_match(self) -> Setting | None:
+        """The setting that Enter goes to in the search: by its name, or else its description."""
+        word = self.search.value.strip().lower()
+        if not word or self.state is None:
+            return None
+        keys = self.state.matching_keys(word, self.view)
+        found = [setting for key, setting in settings().items() if key in keys]
+        return min(found, key=lambda one: word not in one.name, default=None)
+
     @on(Input.Submitted, "#search")
-    def _search_done(self, event: Input.Submitted) -> None:
-        word = event.value.strip().lower()
-        fields = [one for one in self.query(FormField) if one.display and one.region.height]
-        named = [one for one in fields if word in one.setting.name]
-        for field in [*named, *fields][:1]:
-            field.focus_editor()
+    async def _search_done(self) -> None:
+        found = self._first_match()
+        if found is None or self.state is None or self.state.has_syntax_error:
+            return
+        if not self.state.sections[found.table].on:
+            self.document.set_value(found.table, True)
+            self.refresh_state()
+        await self.go_to(found.key)
 
     async def action_next_view(self) -> None:
         views = list(VIEWS)
@@ -398,18 +466,20 @@ training.
         await self._filter()
 
     async def _filter(self) -> None:
-        search = self.query_one("#search", Input).value
+        search = self.search.value
         is_filtered = bool(search.strip()) or self.view != "all"
         if self.state is not None:
             keys = self.state.matching_keys(search, self.view) if is_filtered else None
             await self.form.show_only(keys)
 
     def action_leave_field(self) -> None:
-        search = self.query_one("#search", Input)
-        if search.has_focus and search.value:
-            search.value = ""
-        elif isinstance(self.focused, Input | TextArea):
-            self.form.focus_title(table_of(self.focused_key or ""))
+        if self.search.has_focus and self.search.value:
+            self.search.value = ""
+        elif isinstance(self.focused, TextArea):
+            self.set_focus(self.query_one("#tab-toml"))
+        elif isinstance(self.focused, Input):
+            section = section_around(self.focused)
+            self.form.focus_title(section.table.name if section is not None else COMMON)
 
     async def action_fold_all(self, folded: bool) -> None:
         await self.form.fold_all(folded)
@@ -498,7 +568,9 @@ training.
     async def action_save_as(self) -> None:
         await self._save(ask_path=True)
 
-    async def _save(self, accept: str = "Save", *, ask_path: bool = False) -> bool:
+    async def _save(
+        self, accept: str = "Save", *, ask_path: bool = False, warning: str = ""
+    ) -> bool:
         """Show the changes and save them; False where they were not saved."""
         async with self._disk_lock:
             if not await self._merge_from_disk():
@@ -506,7 +578,9 @@ training.
             document = self.document
             ask_path = ask_path or document.is_new
             path = await asyncio.to_thread(free_path, document.path) if ask_path else document.path
-            dialog = SaveDialog(document.diff(), path, accept=accept, ask_path=ask_path)
+            dialog = SaveDialog(
+                document.diff(), path, accept=accept, ask_path=ask_path, warning=warning
+            )
             chosen = await self.app.push_screen_wait(dialog)
             if chosen is None:
                 return False
@@ -519,13 +593,19 @@ training.
             except UserError as error:
                 self.notify(str(error), severity="error", title="Not saved")
                 return False
-            document.mark_saved(chosen, written, text)
+            includes = await asyncio.to_thread(read_includes, written, short_path(chosen))
+            document.mark_saved(chosen, written, text, includes)
             self.refresh_state()
             self.notify(f"Saved {document.name}.")
             return True
 
+    @work(group="save", exclusive=True)
+    async def action_save_and_quit(self) -> None:
+        if await self._save("Save and quit"):
+            await self.app.run_action("quit")
+
     def check_disk(self) -> None:
-        """Look whether the file was changed by another program."""
+        """Look whether the file or an include was changed by another program."""
         if self.is_current and not self._disk_lock.locked():
             self._reload(is_asked=False)
 
@@ -541,8 +621,15 @@ training.
     async def _merge_from_disk(self) -> bool:
         """Take over the file where it was changed on disk; False where a person cancelled it."""
         document = self.document
-        on_disk = None if document.is_new else await asyncio.to_thread(text_on_disk, document.path)
-        if on_disk is None or on_disk == document.saved_text or document is not self.document:
+        found = await asyncio.to_thread(document.read_disk)
+        if document is not self.document:
+            return True
+        if changed := document.take_includes(found.includes):
+            names = ", ".join(str(short_path(path)) for path in changed)
+            self.notify(f"Reloaded {names}: changed on disk.", markup=False)
+            self.refresh_state()
+        on_disk = found.text
+        if on_disk is None or on_disk == document.saved_text:
             return True
         answer: str | None = "theirs"
         if document.is_changed:
@@ -578,34 +665,43 @@ training.
         self.token_files = await asyncio.to_thread(inspect_token_files, document.inspection)
         self.refresh_state()
         if self.state is not None and self.state.errors:
-            await self._show_errors(self.state.errors)
+            await self._list_errors()
             return
-        if document.is_changed and not await self._save("Save and train"):
+        self._update_estimate()
+        warning = self.estimate.memory_warning if self.estimate is not None else ""
+        if document.is_changed:
+            if not await self._save("Save and train", warning=warning):
+                return
+        elif warning and not await self._may_exceed_memory(warning):
             return
         config = document.inspection.config
         if config is not None:
             await self._start_training(document.path, config.output_dir)
 
-    async def _show_errors(self, errors: Sequence[Problem]) -> None:
-        lines = [f"{', '.join(one.keys) or one.origin}: {one.message}" for one in errors[:3]]
-        if len(errors) > 3:
-            lines.append(f"… and {len(errors) - 3} more")
-        title = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
-        self.notify("\n".join(lines), severity="error", title=f"{title} left")
-        await self.go_to(errors[0].keys[0] if errors[0].keys else "")
+    async def _may_exceed_memory(self, warning: str) -> bool:
+        answers = [Answer("train", "Train anyway", "error")]
+        answer = await self.app.push_screen_wait(Question("Not enough memory", warning, answers))
+        return answer == "train"
 
     async def _start_training(self, path: Path, output_dir: Path) -> None:
         run = RunDirectory(output_dir)
-        if not await asyncio.to_thread(run.exists):
+        try:
+            exists = await asyncio.to_thread(run.exists)
+        except OSError as error:
+            message = f"output_dir: {error.strerror}: {output_dir}"
+            self.notify(message, severity="error", title="Not started", markup=False)
+            return
+        if not exists:
             self.post_message(messages.StartTraining(path))
             return
-        free = await asyncio.to_thread(first_free_path, output_dir)
+        free = short_path(await asyncio.to_thread(first_free_path, run.path))
         status = await asyncio.to_thread(run.status)
         answers = [Answer("new", f"Train in {free.name}", "primary")]
         if status is not None and status.state != "finished":
             answers.append(Answer("resume", "Resume it"))
-        text = f"{short_path(output_dir)} already holds a run, which is never overwritten."
-        answer = await self.app.push_screen_wait(Question("Directory in use", text, answers))
+        text = f"{short_path(output_dir)} already contains a run, which is never overwritten."
+        title = "Output directory already exists"
+        answer = await self.app.push_screen_wait(Question(title, text, answers))
         if answer == "new":
             self.post_message(messages.StartTraining(path, ("--output_dir", str(free))))
         elif answer == "resume":

@@ -10,7 +10,15 @@ from tui.config.fields import ConfigState
 class ConfigTitle(Widget):
     """One line; the counts lose their words where they would not fit."""
 
-    DEFAULT_CSS = "ConfigTitle { height: 1; }"
+    DEFAULT_CSS = """
+    ConfigTitle {
+        height: 1;
+        link-color: $text-error;
+        link-style: none;
+        link-background-hover: $error 30%;
+        link-style-hover: none;
+    }
+    """
 
     state: reactive[ConfigState | None] = reactive(None)
 
@@ -22,12 +30,12 @@ class ConfigTitle(Widget):
 
 
 def _title(state: ConfigState, *, words: bool) -> Content:
-    counts: list[tuple[str, str]] = []
+    parts = [Content.styled(state.name, "bold")]
     if state.is_changed:
         n = state.n_changes
         text = f"● {n} change{'s' * (n > 1)}" if n else "● text changed"
-        counts.append((text if words else f"● {n or ''}", "$text-warning"))
+        parts.append(Content.styled(text if words else f"● {n or ''}", "$text-warning"))
     if n := len(state.errors):
-        counts.append((f"✗ {n} error{'s' * (n > 1)}" if words else f"✗ {n}", "$text-error"))
-    styled = [Content.styled(f"  {text}", style) for text, style in counts]
-    return Content.assemble((state.name, "bold"), *styled)
+        text = f"✗ {n} error{'s' * (n > 1)}" if words else f"✗ {n}"
+        parts.append(Content.from_markup(f"[@click=screen.list_errors]{text}[/]"))
+    return Content("  ").join(parts)

@@ -60,8 +60,11 @@ The config as it is in the file. The form shows the same values and follows each
 an error are marked; the error of the line under the cursor is shown below.
 """
 
-    # F6 and F7 select in a TextArea; here they are the workbench's.
+    # A TextArea has actions and a history of its own for these; here they are the screen's.
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+z", "screen.undo", "Undo", show=False),
+        Binding("ctrl+y,ctrl+shift+z", "screen.redo", "Redo", show=False),
+        Binding("ctrl+e", "screen.next_error", "Next error", show=False),
         Binding("f6", "app.visit('chat')", "Chat", show=False),
         Binding("f7", "screen.save", "Save", tooltip="Show the changes and save them"),
     ]
@@ -106,6 +109,12 @@ an error are marked; the error of the line under the cursor is shown below.
         here = self.cursor_location[0] + 1
         line = here if here in self.errors else min(self.errors, default=None)
         return "" if line is None else f"line {line}: {self.errors[line]}"
+
+    def go_to_next_error(self) -> None:
+        """Move the cursor to the next line that has an error, from the last one to the first."""
+        here = self.cursor_location[0] + 1
+        following = [line for line in self.errors if line > here]
+        self.go_to_line(min(following or self.errors))
 
     def go_to_line(self, line: int) -> None:
         self.focus()

@@ -13,8 +13,8 @@ from hypothesis import settings as given_settings
 from hypothesis import strategies as st
 
 from simplegpt.config.edit import edit
-from simplegpt.config.load import ConfigError, Problem, inspect, load, resolved
-from simplegpt.config.schema import Config, SamplesConfig
+from simplegpt.config.load import ConfigError, Problem, inspect, load, read_includes, resolved
+from simplegpt.config.schema import Config, SamplesConfig, settings
 
 # The keys and values of the original program's three files, in our own words and order.
 ORIGINAL_BASE: dict[str, Any] = {
@@ -159,8 +159,7 @@ def test_all_errors_are_reported_at_once_with_place_and_nearest_name(
     }.items():
         assert hint in messages[key]
     (wrong,) = [str(one) for one in found if one.keys == ("model.n_embd",)]
-    assert wrong.startswith('model.n_embd = "384": ')
-    assert wrong.endswith(f"  {tmp_path}/run.toml:4")
+    assert wrong == f'model.n_embd: expected an integer ≥ 1, got "384"  {tmp_path}/run.toml:4'
     assert str(ConfigError(found)).startswith("12 invalid values in the config:\n  ")
 
 
@@ -214,6 +213,18 @@ def test_includes_chain_and_are_relative_to_their_own_file(tmp_path: Path) -> No
     config = load(tmp_path / "deep" / "c.toml")
     assert (config.seed, config.model.n_ctx, config.model.n_layer) == (1, 10, 2)
     assert config.data.seq_len == 5
+
+
+def test_includes_can_come_from_a_memory_of_the_files(tmp_path: Path) -> None:
+    write(tmp_path / "a.toml", "seed = 1\n")
+    write(tmp_path / "b.toml", 'include = "a.toml"\n')
+    text = 'include = "b.toml"\n'
+    files = read_includes(text, tmp_path / "run.toml")
+    assert list(files) == [tmp_path / "b.toml", tmp_path / "a.toml"]
+    (tmp_path / "a.toml").unlink()
+    found = inspect(text, path=tmp_path / "run.toml", read=files.__getitem__)
+    assert found.values["seed"] == 1
+    assert not found.problems
 
 
 def test_a_circle_of_includes_is_refused(tmp_path: Path) -> None:
@@ -292,8 +303,32 @@ def test_text_for_a_number_is_refused_from_the_command_line_too(tmp_path: Path) 
         "override model.n_embd",
         "override trainer.devices",
     ]
-    assert "'auto'" in found[1].message  # all that a union allows
-    assert "integer" in found[1].message
+    assert settings()["trainer.devices"].allowed in found[1].message  # all that a union allows
+
+
+@pytest.mark.parametrize(
+    ("key", "got"),
+    [
+        ("samples.prompts", "[]"),
+        ("samples.prompts", '["a", ""]'),
+        ("samples.stop", '[""]'),
+        ("tokenizer_name", '""'),
+        ("trainer.max_time", '"1h"'),
+        ("trainer.callbacks", '["a b"]'),
+        ("optimization.betas", "[0.9, 1]"),
+        ("optimization.betas", "[0.9]"),
+        ("output_dir", "[1]"),
+        ("include", "3"),
+    ],
+)
+def test_an_invalid_value_is_shown_beside_what_is_allowed(
+    tmp_path: Path, key: str, got: str
+) -> None:
+    table, _, name = key.rpartition(".")
+    line = f"{name} = {got}"
+    (problem,) = problems(write(tmp_path / "run.toml", f"[{table}]\n{line}" if table else line))
+    assert problem.keys == (key,)
+    assert problem.message == f"expected {settings()[key].allowed}, got {got}"
 
 
 def test_every_value_tells_where_it_comes_from(tmp_path: Path) -> None:
@@ -326,7 +361,7 @@ def test_strategies_that_need_not_work_are_refused(strategy: str, tmp_path: Path
     path = write(tmp_path / "run.toml", f'[trainer]\nstrategy = "{strategy}"\n')
     (problem,) = problems(path)
     assert place(problem) == "run.toml:2 trainer.strategy"
-    assert "'ddp'" in problem.message
+    assert '"ddp"' in problem.message
     assert ("shards" in problem.message) == (strategy != "horovod")
 
 

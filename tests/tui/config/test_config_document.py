@@ -1,13 +1,23 @@
 """The config being edited: its text and meaning in step, its history, and its file."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from simplegpt.cli import UserError
+from simplegpt.config.load import read_includes
 from tui.config.document import ConfigDocument
 from tui.config.fields import ConfigState
-from tui.config.files import ConfigFile, default_config, free_path, list_configs, save_text
+from tui.config.files import (
+    ConfigFile,
+    default_config,
+    free_path,
+    list_configs,
+    save_path,
+    save_text,
+    typed_config,
+)
 
 BASE = "[model]\nn_embd = 384 # wide\nn_head = 6\n\n[wandb]\nproject = 'p'\n"
 TEXT = """\
@@ -37,7 +47,7 @@ def origins(document: ConfigDocument, *keys: str) -> list[str]:
 def save(document: ConfigDocument, path: Path) -> None:
     text = document.text
     written = save_text(text, path, origin=document.path, replaces=None)
-    document.mark_saved(path, written, text)
+    document.mark_saved(path, written, text, read_includes(written, path))
 
 
 def test_a_field_shows_its_value_as_the_file_spells_it(document: ConfigDocument) -> None:
@@ -144,7 +154,7 @@ def test_reset_restores_the_saved_value_of_one_field_or_all(document: ConfigDocu
     document.type("model.n_layer", "2")
     document.reset("data.seq_len")
     assert document.changed_keys() == {"model.n_layer"}
-    document.reset_all()
+    document.discard()
     assert document.text == TEXT
     document.undo()
     assert document.changed_keys() == {"model.n_layer"}
@@ -244,7 +254,8 @@ def test_a_file_that_changed_on_disk_is_merged_key_by_key(document: ConfigDocume
 
 def test_an_unreadable_file_is_an_error_that_names_it(workplace: Path) -> None:
     (workplace / "latin.toml").write_bytes(b"# caf\xe9\n")
-    for name in ("missing.toml", "latin.toml"):
+    os.mkfifo("pipe.toml")  # to read it would wait for ever
+    for name in ("missing.toml", "latin.toml", "pipe.toml"):
         with pytest.raises(UserError, match=name):
             ConfigDocument.open(Path(name))
 
@@ -257,12 +268,60 @@ def test_what_is_typed_while_it_is_saved_stays(document: ConfigDocument) -> None
         written = save_text(text, path, origin=document.path, replaces=None)
         document.type("data.seq_len", typed)
         assert document.shown("model.n_embd") == "384"  # from the include, all the time
-        document.mark_saved(path, written, text)
+        document.mark_saved(path, written, text, read_includes(written, path))
         assert path.read_text() == written == document.saved_text
         assert "seq_len = 64 # short" in written
         assert document.shown("data.seq_len") == typed
         assert document.shown("model.n_embd") == "384"
         assert document.changed_keys() == {"data.seq_len"}
+
+
+def test_editing_reads_no_file_and_a_look_at_the_disk_reads_all(
+    document: ConfigDocument, workplace: Path
+) -> None:
+    (workplace / "base.toml").unlink()
+    document.type("model.n_layer", "2")
+    assert document.shown("model.n_embd") == "384"
+    (workplace / "base.toml").write_text(BASE.replace("384", "96"))
+    assert document.take_includes(document.read_disk().includes) == [Path("base.toml")]
+    assert document.shown("model.n_embd") == "96"
+    assert document.changed_keys() == {"model.n_layer"}
+    assert document.take_includes(document.read_disk().includes) == []
+
+
+def test_another_include_is_taken_over_once_it_was_read(
+    document: ConfigDocument, workplace: Path
+) -> None:
+    (workplace / "other.toml").write_text("[model]\nn_embd = 60\n")
+    document.type("include", "other.toml")
+    assert document.needs_includes
+    assert document.shown("model.n_embd") == "384"  # not a default that flashes up
+    document.take_includes(document.read_disk().includes)
+    assert not document.needs_includes
+    assert document.shown("model.n_embd") == "60"
+    assert origins(document, "model.n_embd") == ["other.toml:2"]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(workplace: Path) -> None:
+    (workplace / "bom.toml").write_bytes(b"\xef\xbb\xbfseed = 5\r\n")
+    document = ConfigDocument.open(Path("bom.toml"))
+    assert document.text == "seed = 5\r\n"
+    assert document.shown("seed") == "5"
+
+
+@pytest.mark.parametrize("typed", ["", " ", ".", "..", "/", "new/", "~no.such.user/x", "dir.toml"])
+def test_a_config_is_not_saved_under_an_impossible_name(workplace: Path, typed: str) -> None:
+    (workplace / "dir.toml").mkdir()
+    with pytest.raises(UserError):
+        save_path(typed)
+    assert typed_config(typed) is None
+
+
+@pytest.mark.parametrize("typed", [f"{'x' * 300}", "x/" * 3000 + "y"])
+def test_a_name_that_the_file_system_refuses_is_an_error(workplace: Path, typed: str) -> None:
+    with pytest.raises(UserError):
+        save_path(typed)
+    assert typed_config(typed) is None
 
 
 def test_a_file_that_changed_just_before_it_is_saved_is_not_overwritten(

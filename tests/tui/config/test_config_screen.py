@@ -18,7 +18,7 @@ from tests.tui.made_runs import Shape, make_run
 from tui.config.dialogs import SaveDialog
 from tui.config.estimate import Machine, TokenFiles
 from tui.config.estimate_panel import EstimatePanel
-from tui.config.fields import FieldState
+from tui.config.fields import COMMON, COMMON_SETTINGS, FieldState
 from tui.config.form_field import FormField, field_id
 from tui.config.form_section import FormSection, SectionTitle
 from tui.config.screen import ConfigScreen
@@ -131,7 +131,7 @@ async def test_a_config_that_opens_with_errors_has_no_estimate_yet(project: Path
         assert "834,304" in text_of(screen, "#figures")
 
 
-async def test_invalid_input_stays_and_ctrl_g_goes_from_error_to_error() -> None:
+async def test_invalid_input_stays_and_ctrl_e_goes_from_error_to_error() -> None:
     async with config_screen() as (pilot, screen):
         await screen.go_to("data.seq_len")
         await pilot.press("x")
@@ -140,11 +140,11 @@ async def test_invalid_input_stays_and_ctrl_g_goes_from_error_to_error() -> None
         await settle(pilot)
         assert field(screen, "data.seq_len").query_one(Input).value.count("x") == 1
         screen.form.focus_title("")
-        await pilot.press("ctrl+g")
+        await pilot.press("ctrl+e")
         assert screen.focused_key == "data.seq_len"
-        await pilot.press("ctrl+g")
+        await pilot.press("ctrl+e")
         assert screen.focused_key == "trainer.max_steps"
-        await pilot.press("ctrl+g")
+        await pilot.press("ctrl+e")
         assert screen.focused_key == "data.seq_len"
 
 
@@ -180,6 +180,22 @@ async def test_switches_and_lists_write_their_values() -> None:
         assert "torch_compile = true\n" in screen.document.text
 
 
+async def test_arrow_keys_pass_a_drop_down_and_enter_opens_it() -> None:
+    async with config_screen() as (pilot, screen):
+        await screen.go_to("model.activation")
+        drop_down = field(screen, "model.activation").query_one(Select)
+        await pilot.press("down")
+        await settle(pilot)
+        assert not drop_down.expanded
+        await pilot.press("up")
+        assert drop_down.has_focus
+        await pilot.press("enter")
+        assert drop_down.expanded
+        await pilot.press("down", "enter")
+        await settle(pilot)
+        assert 'activation = "gelu"\n' in screen.document.text
+
+
 async def test_an_optional_table_is_switched_on_and_its_fields_then_act() -> None:
     async with config_screen() as (pilot, screen):
         part = section(screen, "early_stopping")
@@ -201,27 +217,86 @@ async def test_undo_redo_reset_and_unset() -> None:
         await screen.go_to("data.seq_len")
         await pilot.press("end", "backspace")
         await settle(pilot)
-        await pilot.press("ctrl+b")
+        await pilot.press("ctrl+z")
         await settle(pilot)
         assert screen.document.text == CONFIG
         assert shown(screen, "data.seq_len") == "64"
-        await pilot.press("ctrl+n")
+        await pilot.press("ctrl+y")
         await settle(pilot)
         assert shown(screen, "data.seq_len") == "6"
-        await pilot.press("ctrl+r")
+        await pilot.press("ctrl+o")
         await settle(pilot)
         assert screen.document.text == CONFIG
-        await pilot.press("escape", "R")
+        await pilot.press("escape", "D")
         await screen.go_to("data.seq_len")
-        await pilot.press("ctrl+t")
+        await pilot.press("ctrl+d")
         await settle(pilot)
         assert state(screen, "data.seq_len").origin == "default"
         assert shown(screen, "data.seq_len") == "1024"
 
 
+async def test_form_and_text_have_one_history() -> None:
+    async with config_screen() as (pilot, screen):
+        await screen.go_to("model.n_layer")
+        await pilot.press("end", "2")
+        await settle(pilot)
+        in_form = screen.document.text
+        await pilot.press("f8")
+        editor = screen.query_one(TomlEditor)
+        editor.move_cursor(editor.document.end)
+        await pilot.press(*"# a", "enter", *"# b")
+        await settle(pilot)
+        for expected in ("# a", "", CONFIG):
+            await pilot.press("ctrl+z")
+            await settle(pilot)
+            wanted = expected if expected == CONFIG else in_form + expected
+            assert editor.text == screen.document.text == wanted
+        await pilot.press("ctrl+z")
+        assert editor.text == CONFIG
+        for key in ("ctrl+y", "ctrl+shift+z", "ctrl+y"):
+            await pilot.press(key)
+            await settle(pilot)
+        assert screen.document.text == in_form + "# a\n# b"
+
+
+async def test_escape_leaves_the_text_too_and_the_letters_act(project: Path) -> None:
+    async with config_screen() as (pilot, screen):
+        await pilot.press("f8", "escape", "n")
+        await settle(pilot)
+        assert screen.document.text == CONFIG
+        assert isinstance(screen.app.screen, ListDialog)
+
+
+async def test_common_settings_come_first_and_search_finds_each_once() -> None:
+    async with config_screen(LARGE, open_sections=(COMMON,)) as (pilot, screen):
+        await screen.go_to("trainer.max_steps")
+        await pilot.press("7")
+        await settle(pilot)
+        assert "max_steps = 7\n" in screen.document.text
+        shown_fields = [one.setting.key for one in screen.query(FormField) if one.region.height]
+        assert shown_fields == list(COMMON_SETTINGS)
+        assert "1 change" in text_of(screen, "#title")
+        await pilot.press("ctrl+f", *"max_steps")
+        await settle(pilot)
+        found = [one.setting.key for one in screen.query(FormField) if one.region.height]
+        assert found.count("trainer.max_steps") == 1
+        assert screen.query_one("#field-trainer-max_steps", FormField) is not None
+
+
+async def test_search_finds_a_table_that_is_off_and_enter_switches_it_on() -> None:
+    async with config_screen() as (pilot, screen):
+        await pilot.press("ctrl+f", *"entity")
+        await settle(pilot)
+        assert "[wandb]" in text_of(screen, "#about")
+        await pilot.press("enter", *"us")
+        await settle(pilot)
+        assert screen.focused_key == "wandb.entity"
+        assert '[wandb]\nentity = "us"\n' in screen.document.text
+
+
 async def test_search_shows_what_matches_and_escape_shows_all() -> None:
     async with config_screen() as (pilot, screen):
-        await pilot.press("ctrl+l", *"nucleus")
+        await pilot.press("ctrl+f", *"nucleus")
         await settle(pilot)
         found = [one.setting.key for one in screen.query(FormField) if one.region.height]
         assert found == ["samples.top_p"]
@@ -238,12 +313,12 @@ async def test_search_shows_what_matches_and_escape_shows_all() -> None:
 async def test_the_unsaved_view_shows_only_what_was_changed() -> None:
     async with config_screen() as (pilot, screen):
         await screen.go_to("model.n_layer")
-        await pilot.press("end", "2", "escape", "v")
+        await pilot.press("end", "2", "escape", "V")
         await settle(pilot)
         found = {one.setting.key for one in screen.query(FormField) if one.region.height}
         assert {"model.n_layer", "model.n_vocab", "trainer.max_steps"} <= found  # of this file
         assert "model.bias" not in found
-        await pilot.press("v")
+        await pilot.press("V")
         await settle(pilot)
         found = {one.setting.key for one in screen.query(FormField) if one.region.height}
         assert found == {"model.n_layer"}
@@ -283,10 +358,10 @@ async def test_a_syntax_error_is_marked_at_its_line_and_disables_the_form() -> N
         await settle(pilot)
         assert "line 4" in text_of(screen, "#general-error")
         assert field(screen, "model.n_vocab").query_one(Input).disabled
-        await pilot.press("ctrl+g")
+        await pilot.press("ctrl+e")
         await settle(pilot)
         assert editor.has_focus
-        await pilot.press("ctrl+b")
+        await pilot.press("ctrl+z")
         await settle(pilot)
         assert screen.document.text == CONFIG
         assert not field(screen, "model.n_vocab").query_one(Input).disabled
@@ -335,7 +410,7 @@ async def test_a_cancelled_save_writes_nothing(project: Path) -> None:
 
 async def test_save_as_writes_another_file_and_continues_with_it(project: Path) -> None:
     async with config_screen() as (pilot, screen):
-        await pilot.press("a")
+        await pilot.press("S")
         await pilot.pause()
         question = screen.app.screen
         assert isinstance(question, SaveDialog)
@@ -347,6 +422,22 @@ async def test_save_as_writes_another_file_and_continues_with_it(project: Path) 
         )
         assert screen.document.path == Path("mine.toml")
         assert screen.document.shown("model.n_embd") == "128"
+
+
+async def test_an_impossible_name_is_refused_where_it_is_typed(project: Path) -> None:
+    async with config_screen() as (pilot, screen):
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
+        question = screen.app.screen
+        for typed in (".", "~no.such.user/x", "x" * 300):
+            question.query_one("#path", Input).value = typed
+            await pilot.press("enter")
+            await until(pilot, lambda: bool(str(question.query_one("#note").render())))
+            assert screen.app.screen is question
+        await pilot.press("escape", "o")
+        await until(pilot, lambda: isinstance(screen.app.screen, ListDialog))
+        await pilot.press(*"~no.such.user/x", "enter")
+        await until(pilot, lambda: "x" in str(screen.app.screen.query_one("#error").render()))
 
 
 async def test_saving_a_new_config_from_a_template_asks_where(project: Path) -> None:
@@ -377,6 +468,27 @@ async def test_another_config_is_opened_from_the_list(project: Path) -> None:
         await settle(pilot)
         assert screen.document.path == Path("other.toml")
         assert shown(screen, "seed") == "5"
+
+
+async def test_an_include_that_changed_on_disk_is_read_again(project: Path) -> None:
+    async with config_screen() as (pilot, screen):
+        (project / "configs/base.toml").write_text(BASE.replace("n_layer = 4", "n_layer = 5"))
+        screen.check_disk()
+        await settle(pilot)
+        assert shown(screen, "model.n_layer") == "5"
+        assert not screen.document.is_changed
+        assert "1.03 M" in text_of(screen, "#figures")
+
+
+async def test_an_include_is_typed_and_read(project: Path) -> None:
+    (project / "configs/other.toml").write_text("[model]\nn_embd = 64\nn_head = 4\n")
+    async with config_screen(open_sections=("",)) as (pilot, screen):
+        await screen.go_to("include")
+        await pilot.press(*"other.toml")
+        await settle(pilot)
+        assert screen.state is not None
+        assert not screen.state.errors
+        assert screen.document.shown("model.n_embd") == "64"
 
 
 async def test_a_file_that_changed_on_disk_is_read_again(project: Path) -> None:
@@ -462,18 +574,40 @@ async def test_training_saves_first_what_was_changed(project: Path, asked: list[
         assert "1_0000" in (project / PATH).read_text()
 
 
-async def test_training_with_errors_shows_them_and_goes_to_the_first(asked: list[Message]) -> None:
+async def test_training_with_errors_lists_them_and_goes_to_the_chosen(
+    asked: list[Message],
+) -> None:
     async with config_screen() as (pilot, screen):
         screen.document.type("trainer.max_steps", "-7")
         screen.document.type("data.seq_len", "x")
         screen.refresh_state()
         await pilot.press("f9")
+        await until(pilot, lambda: isinstance(screen.app.screen, ListDialog))
+        assert asked == []
+        dialog = screen.app.screen
+        assert isinstance(dialog, ListDialog)
+        assert [entry.label for entry in dialog.shown] == ["data.seq_len", "trainer.max_steps"]
+        await pilot.press("down", "enter")
+        await settle(pilot)
+        assert screen.focused_key == "trainer.max_steps"
+
+
+async def test_training_beyond_the_memory_asks_with_advice(asked: list[Message]) -> None:
+    small = Machine(memory=2**29, cpu_memory=2**29, n_gpus=0)
+    async with config_screen(machine=small) as (pilot, screen):
+        await pilot.press("f9")
+        await until(pilot, lambda: isinstance(screen.app.screen, Question))
+        await pilot.press("enter")  # cancels
         await settle(pilot)
         assert asked == []
-        (notice,) = list(screen.app._notifications)
-        assert "2" in notice.title
-        assert "data.seq_len" in notice.message
-        assert screen.focused_key == "data.seq_len"
+        screen.document.type("trainer.max_steps", "7")
+        screen.refresh_state()
+        await pilot.press("f9")
+        await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
+        warning = screen.app.screen.query_one("#warning")
+        assert screen.estimate is not None
+        assert str(warning.render()) == screen.estimate.memory_warning
+        assert warning.styles.color == screen.app.screen.query_one(".error").styles.color
 
 
 async def test_a_taken_directory_offers_another_or_the_resume(
@@ -493,6 +627,19 @@ async def test_a_taken_directory_offers_another_or_the_resume(
         await pilot.click("#resume")
         await settle(pilot)
         assert asked == [messages.ResumeTraining(RunDirectory("models/letters").path)]
+
+
+async def test_an_output_directory_that_cannot_be_read_starts_nothing(
+    asked: list[Message],
+) -> None:
+    async with config_screen() as (pilot, screen):
+        screen.document.type("output_dir", "x/" * 3000 + "y")  # longer than any path may be
+        screen.document.mark_on_disk(screen.document.text)
+        screen.refresh_state()
+        await pilot.press("f9")
+        await settle(pilot)
+        assert asked == []
+        assert [notice.severity for notice in screen.app._notifications] == ["error"]
 
 
 async def test_a_config_that_does_not_fit_in_memory_is_marked() -> None:

@@ -1,10 +1,13 @@
 """The estimate: the machine, the token files, and what a config costs on both."""
 
+import re
 from pathlib import Path
+
+import pytest
 
 from simplegpt.config.load import inspect, load
 from simplegpt.train.speed import MeasuredSpeed
-from tests.tui.configs import MACHINE, PATH, make_project
+from tests.tui.configs import GIB, MACHINE, PATH, make_project
 from tests.tui.made_runs import Shape, make_run
 from tui.config.estimate import (
     Machine,
@@ -20,6 +23,8 @@ def test_token_files_are_counted_and_checked(workplace: Path) -> None:
     found = inspect_token_files(inspect(text, path=PATH))
     assert (found.n_train_tokens, found.n_val_tokens) == (100_000, 10_000)
     assert [error.keys[0] for error in found.errors] == ["model.n_vocab", "model.n_vocab"]
+    too_long = inspect(text.replace("data/train-char", f"{'x/' * 3000}y"), path=PATH)
+    assert {error.keys[0] for error in inspect_token_files(too_long).errors} >= {"data.train_fpath"}
     (workplace / "data/val-char.bin").unlink()
     assert inspect_token_files(inspect(text, path=PATH)).n_val_tokens is None
 
@@ -53,3 +58,28 @@ def test_the_speed_is_that_of_the_run_nearest_in_size(workplace: Path) -> None:
     assert found.speed == near
     assert found.plan.seconds is not None
     assert 900 < found.plan.seconds < 1200
+
+
+@pytest.mark.parametrize(
+    ("memory", "edits", "named"),
+    [
+        (4 * GIB, {}, ""),
+        (1 * GIB, {"data.train_batch_size": 960}, "data.train_batch_size"),
+        (1 * GIB, {"data.seq_len": 50_000, "model.n_ctx": 50_000}, "data.seq_len"),
+        (16 * GIB, {"model.n_embd": 12_288, "model.n_layer": 96}, "smaller model"),
+    ],
+)
+def test_what_does_not_fit_gets_advice_that_helps(
+    workplace: Path, memory: int, edits: dict[str, int], named: str
+) -> None:
+    path = make_project(workplace)
+    machine = Machine(memory, memory, 0)
+    found = estimate(load(path, edits), TokenFiles(), machine)
+    assert bool(found.memory_warning) == bool(named)
+    assert named in found.memory_warning
+    settings = re.findall(r"([a-z_]+\.[a-z_]+) to (\d+)", found.memory_warning)
+    if settings:
+        changed = load(path, edits | {key: int(value) for key, value in settings})
+        then = estimate(changed, TokenFiles(), machine)
+        assert not then.memory_warning
+        assert then.plan.tokens_per_step == found.plan.tokens_per_step
