@@ -213,10 +213,11 @@ class ChatPane(Vertical):
         """Bring the Markdown view up to the text: append what is new, or replace all."""
         async with self._rendering:
             text, view = printable(self.transcript.text), self.query_one(Markdown)
-            if self._rendered and text.startswith(self._rendered):
-                await view.append(text[len(self._rendered) :])
-            elif text != self._rendered:
-                await view.update(text)
+            if not text.startswith(self._rendered):
+                self._rendered = ""
+                await view.update("")
+            # After `update` with a text, `append` would replace all lines of its last paragraph.
+            await view.append(text[len(self._rendered) :])
             self._rendered = text
 
     def _switch_view(self) -> None:
