@@ -27,6 +27,12 @@ class ConversationList(ListDialog[str]):
     They are deleted only while the list has the focus: in the search box, keys edit its text.
     """
 
+    DEFAULT_CSS: ClassVar[str] = """
+    ConversationList OptionList:focus > .option-list--option-highlighted {
+        background: $primary 40%;
+        color: $foreground;
+    }
+    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d,delete", "delete", "Delete"),
         Binding("ctrl+z", "restore", "Undo"),
@@ -39,7 +45,7 @@ class ConversationList(ListDialog[str]):
             "Conversations",
             text=text,
             placeholder="Search titles, models and text",
-            hint="Enter to open · Tab, then D to delete · Ctrl+Z to undo · Esc to cancel",
+            hint="Enter to open · Tab, D to delete · Ctrl+Z to undo · Esc to cancel",
             search=self._find,
         )
         self.store = store

@@ -32,7 +32,7 @@ Type some text below and press [b]Enter[/]: the model continues it. [b]Ctrl+G[/]
 answer, [b]Ctrl+R[/] regenerates it, [b]Esc[/] stops.
 
 [b]Shift+Tab[/] moves to the text: there [b]Enter[/] on a token shows its alternatives.
-[b]F7[/] chooses the model, [b]F8[/] opens the history, [b]/help[/] lists the commands.
+[b]F7[/] chooses the model, [b]F8[/] opens the history, [b]/[/] lists the commands.
 """
 )
 

@@ -35,7 +35,7 @@ class PromptBox(Vertical):
         super().__init__(id=id)
         self.history = history
         self.can_save = True
-        """Whether prompts can be saved, as far as is known: an error is told once."""
+        """Whether prompts can be saved, as far as is known; the first error is shown."""
 
     def compose(self) -> ComposeResult:
         popup = CommandPopup(id="commands")
@@ -106,16 +106,16 @@ class PromptBox(Vertical):
                 message = f"Prompts cannot be saved: {error}."
                 self.notify(message, severity="warning", markup=False)
 
-    # What stands around it
-
     @on(TextArea.Changed)
     def _describe(self) -> None:
-        """Show the commands that match, and what Enter does."""
+        """Show the commands that match, and the keys."""
         text = self.prompt.text
         found = slash_commands.suggestions(text)
         self.query_one(CommandPopup).show(found)
-        if found:
-            self.border_subtitle = "Enter to run · Tab to complete · Esc to clear"
+        if len(found) > 1:
+            self.border_subtitle = "↑↓ to choose · Tab to complete · Esc to clear"
+        elif found:
+            self.border_subtitle = "Enter to run · Esc to clear"
         elif self.is_edit:
             self.border_subtitle = "Enter to resend · Esc to cancel"
         else:

@@ -154,7 +154,7 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
         """The answer that is being repeated, to compare with."""
         self.focused_before_sampling: Widget | None = None
         self.can_save = True
-        """Whether conversations can be saved, as far as is known: an error is told once."""
+        """Whether conversations can be saved, as far as is known; the first error is shown."""
 
     def compose_body(self) -> ComposeResult:
         with Horizontal(id="chat"):
@@ -186,7 +186,7 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
 
     @work(group="stored")
     async def _read_stored(self) -> None:
-        """Restore the presets, and the model of the last time unless another one was opened."""
+        """Restore the presets, and the last model unless another one was opened."""
         stored = await asyncio.to_thread(user_settings.Settings.load)
         self.own_presets = stored.sampling_presets
         choice = await asyncio.to_thread(reopen, stored.chat_model) if stored.chat_model else None
