@@ -62,10 +62,10 @@ class DataWorkbench(Workbench):
     MODES: ClassVar = {**Workbench.MODES, "config": RecordingConfigScreen}
 
 
-def opened(screen: DataScreen) -> list[tuple[Path | None, Mapping[str, Any]]]:
+def opened(pilot: Pilot[None]) -> list[tuple[Path | None, Mapping[str, Any]]]:
     """What the config editor was asked to open."""
-    assert isinstance(screen.app, DataWorkbench)
-    config = screen.app.visited["config"]
+    assert isinstance(pilot.app, DataWorkbench)
+    config = pilot.app.visited["config"]
     assert isinstance(config, RecordingConfigScreen)
     return config.opened
 
@@ -125,7 +125,7 @@ async def test_enter_leads_from_the_text_to_the_config(
         await settle(pilot)
         assert pilot.app.current_mode == "config"
     assert len(open_tokens(workplace / "data/verse/train-char.bin")) == 3870
-    ((template, values),) = opened(screen)
+    ((template, values),) = opened(pilot)
     assert template is not None
     assert template.name == "shakespeare_char_cpu.toml"
     assert values == {
@@ -149,7 +149,7 @@ async def test_config_is_fitted_to_another_vocabulary_and_a_free_folder(
         await settle(pilot)
         await pilot.press("f9")
         await settle(pilot)
-    ((_, values),) = opened(screen)
+    ((_, values),) = opened(pilot)
     assert values["model.n_vocab"] == 50_257
     assert values["tokenizer_name"] == "gpt2"
     assert values["output_dir"] == "models/verse-gpt2-2"
@@ -186,7 +186,7 @@ async def test_existing_files_are_replaced_only_after_a_question(
         await pilot.press("enter")
         await settle(pilot)
         assert (folder / "train-char.bin").stat().st_mtime_ns == written
-    assert len(opened(screen)) == 1
+    assert len(opened(pilot)) == 1
 
 
 async def test_cancel_leaves_nothing(text: Path, workplace: Path) -> None:
@@ -517,7 +517,7 @@ async def test_prepared_token_files_are_listed_and_trained_on(
         assert "1,260 tokens for training" in shown(screen, "#status")
         await pilot.press("enter")
         await settle(pilot)
-    ((_, values),) = opened(screen)
+    ((_, values),) = opened(pilot)
     assert values["data.train_fpath"] == "data/verse/train-gpt2.bin"
     assert values["model.n_vocab"] == 50_257
 
