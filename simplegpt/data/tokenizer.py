@@ -118,7 +118,8 @@ def tokenizer_names() -> list[str]:
 
 def download_size(name: str) -> int | None:
     """Return about how many bytes `load_tokenizer` downloads the first time; None if not known."""
-    return 0 if name in ("char", "byte", *_GPT2_NAMES) else _DOWNLOADS.get(name)
+    is_here = name in ("char", "byte", *_GPT2_NAMES) or is_file(name)
+    return 0 if is_here else _DOWNLOADS.get(name)
 
 
 @functools.cache
@@ -146,6 +147,11 @@ def load_tokenizer(name: str) -> Tokenizer:
 def is_file(name: str) -> bool:
     """Whether a tokenizer's name is the path of a ``tokenizer.json``."""
     return name.endswith(".json")
+
+
+def short_name(name: str) -> str:
+    """A tokenizer's name for file names: of a file, its own without the folder."""
+    return Path(name).stem if is_file(name) else name
 
 
 def is_same_vocabulary(one: str, other: str) -> bool:

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.load import Inspection, Problem
-from simplegpt.data.tokenizer import is_file, is_same_vocabulary, tokenizer_names
+from simplegpt.data.tokenizer import is_file, is_same_vocabulary, short_name, tokenizer_names
 from simplegpt.files import check_regular_file, open_regular, read_regular, write_atomically
 
 DType = Literal["uint16", "uint32"]
@@ -192,7 +192,7 @@ def _info(path: Path) -> TokenFileInfo | None:
 
 def token_file_name(split: Literal["train", "val"], tokenizer: str) -> str:
     """Return the usual name of a split's token file, such as ``train-gpt2.bin``."""
-    return f"{split}-{Path(tokenizer).stem if is_file(tokenizer) else tokenizer}.bin"
+    return f"{split}-{short_name(tokenizer)}.bin"
 
 
 def sidecar_path(path: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simplegpt.cli import UserError
 from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory
+from tui.data.choices import relative
 
 if TYPE_CHECKING:
     from simplegpt.data.tokens import TokenSet
@@ -34,7 +35,7 @@ def fit_config(tokens: "TokenSet", *, has_gpu: bool) -> FittedConfig:
     template = own.absolute() if own.is_file() else config_folder() / name
     current = inspect(template).values
     values: dict[str, Any] = {
-        "tokenizer_name": tokens.train_info.tokenizer,
+        "tokenizer_name": _tokenizer_name(tokens),
         "data.train_fpath": str(tokens.train),
         "data.val_fpath": str(tokens.val or tokens.train),
         "output_dir": _free_output_dir(tokens, str(current["output_dir"])),
@@ -44,6 +45,14 @@ def fit_config(tokens: "TokenSet", *, has_gpu: bool) -> FittedConfig:
     if not n_vocab <= current["model.n_vocab"] <= n_vocab + 127:
         values["model.n_vocab"] = n_vocab
     return FittedConfig(template, {k: v for k, v in values.items() if current.get(k) != v})
+
+
+def _tokenizer_name(tokens: "TokenSet") -> str:
+    """Return the tokenizer; the path of a file relative to the working directory if it is there."""
+    from simplegpt.data.tokenizer import is_file
+
+    name = tokens.train_info.tokenizer
+    return str(relative(Path(name))) if is_file(name) else name
 
 
 def vocabulary_size(tokens: "TokenSet") -> int:
@@ -60,7 +69,9 @@ def vocabulary_size(tokens: "TokenSet") -> int:
 def _free_output_dir(tokens: "TokenSet", usual: str) -> str:
     """Return a folder without a run: the template's own for its own data, or one named after the
     text."""
-    folder = tokens.train.parent
+    from simplegpt.data.tokenizer import short_name
+
+    folder, tokenizer = tokens.train.parent, short_name(tokens.train_info.tokenizer)
     is_usual = folder == Path("data")
-    name = usual if is_usual else f"models/{folder.name}-{tokens.train_info.tokenizer}"
+    name = usual if is_usual else f"models/{folder.name}-{tokenizer}"
     return str(first_free_path(Path(name), lambda path: RunDirectory(path).exists()))

@@ -74,7 +74,8 @@ end of the list: Enter opens a config that trains on them.
 - **byte** (byte-level): every byte is a token. Encodes any text.
 - **gpt2** (BPE): common words and word pieces are tokens. Fewer tokens, but a vocabulary of 50,257:
   for larger models.
-- the others (BPE) are downloaded by Enter the first time.
+- the others (BPE) are tokenizer files here and in `data`, and those of tiktoken, which Enter
+  downloads the first time.
 
 *Folder* is where the token files are written. Existing files are overwritten only after you
 confirm.
@@ -402,9 +403,13 @@ confirm.
 
     @work(group="list-tokenizers", exclusive=True)
     async def list_tokenizers(self) -> None:
-        """Add tiktoken's encodings to the list."""
-        names = await asyncio.to_thread(_tokenizer_names)
-        options = [_tokenizer_option(n, "BPE (tiktoken)") for n in names if n not in TOKENIZERS]
+        """Add the tokenizer files and tiktoken's encodings to the list."""
+        files, names = await asyncio.to_thread(_tokenizer_names)
+        self.loaded_tokenizers.update(files)
+        options = [
+            *(_tokenizer_option(name, "BPE (file)") for name in files),
+            *(_tokenizer_option(n, "BPE (tiktoken)") for n in names if n not in TOKENIZERS),
+        ]
         self.query_one("#tokenizers", OptionList).add_options(options)
 
     @on(OptionList.OptionHighlighted, "#tokenizers")
@@ -640,7 +645,8 @@ _OTHER_FILE = Content.assemble(("+ ", "$text-accent"), "Other file …")
 
 def _name_of(tokens: "TokenSet") -> str:
     """``verse · char``; without its folder, ``data · char``."""
-    return f"{tokens.train.parent.name or tokens.train.stem} · {tokens.train_info.tokenizer}"
+    tokenizer = Path(tokens.train_info.tokenizer).name
+    return f"{tokens.train.parent.name or tokens.train.stem} · {tokenizer}"
 
 
 def _download_size(tokenizer: str) -> str:
@@ -650,10 +656,13 @@ def _download_size(tokenizer: str) -> str:
     return f" ({format_bytes(size)})" if size else ""
 
 
-def _tokenizer_names() -> list[str]:
+def _tokenizer_names() -> tuple[list[str], list[str]]:
+    """Return the tokenizer files here and in ``data``, and the tokenizers that have a name."""
     from simplegpt.data.tokenizer import tokenizer_names  # tiktoken: not before the first paint
 
-    return tokenizer_names()
+    folders = (Path("data"), Path())
+    files = [str(path) for folder in folders for path in sorted(folder.glob("*tokenizer*.json"))]
+    return files, tokenizer_names()
 
 
 def _check_outputs(job: Job) -> list[Path]:

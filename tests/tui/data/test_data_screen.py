@@ -20,6 +20,7 @@ from simplegpt.data import corpus
 from simplegpt.data.corpus import OnProgress
 from simplegpt.data.tokens import open_tokens
 from simplegpt.progress import ProgressReport
+from simplegpt.tokenizer import main as train_tokenizer
 from tests.tui.conftest import SMALL, settle, until
 from tui.app import Workbench
 from tui.config.screen import ConfigScreen
@@ -31,6 +32,7 @@ from tui.data.text_sample import TextSample
 from tui.data.tokenizing import Job, tokenize
 from tui.shell.dialogs import Question
 
+TOKENIZER_FILE = "data/my-tokenizer.json"
 VERSE = "To be, or not to be, that is the question.\n"
 
 
@@ -601,3 +603,24 @@ async def test_long_names_are_cut_by_cells(text: Path) -> None:
         room = corpora.scrollable_content_region.width
         prompts = [Content(str(option.prompt)) for option in corpora.options]
         assert all(prompt.cell_length <= room for prompt in prompts)
+
+
+async def test_tokenizer_file_is_listed_and_used(
+    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]]
+) -> None:
+    train_tokenizer(
+        ["--text_file", "data/verse.txt", "--n_vocab", "300", "--output_file", TOKENIZER_FILE]
+    )
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        await pilot.press("enter", "down", "down", "down")
+        await settle(pilot)
+        assert screen.tokenizer == TOKENIZER_FILE
+        assert screen.query_one("#tokens", TextSample).pieces
+        for _ in range(2):
+            await pilot.press("f9")
+            await settle(pilot)
+    ((_, values),) = opened
+    assert values["tokenizer_name"] == TOKENIZER_FILE
+    assert values["data.train_fpath"] == "data/verse/train-my-tokenizer.bin"
+    assert values["output_dir"] == "models/verse-my-tokenizer"
