@@ -1,10 +1,11 @@
 """The form with the sampling settings: one row for each field of the core's `SamplingConfig`."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import events, on
+from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -14,6 +15,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Button, Input, Label, Select, Static
 
+from simplegpt.cli import UserError, nearest, one_line
 from simplegpt.config.schema import SamplingConfig
 from tui.chat.sampling import (
     DEFAULTS,
@@ -26,6 +28,8 @@ from tui.chat.sampling import (
     parse_settings,
     stepped,
 )
+from tui.shell.dialogs import TextDialog
+from tui.shell.settings import Settings, change
 
 
 class SettingInput(Input):
@@ -74,15 +78,6 @@ give the same answer.
 
         settings: GenerationSettings
 
-    class SavePreset(Message):
-        """The user wants to save the settings as a preset."""
-
-    @dataclass
-    class DeletePreset(Message):
-        """The user wants to delete a preset of their own."""
-
-        name: str
-
     error: str = ""
     """The first invalid setting and what is wrong with it; empty where all are valid."""
 
@@ -111,6 +106,7 @@ give the same answer.
     def on_mount(self) -> None:
         self.query_one("#delete-preset").display = False
         self.watch_settings(self.settings)
+        self._read_presets()
 
     # Values
 
@@ -164,13 +160,24 @@ give the same answer.
         """The built-in presets and the user's own."""
         return {**PRESETS, **self.own_presets}
 
+    def apply_preset(self, name: str) -> None:
+        """Set what a preset sets. Raises UserError, with the nearest name for an unknown one."""
+        names = {each.casefold(): each for each in self.presets}
+        found = names.get(name.casefold())
+        if found is None:
+            hint = nearest(name, names.values()) or f"; expected {', '.join(names.values())}"
+            raise UserError(f"Unknown preset {one_line(name)}{hint}")
+        self._select_preset(found)
+        self.settings = self.settings.with_preset(self.presets[found])
+        self.post_message(self.Changed(self.settings))
+
     def watch_own_presets(self) -> None:
         select = self.query_one("#preset", Select)
         with self.prevent(Select.Changed):
             select.set_options([(name, name) for name in self.presets])
         self.query_one("#delete-preset").display = False
 
-    def select_preset(self, name: str) -> None:
+    def _select_preset(self, name: str) -> None:
         """Show a preset's name as the one applied last."""
         with self.prevent(Select.Changed):
             self.query_one("#preset", Select).value = name
@@ -180,18 +187,38 @@ give the same answer.
     def _preset_selected(self, event: Select.Changed) -> None:
         event.stop()
         if isinstance(event.value, str):
-            self.select_preset(event.value)
-            self.settings = self.settings.with_preset(self.presets[event.value])
-            self.post_message(self.Changed(self.settings))
+            self.apply_preset(event.value)
+
+    @work(group="preset", exclusive=True)
+    async def _read_presets(self) -> None:
+        self.own_presets = (await asyncio.to_thread(Settings.load)).sampling_presets
 
     @on(Button.Pressed, "#save-preset")
-    def _save_pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        self.post_message(self.SavePreset())
+    @work(group="preset", exclusive=True)
+    async def _save_preset(self, event: Button.Pressed) -> None:
+        def error_in(name: str) -> str | None:
+            if not name:
+                return "Enter a name."
+            return f"{name} is a built-in preset." if name in PRESETS else None
+
+        dialog = TextDialog("Save preset", "Name", accept="Save", error_in=error_in)
+        name = await self.app.push_screen_wait(dialog)
+        if name is not None:
+            await self._store({**self.own_presets, name: self.settings.sampling})
+            self._select_preset(name)
 
     @on(Button.Pressed, "#delete-preset")
-    def _delete_pressed(self, event: Button.Pressed) -> None:
-        event.stop()
-        name = self.query_one("#preset", Select).value
-        assert isinstance(name, str)
-        self.post_message(self.DeletePreset(name))
+    @work(group="preset", exclusive=True)
+    async def _delete_preset(self, event: Button.Pressed) -> None:
+        deleted = self.query_one("#preset", Select).value
+        kept = {name: each for name, each in self.own_presets.items() if name != deleted}
+        await self._store(kept)
+
+    async def _store(self, presets: Mapping[str, SamplingConfig]) -> None:
+        self.own_presets = presets
+        values = {name: sampling.model_dump() for name, sampling in presets.items()}
+        try:
+            await asyncio.to_thread(change, sampling_presets=values)
+        except OSError as error:
+            message = f"Presets cannot be saved: {error}."
+            self.notify(message, severity="warning", markup=False)

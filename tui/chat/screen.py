@@ -1,7 +1,7 @@
 """The Chat screen: a text, the model that continues it, and the sampling settings."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -17,8 +17,8 @@ from textual.widget import Widget
 from textual.widgets import Input
 from textual.worker import WorkerCancelled
 
-from simplegpt.cli import UserError, nearest, one_line
-from simplegpt.config.schema import PRETRAINED_NAMES, SamplingConfig
+from simplegpt.cli import UserError, one_line
+from simplegpt.config.schema import PRETRAINED_NAMES
 from simplegpt.files import write_atomically
 from simplegpt.inference.protocol import Loaded, LoadRequest
 from tui.chat import slash_commands
@@ -46,7 +46,6 @@ from tui.chat.prompt import PromptArea
 from tui.chat.prompt_box import PromptBox
 from tui.chat.prompt_history import PromptHistory
 from tui.chat.sampling import (
-    PRESETS,
     GenerationSettings,
     describe_difference,
     format_settings,
@@ -137,7 +136,6 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
     """The model of the active side."""
     probabilities: reactive[bool] = reactive(False)
     markdown: reactive[bool] = reactive(False)
-    own_presets: reactive[Mapping[str, SamplingConfig]] = reactive(dict)
     live_run: reactive[LiveRun | None] = reactive(None, init=False)
     """The live run whose checkpoint the left side uses."""
     offer: reactive[Offer | None] = reactive(None, init=False)
@@ -163,9 +161,7 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
                     yield self._new_pane("left", ChatSession(self._new_model("left")))
                 yield PromptBox(self.history, id="prompt-box")
             with Vertical(id="side"):
-                yield SamplingForm(id="sampling").data_bind(
-                    ChatScreen.settings, ChatScreen.own_presets
-                )
+                yield SamplingForm(id="sampling").data_bind(ChatScreen.settings)
                 yield ModelInfo(id="model-info").data_bind(ChatScreen.loaded)
 
     def _new_pane(self, side: str, session: ChatSession) -> ChatPane:
@@ -182,14 +178,13 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
     def on_mount(self) -> None:
         self.form.border_title = "Sampling"
         self.prompt.focus()
-        self._read_stored()
+        self._reopen_model()
 
     @work(group="stored")
-    async def _read_stored(self) -> None:
-        """Restore the presets, and the last model unless another one was opened."""
-        stored = await asyncio.to_thread(user_settings.Settings.load)
-        self.own_presets = stored.sampling_presets
-        choice = await asyncio.to_thread(reopen, stored.chat_model) if stored.chat_model else None
+    async def _reopen_model(self) -> None:
+        """Load the last model, unless another one was opened meanwhile."""
+        last = (await asyncio.to_thread(user_settings.Settings.load)).chat_model
+        choice = await asyncio.to_thread(reopen, last) if last else None
         if choice is not None and self._has_no_model:
             self._load_choice(self.left, choice)
 
@@ -865,42 +860,10 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
 
     def action_preset(self, name: str) -> None:
         """Apply a preset."""
-        names = {each.casefold(): each for each in self.form.presets}
-        found = names.get(name.casefold())
-        if found is None:
-            hint = nearest(name, names.values()) or f"; expected {', '.join(names.values())}"
-            self.warn(f"Unknown preset {one_line(name)}{hint}")
-            return
-        self._set_settings(self.settings.with_preset(self.form.presets[found]))
-        self.form.select_preset(found)
-
-    @on(SamplingForm.SavePreset)
-    @work(group="preset", exclusive=True)
-    async def _save_preset(self) -> None:
-        def error_in(name: str) -> str | None:
-            if not name:
-                return "Enter a name."
-            return f"{name} is a built-in preset." if name in PRESETS else None
-
-        dialog = TextDialog("Save preset", "Name", accept="Save", error_in=error_in)
-        name = await self.app.push_screen_wait(dialog)
-        if name is not None:
-            await self._set_presets({**self.own_presets, name: self.settings.sampling})
-            self.form.select_preset(name)
-
-    @on(SamplingForm.DeletePreset)
-    @work(group="preset", exclusive=True)
-    async def _delete_preset(self, event: SamplingForm.DeletePreset) -> None:
-        kept = {name: each for name, each in self.own_presets.items() if name != event.name}
-        await self._set_presets(kept)
-
-    async def _set_presets(self, presets: Mapping[str, SamplingConfig]) -> None:
-        self.own_presets = presets
-        values = {name: sampling.model_dump() for name, sampling in presets.items()}
         try:
-            await asyncio.to_thread(user_settings.change, sampling_presets=values)
-        except OSError as error:
-            self.warn(f"Cannot save the presets: {error}.")
+            self.form.apply_preset(name)
+        except UserError as error:
+            self.warn(str(error))
 
     # Comparing
 
