@@ -10,6 +10,7 @@ from pathlib import Path
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
 from simplegpt.config.schema import Config
+from simplegpt.files import open_regular
 from simplegpt.run.checkpoints import newest_checkpoint
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Event, Failure, LineReader
@@ -113,6 +114,9 @@ class RunReader:
 
     def _read(self) -> Reading:
         assert self._events is not None
+        for path in (self.run.events, self.run.log):
+            with suppress(FileNotFoundError):
+                open_regular(path).close()  # the readers below take an unreadable file as empty
         if self._log is None:
             self._log = LogTail(self.run.log)
         events = tuple(self._events.read_events(CHUNK_BYTES))
