@@ -11,7 +11,15 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 # GPT-2 by its names on Hugging Face's hub, each with its number of parameters.
@@ -59,6 +67,13 @@ class Section(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False
     )
+
+    @field_validator("*")
+    @classmethod
+    def _check_integer(cls, value: object) -> object:
+        if isinstance(value, int) and abs(value) >= 2**63:
+            raise PydanticCustomError("integer_size", "Input should fit into 64 bits")
+        return value
 
 
 # Limit on the logits of a loss that are in memory at once: 2^28 fp32 values are 1 GiB, and as much

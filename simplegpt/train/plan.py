@@ -175,6 +175,18 @@ def _activations(config: Config, device: DeviceKind) -> tuple[int, int]:
     return activations, min(tokens * model.n_vocab, MAX_LOGITS) * per_logit
 
 
+def validation_memory(config: Config, n_val_tokens: int) -> int:
+    """Bytes at the peak of a validation, on one device; the optimizer's state stays allocated."""
+    model, data, step = config.model, config.data, _memory(config, "cpu")
+    tokens = min(data.val_batch_size * data.seq_len, n_val_tokens)
+    computed = 4 if config.trainer.precision == "32-true" else 2
+    # Nothing is kept for a backward pass: ids and targets, and of one layer its input, its norm and
+    # the feed-forward's two inner tensors.
+    batch = tokens * (16 + 10 * computed * model.n_embd)
+    logits = min(tokens * model.n_vocab, MAX_LOGITS) * 8
+    return step.total - step.activations - step.logits + batch + logits
+
+
 def advise_on_memory(config: Config, device: DeviceKind, available: int) -> str:
     """Say what to change so that a step needs at most `available` bytes; empty if it does."""
     memory = _memory(config, device)

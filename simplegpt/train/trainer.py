@@ -40,7 +40,7 @@ from simplegpt.train.commands import Commands
 from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.devices import Devices, as_launched
 from simplegpt.train.module import GPTModule, TokenData
-from simplegpt.train.plan import plan
+from simplegpt.train.plan import plan, validation_memory
 from simplegpt.train.recorder import Ending, Recorder
 from simplegpt.train.samples import Samples
 
@@ -154,7 +154,7 @@ def prepare(
     max_steps = config.trainer.max_steps if step < config.trainer.max_steps else -1
     trainer = make_trainer(run, config, [*ours, *own, commands], max_steps)
     device = trainer.strategy.root_device
-    _check_memory(config, device)
+    _check_memory(config, device, len(data.val_tokens))
     module = GPTModule(config)
     if config.init_from is not None and checkpoint is None:
         tokenizer_name = None if config.init_from_other_tokenizer else config.tokenizer_name
@@ -192,19 +192,24 @@ def _checkpoint_to_resume(run: RunDirectory, config: Config) -> tuple[Path | Non
     return checkpoint, contents["global_step"]
 
 
-def _check_memory(config: Config, device: torch.device) -> None:
-    """Raise UserError where a step cannot fit, before anything of its size is allocated.
+def _check_memory(config: Config, device: torch.device, n_val_tokens: int) -> None:
+    """Raise UserError where a step or a validation cannot fit, before it is allocated.
 
     The estimate would have to be wrong by half.
     """
     devices = Devices("cpu" if device.type == "cpu" else "gpu")
-    needed, present = plan(config, devices).memory.total, device_memory(device)
-    if needed > 2 * present:
-        raise UserError(
-            f"a step needs about {format_bytes(needed)} of memory, the device has "
-            f"{format_bytes(present)}",
-            "lower data.train_batch_size, data.seq_len or [model]; --plan shows the estimate",
-        )
+    present = device_memory(device)
+    needs = {
+        "step": (plan(config, devices).memory.total, "data.train_batch_size"),
+        "validation": (validation_memory(config, n_val_tokens), "data.val_batch_size"),
+    }
+    for what, (needed, key) in needs.items():
+        if needed > 2 * present:
+            raise UserError(
+                f"a {what} needs about {format_bytes(needed)} of memory, the device has "
+                f"{format_bytes(present)}",
+                f"lower {key}, data.seq_len or [model]; --plan shows the estimate of a step",
+            )
 
 
 def make_trainer(

@@ -20,6 +20,7 @@ from simplegpt.checkpoint import load_model
 from simplegpt.cli import is_utf8
 from simplegpt.config import load as config_file
 from simplegpt.data.tokens import check_config, open_tokens
+from simplegpt.export import main as export
 from simplegpt.gpt2.weights import read_torch_file
 from simplegpt.inference.__main__ import main as inference
 from simplegpt.run.checkpoints import list_checkpoints
@@ -310,10 +311,8 @@ def models(folder: Path, n: int, seed: int) -> list[Tally]:
             put(path)
             tally.attempt(f"{path.name} is {what}", lambda path=path: load_model(str(path)) and OK)
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    from simplegpt.gpt2.__main__ import main as gpt2
-
     with contextlib.redirect_stdout(io.StringIO()):
-        gpt2(["export", "run", "exported"])
+        export(["run", "exported"])
     files = [
         file for file in Path("exported").iterdir() if file.suffix in (".json", ".safetensors")
     ]

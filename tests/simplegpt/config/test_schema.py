@@ -75,3 +75,8 @@ def test_a_config_made_in_code_is_checked_against_the_rules() -> None:
         Config(model=ModelConfig(n_embd=100))
     with pytest.raises(ValidationError, match=r"seq_len \(2048\) .*n_ctx \(1024\)"):
         Config(data=DataConfig(seq_len=2048))
+
+
+def test_integers_beyond_64_bits_are_refused() -> None:
+    with pytest.raises(ValidationError, match="64 bits"):
+        Config.model_validate({"trainer": {"max_steps": 10**400}})

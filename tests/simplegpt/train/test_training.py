@@ -192,6 +192,10 @@ def test_an_edit_of_the_run_s_own_config_is_a_difference(folder: Path) -> None:
 def test_a_batch_beyond_all_memory_is_refused_before_it_is_made(folder: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)needs about .*TiB.*train_batch_size"):
         train(["tiny.toml", "--data.train_batch_size", "1000000000"])
+    os.truncate("val.bin", 10**8)  # without blocks on disk
+    wide = ["--model.n_embd", "1024", "--data.val_batch_size", "1000000000"]
+    with pytest.raises(UserError, match=r"(?s)validation needs about .*TiB.*val_batch_size"):
+        train(["tiny.toml", *wide])
     assert not Path("run").exists()
 
 
