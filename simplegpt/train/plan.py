@@ -13,7 +13,11 @@ from simplegpt.config.schema import MAX_LOGITS, Config, ModelConfig
 from simplegpt.progress import format_bytes, format_count, format_duration
 from simplegpt.train.devices import DeviceKind, Devices
 
-LIBRARIES = 600 * 2**20  # a process with torch and lightning loaded, or a CUDA context
+# A process with torch and lightning loaded, or a CUDA context.
+LIBRARIES: dict[DeviceKind, int] = {"cpu": 370 * 2**20, "gpu": 600 * 2**20}
+# The C library keeps freed blocks of less than 32 MB, with gaps between those in use: what a CPU
+# needs for activations, by their own size. Measured by tests.benchmarks.plan: 1.25 to 1.5.
+CPU_GAPS = 1.35
 
 
 @dataclass(frozen=True)
@@ -22,12 +26,13 @@ class Memory:
 
     weights: int
     gradients: int
+    """With the copies in which they are added up or made into updates, where those matter."""
     optimizer: int
     activations: int
     """What the layers keep for the backward pass."""
     logits: int
     """The logits, their log-softmax and its gradient: with a large vocabulary the most of all."""
-    libraries: int = LIBRARIES
+    libraries: int
 
     @property
     def total(self) -> int:
@@ -139,21 +144,46 @@ def _memory(config: Config, device: DeviceKind) -> Memory:
     size = _weight_bytes(config)
     count = n_parameters(model)
     in_blocks = 12 * model.n_layer * model.n_embd**2
-    states = 2 * count - (in_blocks if config.optimization.optimizer == "muon" else 0)
+    embedding = model.n_vocab * model.n_embd
+    is_muon = config.optimization.optimizer == "muon"
+    states = 2 * count - (in_blocks if is_muon else 0)
     # mixed precision computes with a copy of the matrices in 16 bits
-    copies = 2 * (in_blocks + model.n_vocab * model.n_embd) if precision.endswith("mixed") else 0
-    activations, logits = _activations(config, device)
+    copies = 2 * (in_blocks + embedding) if precision.endswith("mixed") else 0
+    gradients = size * count
+    activations = _activations(config, device)
+    # Of each logit in fp32 a forward pass has two tensors, beside the last step's gradients, and
+    # the backward pass three, before it has any. A validation has two, and no activations.
+    n_logits = _n_logits(config, config.data.train_batch_size)
+    n_val_logits = _n_logits(config, config.data.val_batch_size)
+    logits = max(8 * n_logits, 12 * n_logits - gradients, 8 * n_val_logits - activations)
+    # Later, the activations are gone: the tied embedding's two gradients are added up in a third
+    # tensor; Muon has the updates and, of a third of the matrices, five copies at a time.
+    later = size * (2 * embedding)
+    if is_muon:
+        later = max(later, size * (in_blocks + 5 * in_blocks // 3))
     return Memory(
         weights=size * count + copies,
-        gradients=size * count,
+        gradients=gradients + max(0, later - activations - logits),
         optimizer=size * states,
         activations=activations,
         logits=logits,
+        libraries=LIBRARIES[device],
     )
 
 
-def _activations(config: Config, device: DeviceKind) -> tuple[int, int]:
-    """Bytes that the layers, and the loss, keep for the backward pass of one batch."""
+def _n_logits(config: Config, batch_size: int) -> int:
+    """Logits of a batch's loss that are in memory at once."""
+    return min(batch_size * config.data.seq_len * config.model.n_vocab, MAX_LOGITS)
+
+
+def _activations(config: Config, device: DeviceKind) -> int:
+    """Bytes that the layers take to keep what the backward pass of one batch needs."""
+    kept = kept_activations(config, device)
+    return round(kept * CPU_GAPS) if device == "cpu" else kept
+
+
+def kept_activations(config: Config, device: DeviceKind) -> int:
+    """Bytes that the layers keep for the backward pass of one batch."""
     model, precision = config.model, config.trainer.precision
     tokens = config.data.train_batch_size * config.data.seq_len
     computed = 4 if precision == "32-true" else 2
@@ -170,9 +200,7 @@ def _activations(config: Config, device: DeviceKind) -> tuple[int, int]:
             attention = 3 * model.n_head * config.data.seq_len
             per_token += (2 * model.n_embd + attention) * computed
     outside = (stream + computed) * model.n_embd + 16  # the last norm, and ids and targets
-    activations = tokens * (model.n_layer * per_token + outside)
-    per_logit = 8 if precision == "32-true" else 10
-    return activations, min(tokens * model.n_vocab, MAX_LOGITS) * per_logit
+    return tokens * (model.n_layer * per_token + outside)
 
 
 def validation_memory(config: Config, n_val_tokens: int) -> int:
