@@ -20,7 +20,13 @@ from torch import Tensor
 from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
 from simplegpt.data.tokenizer import TOKENIZER_COPY, is_file, is_same_vocabulary
-from simplegpt.gpt2.folder import GPT2_VOCABULARIES, load_folder
+from simplegpt.gpt2.folder import (
+    GPT2_VOCABULARIES,
+    load_folder,
+    model_config,
+    read_config,
+    tokenizer_of,
+)
 from simplegpt.gpt2.hub import find_folder
 from simplegpt.gpt2.weights import are_named_tensors, read_torch_file, with_gpt2_names
 from simplegpt.model import GPT
@@ -160,6 +166,23 @@ def load_initial_weights(gpt: GPT, name_or_path: str, tokenizer_name: str | None
         target[:rows] = weights[name][:rows]
         if name == "wte.weight":
             target[rows:] = target[:rows].mean(dim=0)
+
+
+def initial_values(name_or_path: str) -> dict[str, Any]:
+    """Return the settings that fit the model `name_or_path`, by dotted key: shape and tokenizer.
+
+    Raises UserError if there is no such model or it cannot be read.
+    """
+    path = find_model(name_or_path)
+    if path.is_dir():
+        values = read_config(path)
+        shape = model_config(values, path / "config.json")
+        tokenizer_name = tokenizer_of(path, values, shape)
+    else:
+        loaded = from_checkpoint(read_checkpoint(path), path)
+        shape, tokenizer_name = loaded.config, loaded.tokenizer_name
+    found = {f"model.{name}": value for name, value in shape.model_dump().items()}
+    return found if tokenizer_name is None else {**found, "tokenizer_name": tokenizer_name}
 
 
 def find_model(name_or_path: str, progress: OnProgress = no_progress) -> Path:

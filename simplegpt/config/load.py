@@ -38,14 +38,14 @@ S = TypeVar("S", bound=Section)
 Overrides = Mapping[str, Any] | Iterable[tuple[str, Any]]
 """Dotted keys and their values; a text is taken as `edit.typed_value` does."""
 MAX_SHOWN = 60  # characters of an invalid value in a message
-RANKS = ("override", "file", "include", "default")
+RANKS = ("override", "file", "init_from", "include", "default")
 
 
 @dataclass(frozen=True)
 class Origin:
     """Where a value comes from."""
 
-    kind: Literal["default", "include", "file", "override"]
+    kind: Literal["default", "include", "init_from", "file", "override"]
     path: Path | None = None
     line: int | None = None
 
@@ -55,7 +55,7 @@ class Origin:
         return f"{self.path}:{self.line}" if self.line else str(self.path)
 
 
-DEFAULT, OVERRIDE = Origin("default"), Origin("override")
+DEFAULT, OVERRIDE, INIT_FROM = Origin("default"), Origin("override"), Origin("init_from")
 NOT_SHOWN = object()
 
 
@@ -175,12 +175,24 @@ def read_includes(text: str, path: Path) -> dict[Path, FileText]:
     return files
 
 
-def load(path: str | Path, overrides: Overrides = (), check: Check | None = None) -> Config:
+def load(
+    path: str | Path,
+    overrides: Overrides = (),
+    check: Check | None = None,
+    *,
+    initial: Mapping[str, Any] | None = None,
+) -> Config:
     """The config of the file at `path` with its includes and `overrides`.
 
-    Raises `ConfigError` with all problems, those that `check` finds included.
+    `initial` are values by dotted key of the model that ``init_from`` names; they replace defaults
+    and what includes say, but nothing in the file itself or in `overrides`. Raises `ConfigError`
+    with all problems, those that `check` finds included.
     """
     inspection = inspect(Path(path), overrides)
+    if initial:
+        given = {key for key, one in inspection.origins.items() if one.kind in ("file", "override")}
+        adopted = {key: value for key, value in initial.items() if key not in given}
+        inspection = inspect(Path(path), overrides, initial=adopted)
     found = check(inspection) if check else []
     if found or inspection.config is None:
         raise ConfigError([*inspection.problems, *found])
@@ -193,16 +205,19 @@ def inspect(
     *,
     path: Path | None = None,
     read: Read = read_file,
+    initial: Mapping[str, Any] | None = None,
 ) -> Inspection:
     """Check a file, or the text (a `str`) of a file that is or will be at `path`; never raises.
 
-    `read` gets the path of each file that is needed.
+    `read` gets the path of each file that is needed. `initial` are values by dotted key that go
+    over those of the files: what the model of ``init_from`` has.
     """
     layers = _Layers(read)
     if isinstance(source, Path):
         layers.read_file(source)
     else:
         layers.read_text(source, path or Path("config.toml"))
+    layers.override(initial or {}, INIT_FROM)
     layers.override(overrides)
     values = _complete(layers.values)
     config, found = _validate(layers, values)
@@ -363,7 +378,7 @@ class _Layers:
         if kind == "file" and include is not False:
             self.values["include"], self.origins["include"] = include, here
 
-    def override(self, overrides: Overrides) -> None:
+    def override(self, overrides: Overrides, origin: Origin = OVERRIDE) -> None:
         for key, value in overrides.items() if isinstance(overrides, Mapping) else overrides:
             table, _, name = key.rpartition(".")
             if isinstance(value, str):
@@ -372,8 +387,8 @@ class _Layers:
                 value = str(value)
             if value is True and key in tables() and tables()[key].optional:
                 value = {}  # switched on, with what the files say or the defaults
-            self._set(table or key, {name: value} if table else value, OVERRIDE)
-            self.origins[key] = OVERRIDE
+            self._set(table or key, {name: value} if table else value, origin)
+            self.origins[key] = origin
 
     def _set(self, name: str, value: Any, origin: Origin) -> None:
         """Set a top-level key; a table's keys go over those that it has already."""
@@ -550,7 +565,7 @@ def _format_places(origins: Iterable[Origin]) -> str:
 def _reading_order(problem: Problem) -> tuple[int, str, int]:
     """Files first, and each from top to bottom."""
     origin = problem.origin
-    rank = ("file", "include", "override", "default").index(origin.kind)
+    rank = ("file", "include", "override", "init_from", "default").index(origin.kind)
     return rank, str(origin.path), origin.line or 0
 
 

@@ -298,7 +298,8 @@ class Config(Section):
     """char, byte, gpt2, another tiktoken name, or the path of a tokenizer.json: the one that made
     the token files."""
     init_from: Off[Annotated[str, Field(min_length=1)]] = None
-    """Start from these weights: a checkpoint, a folder or name of a GPT-2; false: from scratch."""
+    """Start from these weights: a checkpoint, a folder or name of a GPT-2; false: from scratch.
+    [model] and tokenizer_name are then the model's, where the config does not set them itself."""
     init_from_other_tokenizer: bool = False
     """Start from init_from even if its tokenizer differs: its token embeddings then have to be
     learned anew."""

@@ -10,6 +10,7 @@ All errors of the user are reported before torch is imported and before anything
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from simplegpt.cli import CommandParser, UserError, run_command
 from simplegpt.config import load as config_file
@@ -72,7 +73,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.config is None and not source.exists():
         raise UserError(f"no run to resume at {arguments.resume}{runs_nearby()}")
     check = None if arguments.plan else check_config_files
-    config = config_file.load(source, arguments.overrides, check)
+    initial = None if arguments.resume is not None else _initial_values(source, arguments.overrides)
+    config = config_file.load(source, arguments.overrides, check, initial=initial)
     if arguments.plan:
         devices = devices_of(config.trainer, len(hardware.gpus()))
         print(describe(plan(config, devices, _n_train_tokens(config))))
@@ -80,6 +82,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.resume:
         config = config.model_copy(update={"output_dir": Path(arguments.resume)})
     return train(config, resume=arguments.resume is not None, after=arguments.after)
+
+
+def _initial_values(source: Path, overrides: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
+    """The shape and the tokenizer of the model to start from; None for a start from scratch."""
+    inspection = config_file.inspect(source, overrides)
+    name = inspection.values.get("init_from")
+    if not isinstance(name, str) or "init_from" in inspection.invalid_keys:
+        return None
+    from simplegpt.checkpoint import initial_values  # imports torch: seconds
+
+    return initial_values(name)
 
 
 def _n_train_tokens(config: Config) -> int | None:

@@ -17,6 +17,7 @@ import torch
 from simplegpt.checkpoint import load_model
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
+from simplegpt.config.load import load
 from simplegpt.run.checkpoints import list_checkpoints, read_info
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import (
@@ -500,3 +501,21 @@ def test_frozen_layers_keep_their_weights_and_the_rest_learns(folder: Path, opti
 def test_more_frozen_layers_than_there_are_is_one_message(folder: Path) -> None:
     with pytest.raises(UserError, match=r"freeze_layers \(3\) must be ≤ model.n_layer \(2\)"):
         train(["tiny.toml", "--optimization.freeze_layers", "3"])
+
+
+def test_shape_and_tokenizer_come_from_the_model_to_start_from(folder: Path) -> None:
+    assert train(["tiny.toml", "--output_dir", "base", "--trainer.max_steps", "2"]) == 0
+    text = Path("tiny.toml").read_text()
+    shape = text[text.index("[model]") : text.index("[data]")]
+    plain = text.replace(shape, "").replace('tokenizer_name = "byte"\n', "")
+    Path("include.toml").write_text("[model]\nn_embd = 64\n")  # the model's shape goes over it
+    Path("fine.toml").write_text('include = "include.toml"\ninit_from = "base"\n' + plain)
+    assert train(["fine.toml"]) == 0
+    resolved = load("run/config.toml")
+    assert resolved.model == load("base/config.toml").model
+    assert resolved.tokenizer_name == "byte"
+    assert train(["--resume", "run", "--trainer.max_steps", "13"]) == 0
+    cropped = ["fine.toml", "--model.n_ctx", "8", "--data.seq_len", "8", "--output_dir", "short"]
+    assert train(cropped) == 0
+    with pytest.raises(UserError, match=r"seq_len \(32\) must be ≤ model.n_ctx \(16\).*init_from"):
+        train(["fine.toml", "--data.seq_len", "32", "--output_dir", "long"])
