@@ -196,7 +196,7 @@ class Workbench(App[None]):
 
         screen = await self.visit("config")
         assert isinstance(screen, ConfigScreen)
-        screen.open(event.path, event.values, event.key)
+        screen.open(event.path, event.values, event.key, event.new_name)
 
     @on(messages.OpenRun)
     async def open_run(self, event: messages.OpenRun) -> None:

@@ -10,7 +10,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Collapsible, Input, Static
 
 from simplegpt.cli import UserError
 from simplegpt.config.load import Problem
@@ -35,6 +35,9 @@ class SaveDialog(Dialog[Path]):
             padding: 0 1;
             background: $background;
         }
+        Collapsible { margin-top: 1; padding: 0; border: none; background: transparent; }
+        Collapsible Contents { padding: 0; }
+        Collapsible #diff { margin-top: 0; }
         #note { height: auto; color: $text-warning; }
         #warning { height: auto; margin-top: 1; }
     }
@@ -47,22 +50,27 @@ class SaveDialog(Dialog[Path]):
         *,
         accept: str = "Save",
         ask_path: bool = False,
+        is_folded: bool = False,
         warning: str = "",
     ) -> None:
-        """`warning`: what is wrong with the config although it is valid."""
+        """`is_folded`: show the changes only on request, where nobody has typed any.
+
+        `warning`: what is wrong with the config although it is valid.
+        """
         super().__init__(
             f"{accept} as" if ask_path else accept,
             buttons=[Button(accept, id="accept", variant="primary", action="screen.accept")],
         )
         self.diff, self.path, self.ask_path, self.warning = diff, path, ask_path, warning
+        self.is_folded = is_folded
 
     def compose_body(self) -> ComposeResult:
         if self.ask_path:
             yield Input(str(self.path), id="path", compact=True, select_on_focus=False)
         else:
             yield Static(str(self.path), id="path", markup=False)
-        with VerticalScroll(id="diff", can_focus=False):
-            yield Static(diff_content(self.diff))
+        changes = VerticalScroll(Static(diff_content(self.diff)), id="diff", can_focus=False)
+        yield Collapsible(changes, title="Config changes") if self.is_folded else changes
         if self.warning:
             yield Static(self.warning, id="warning", classes="error", markup=False)
         yield Static(id="note", markup=False)

@@ -129,6 +129,8 @@ number lists them. **Esc** leaves a field, and then the letters act.
         self.inspect_machine = inspect_machine
         self.open_sections = open_sections
         self.document = ConfigDocument(Path("configs/new.toml"), "", is_new=True)
+        self._new_name = ""
+        """Proposed for the file of a config that was made for a text."""
         self._disk_lock = asyncio.Lock()
         """Held while the file is saved or compared, questions included."""
 
@@ -201,7 +203,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
 
     def show_document(self, document: ConfigDocument) -> None:
         """Edit another document."""
-        self.document = document
+        self.document, self._new_name = document, ""
         self.token_files = TokenFiles()
         self.estimate = None
         self.refresh_state()
@@ -491,17 +493,22 @@ number lists them. **Esc** leaves a field, and then the letters act.
         await self._load(None)
 
     @work(group="open", exclusive=True)
-    async def open(self, path: Path | None, values: Mapping[str, Any], key: str = "") -> None:
+    async def open(
+        self, path: Path | None, values: Mapping[str, Any], key: str = "", new_name: str = ""
+    ) -> None:
         """Edit the config at `path` (None: the open one) with `values` applied as if typed.
 
-        The focus moves to the setting `key`, if one is given.
+        The focus moves to the setting `key`, if one is given. With `new_name` the config is the
+        start of a new one, and that file name is proposed when it is saved.
         """
         is_other = path is not None and path.absolute() != self.document.path.absolute()
+        is_other = is_other or bool(new_name)
         loaded = True
         if path is not None and is_other:
             if not await self._may_leave():
                 return
-            loaded = await self._load(ConfigFile(path, ""))
+            loaded = await self._load(ConfigFile(path, "", is_template=bool(new_name)))
+            self._new_name = new_name if loaded else ""
         if path is None and self.state is None:  # just mounted
             await self._load(None)
         if loaded and values and not self.document.has_syntax_error:
@@ -577,9 +584,17 @@ number lists them. **Esc** leaves a field, and then the letters act.
                 return False
             document = self.document
             ask_path = ask_path or document.is_new
-            path = await asyncio.to_thread(free_path, document.path) if ask_path else document.path
+            path = document.path
+            if ask_path:
+                named = path.with_name(self._new_name) if self._new_name else path
+                path = await asyncio.to_thread(free_path, named)
             dialog = SaveDialog(
-                document.diff(), path, accept=accept, ask_path=ask_path, warning=warning
+                document.diff(),
+                path,
+                accept=accept,
+                ask_path=ask_path,
+                is_folded=bool(self._new_name),
+                warning=warning,
             )
             chosen = await self.app.push_screen_wait(dialog)
             if chosen is None:
@@ -596,6 +611,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
             includes = await asyncio.to_thread(read_includes, written, short_path(chosen))
             document.mark_saved(chosen, written, text, includes)
             self.refresh_state()
+            self._new_name = ""
             self.notify(f"Saved {document.name}.")
             return True
 

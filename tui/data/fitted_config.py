@@ -20,6 +20,8 @@ class FittedConfig:
 
     template: Path
     values: Mapping[str, Any]
+    new_name: str
+    """Of the file to save it in, that of its run: ``verse-char.toml``; empty for the template."""
 
 
 def fit_config(tokens: "TokenSet", *, has_gpu: bool) -> FittedConfig:
@@ -44,7 +46,9 @@ def fit_config(tokens: "TokenSet", *, has_gpu: bool) -> FittedConfig:
     # much larger one only takes memory.
     if not n_vocab <= current["model.n_vocab"] <= n_vocab + 127:
         values["model.n_vocab"] = n_vocab
-    return FittedConfig(template, {k: v for k, v in values.items() if current.get(k) != v})
+    changes = {key: value for key, value in values.items() if current.get(key) != value}
+    name = f"{Path(values['output_dir']).name}.toml" if changes else ""
+    return FittedConfig(template, changes, name)
 
 
 def _tokenizer_name(tokens: "TokenSet") -> str:

@@ -571,7 +571,9 @@ confirm.
         """Open the editor with a config that fits the token files."""
         if self.token_set is not None:
             fitted = await asyncio.to_thread(_fit_config, self.token_set)
-            self.post_message(messages.OpenConfig(fitted.template, fitted.values))
+            self.post_message(
+                messages.OpenConfig(fitted.template, fitted.values, new_name=fitted.new_name)
+            )
 
     # The preview
 

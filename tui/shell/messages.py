@@ -32,6 +32,9 @@ class OpenConfig(Message):
     (`data.train_fpath`, `tokenizer_name`, …) or what would fit after an out-of-memory."""
     key: str = ""
     """The setting to focus. Posted by the palette."""
+    new_name: str = ""
+    """`path` is only the start of a new config, for which this file name is proposed, such as
+    ``verse-char.toml``. Posted by Data."""
 
 
 @dataclass

@@ -555,6 +555,25 @@ async def test_values_from_elsewhere_are_applied_as_if_typed() -> None:
         assert screen.unsaved() == f"changes of {PATH}"
 
 
+async def test_first_training_asks_only_for_a_name_which_is_proposed(
+    project: Path, asked: list[Message]
+) -> None:
+    async with config_screen() as (pilot, screen):
+        values = {"trainer.max_steps": 5, "output_dir": "models/verse-char"}
+        screen.open(PATH.absolute(), values, new_name="verse-char.toml")
+        await settle(pilot)
+        await pilot.press("f9")
+        await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
+        question = screen.app.screen
+        assert question.query_one("#path", Input).value == "configs/verse-char.toml"
+        assert not question.query_one("#diff").is_on_screen
+        await pilot.press("enter")
+        await settle(pilot)
+        assert asked == [messages.StartTraining(Path("configs/verse-char.toml"))]
+        assert "max_steps = 5" in (project / "configs/verse-char.toml").read_text()
+        assert (project / PATH).read_text() == CONFIG  # it was only the start
+
+
 async def test_training_starts_from_a_saved_config(asked: list[Message]) -> None:
     async with config_screen() as (pilot, _):
         await pilot.press("f9")

@@ -54,7 +54,9 @@ class RecordingConfigScreen(ConfigScreen):
         super().__init__()
         self.opened: list[tuple[Path | None, Mapping[str, Any]]] = []
 
-    def open(self, path: Path | None, values: Mapping[str, Any], key: str = "") -> None:  # type: ignore[override]
+    def open(  # type: ignore[override]
+        self, path: Path | None, values: Mapping[str, Any], key: str = "", new_name: str = ""
+    ) -> None:
         self.opened.append((path, values))
 
 
