@@ -8,6 +8,7 @@ from simplegpt import __version__
 from simplegpt.cli import UserError, nearest, run_command
 
 COMMANDS = {
+    "new": "lay out a folder with configs, data and a README",
     "data": "turn text into token files",
     "tokenizer": "train a tokenizer on a text",
     "train": "train a GPT on token files",

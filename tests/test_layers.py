@@ -33,7 +33,13 @@ CORE: Mapping[str, set[str]] = {
     },
 }
 """The parts of the core, and those that each may import."""
-COMMANDS = {"simplegpt", "simplegpt.__main__", "simplegpt.export", "simplegpt.tokenizer"}
+COMMANDS = {
+    "simplegpt",
+    "simplegpt.__main__",
+    "simplegpt.export",
+    "simplegpt.new",
+    "simplegpt.tokenizer",
+}
 """The entry points of the core, which may import all of it."""
 WORKBENCH = ("shared", "shell", "subject", "app", "__main__")
 """The layers of the workbench, each of which may import those before it."""

@@ -13,9 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from simplegpt.__main__ import main
+from simplegpt.__main__ import COMMANDS, main
 from simplegpt.cli import CommandParser, UserError, add_options, one_line, printable
-from simplegpt.config.load import ConfigError, add_config_options, load, parse_section
+from simplegpt.config.load import (
+    ConfigError,
+    add_config_options,
+    config_folder,
+    load,
+    parse_section,
+)
 from simplegpt.config.schema import SamplingConfig, settings, settings_of, tables
 
 
@@ -168,7 +174,7 @@ def test_help_lists_every_field_with_docstring_bounds_and_default(
         assert table.description in text
 
 
-@pytest.mark.parametrize("name", ["data", "train", "inference", "evaluate", "export"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_runs_and_shows_how_it_was_called(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +188,7 @@ def test_every_command_runs_and_shows_how_it_was_called(
 def test_the_installed_command_names_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
     printed = capsys.readouterr().out
-    for name in ("data", "train", "inference", "evaluate", "export"):
+    for name in COMMANDS:
         assert f"\n  {name} " in printed
     assert main(["--version"]) == 0
     with pytest.raises(UserError, match="unknown command trian; did you mean 'train'"):
@@ -285,3 +291,20 @@ def test_a_long_error_is_wrapped_for_a_terminal() -> None:
     assert len(lines) > 5
     assert max(map(len, lines)) < 60
     assert lines[-1] == "  and fix it"
+
+
+def test_new_lays_out_a_folder_whose_configs_load(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["new", "project"]) == 0
+    names = sorted(path.name for path in Path("project/configs").iterdir())
+    assert names == sorted(path.name for path in config_folder().glob("*.toml"))
+    monkeypatch.chdir("project")
+    for name in names:
+        load(Path("configs", name))
+    commands = re.findall(r"^simplegpt (\w+)", Path("README.md").read_text(), re.MULTILINE)
+    assert set(commands) == {"data", "train", "inference"}
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="already exists"):
+        main(["new", "project"])

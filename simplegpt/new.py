@@ -1,0 +1,59 @@
+"""Lay out a folder to work in: ``simplegpt new NAME``, or ``python -m simplegpt.new NAME``.
+
+It has the configs that come with SimpleGPT, to be edited, a folder for texts and token files, and a
+README.md with the next commands.
+"""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from simplegpt.cli import CommandParser, UserError, one_line, run_command, show
+from simplegpt.config.load import config_folder
+
+README = """\
+# {name}
+
+Train a small GPT on tiny Shakespeare, character by character, and let it write:
+
+```
+simplegpt data --dataset tinyshakespeare --tokenizer_name char
+simplegpt train configs/shakespeare_char_cpu.toml      # about a minute on 2 CPU cores
+simplegpt inference "The " --model_name_or_ckpt_path models/tiny_shakespeare_char_cpu
+```
+
+Or on a text of your own:
+
+```
+simplegpt data --text_file my.txt --output_dir data --tokenizer_name gpt2
+simplegpt train configs/shakespeare.toml --output_dir models/mine \\
+    --data.train_fpath data/train-gpt2.bin --data.val_fpath data/val-gpt2.bin
+```
+
+`simplegpt-tui` does all of this in the terminal. `configs/` is yours to edit, `data/` is for texts
+and token files, and each run has a folder in `models/`.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Lay out the folder that `argv` names. Raises UserError if it has contents."""
+    parser = CommandParser(description="Lay out a folder with configs, data and a README.")
+    parser.add_argument("name", type=Path, metavar="NAME", help="the new folder")
+    folder: Path = parser.parse_args(argv).name
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} already exists: name a new or empty folder")
+    (folder / "data").mkdir(parents=True, exist_ok=True)
+    shutil.copytree(config_folder(), folder / "configs", ignore=_all_but_configs)
+    name = folder.resolve().name
+    (folder / "README.md").write_text(README.format(name=name), encoding="utf-8")
+    show(one_line(f"created {folder} with configs, data and README.md"))
+    show(one_line(f"next: cd {folder}, then simplegpt-tui, or the commands in README.md"))
+    return 0
+
+
+def _all_but_configs(folder: str, names: list[str]) -> list[str]:
+    return [name for name in names if not name.endswith(".toml")]
+
+
+if __name__ == "__main__":
+    run_command(main)
