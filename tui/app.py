@@ -110,7 +110,8 @@ class Workbench(App[None]):
             for tab in TABS
         ),
         *EVERYWHERE,
-        Binding("f10,ctrl+q", "quit", "Quit", priority=True, tooltip="Quit; runs continue"),
+        Binding("f10", "quit", "Quit", priority=True, tooltip="Quit; runs continue"),
+        Binding("ctrl+q", "quit", "Quit", priority=True, show=False),
     ]
 
     runs: reactive[KnownRuns | None] = reactive(None, repaint=False, init=False)
@@ -307,12 +308,12 @@ class Workbench(App[None]):
             yield from screen.commands()
         for mode, title, key in TABS:
             yield SystemCommand(
-                f"Go to {title}", f"The {title} screen ({key.upper()})", self._visitor(mode)
+                f"Go to {title}", f"({key.upper()}) The {title} screen", self._visitor(mode)
             )
-        yield SystemCommand("Help", "Explain the focused widget; keys (F1)", self.action_help)
+        yield SystemCommand("Help", "(F1) Explain the focused widget; keys", self.action_help)
         yield SystemCommand("Theme", "Change the colours", self.action_change_theme)
         yield SystemCommand("Screenshot", "Save the screen as SVG", self.screenshot)
-        yield SystemCommand("Quit", "Quit the workbench; runs continue (F10)", self.action_quit)
+        yield SystemCommand("Quit", "(F10) Quit the workbench; runs continue", self.action_quit)
 
     def _visitor(self, mode: Mode) -> Callable[[], Awaitable[None]]:
         return lambda: self.action_visit(mode)

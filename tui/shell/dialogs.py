@@ -362,8 +362,8 @@ def entry_content(entry: Entry[Result], widths: Sequence[int]) -> Content:
     """An entry's line, or two."""
     texts = (entry.label, *entry.columns)
     cells = [
-        Content(one_line(text)).truncate(width, ellipsis=True, pad=True)
-        for text, width in zip(texts, widths, strict=False)
+        Content(one_line(text)).truncate(width, ellipsis=True, pad=i < len(texts) - 1)
+        for i, (text, width) in enumerate(zip(texts, widths, strict=False))
     ]
     muted = [cell.stylize(MUTED) for cell in cells[1:]]
     line = Content("  ").join([cells[0], *muted])

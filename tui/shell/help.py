@@ -30,6 +30,8 @@ class HelpDialog(ListDialog[Action]):
     HelpDialog {
         #text { height: auto; max-height: 40%; margin-bottom: 1; scrollbar-size-vertical: 1; }
         Markdown { padding: 0; margin: 0; background: transparent; }
+        MarkdownH2 { margin: 0; padding: 0; }
+        MarkdownBulletList { margin: 0 0 1 0; padding: 0; }
     }
     """
 

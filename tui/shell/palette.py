@@ -21,9 +21,9 @@ from tui.shell.dialogs import Entry, ListDialog
 from tui.shell.runs import KnownRuns
 
 MAX_SHOWN = 20
-"""Entries of one group in the list: typing finds the others."""
+"""Entries of a group of places in the list: typing finds the others."""
 MAX_RECENT = 5
-RECENT = "Recent"
+RECENT, ACTIONS = "Recent", "Actions"
 CONFIG_PATTERNS = ("*.toml", "*/*.toml", "*/*/*.toml")
 
 
@@ -57,7 +57,7 @@ class Palette(ListDialog[Entry[Command]]):
         )
         self.runs, self.root, self.recent = runs, root, recent
         self._all = [
-            Entry(Command(run=one.callback), one.title, (one.help,), group="Actions")
+            Entry(Command(run=one.callback), one.title, (one.help,), group=ACTIONS)
             for one in commands
         ]
 
@@ -75,7 +75,7 @@ class Palette(ListDialog[Entry[Command]]):
 def arrange(
     entries: Iterable[Entry[Command]], recent: Sequence[str]
 ) -> list[Entry[Entry[Command]]]:
-    """Move the recent entries to the top; keep `MAX_SHOWN` of each group."""
+    """Move the recent entries to the top; keep all actions and `MAX_SHOWN` of other groups."""
     groups: dict[str, list[Entry[Command]]] = defaultdict(list, {RECENT: []})
     for entry in entries:
         groups[RECENT if entry.label in recent else entry.group].append(entry)
@@ -83,7 +83,7 @@ def arrange(
     return [
         Entry(entry, entry.label, entry.columns, group=group)
         for group, members in groups.items()
-        for entry in members[:MAX_SHOWN]
+        for entry in members[: None if group == ACTIONS else MAX_SHOWN]
     ]
 
 

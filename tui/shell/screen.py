@@ -118,7 +118,8 @@ class WorkbenchScreen(Screen[None]):
         async def run() -> None:
             await self.run_action(shortcut.action)
 
-        return SystemCommand(shortcut.title, f"{shortcut.explanation} ({shortcut.keys[0]})", run)
+        explanation = shortcut.explanation if shortcut.explanation != shortcut.title else ""
+        return SystemCommand(shortcut.title, f"({shortcut.keys[0]}) {explanation}".rstrip(), run)
 
 
 @runtime_checkable
