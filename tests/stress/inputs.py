@@ -260,6 +260,13 @@ def commands(folder: Path, n: int, seed: int) -> Iterator[Tally]:
     yield tally
 
 
+class Terminal(io.StringIO):
+    """A terminal, to which nothing is printed that it would obey."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def prompts(folder: Path, n: int, seed: int) -> list[Tally]:
     """Prompts of any characters: what is printed must command no terminal."""
     place = trained(folder / "prompts")
@@ -288,7 +295,7 @@ def prompts(folder: Path, n: int, seed: int) -> list[Tally]:
         words = [*words, *(word for option in options for word in option), "--", text]
 
         def generate(words: list[str] = words) -> str:
-            printed = io.StringIO()
+            printed = Terminal()
             with contextlib.redirect_stdout(printed):
                 inference(words)
             said = printed.getvalue()
