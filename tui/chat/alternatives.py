@@ -7,7 +7,6 @@ from typing import ClassVar
 from rich.text import Text
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import DataTable, Static
 
@@ -26,10 +25,6 @@ CONTEXT_CHARACTERS = 48
 class AlternativesDialog(Dialog[Alternative]):
     """A table of tokens; returns the one to continue from."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "move_cursor('cursor_down')", "Down", show=False),
-        Binding("k", "move_cursor('cursor_up')", "Up", show=False),
-    ]
     DEFAULT_CSS: ClassVar[str] = """
     AlternativesDialog {
         #dialog { width: 75; padding: 0 1; }
@@ -99,9 +94,6 @@ class AlternativesDialog(Dialog[Alternative]):
                 Text(bar(each.probability_after)),
             )
         table.focus()
-
-    async def action_move_cursor(self, action: str) -> None:
-        await self.query_one(DataTable).run_action(action)
 
     @on(DataTable.RowSelected)
     def _selected(self, event: DataTable.RowSelected) -> None:

@@ -36,8 +36,6 @@ class ConversationList(ListDialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("d,delete", "delete", "Delete"),
         Binding("ctrl+z", "restore", "Undo"),
-        Binding("j", "move('cursor_down')", "Down", show=False),
-        Binding("k", "move('cursor_up')", "Up", show=False),
     ]
 
     def __init__(self, store: ConversationStore, text: str = "") -> None:

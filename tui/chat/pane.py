@@ -41,6 +41,11 @@ TITLE_CELLS = 32
 """Of a conversation's title, so that the model beside it can be read at 80 columns."""
 
 
+def _key(key: str, action: str, title: str, explanation: str, *, show: bool = False) -> Binding:
+    """A key of the text, for an action of the screen."""
+    return Binding(key, f"screen.{action}", title, show=show, tooltip=explanation)
+
+
 class ChatPane(Vertical):
     """Shows a `ChatSession`, and runs its answers.
 
@@ -49,28 +54,26 @@ class ChatPane(Vertical):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "screen.probabilities", "Probabilities", tooltip="Colour tokens by it"),
-        Binding("e", "screen.edit", "Edit", tooltip="Edit your text and resend it"),
-        Binding("x", "screen.compare", "Compare", tooltip="Two models or settings"),
-        Binding("X", "screen.compare_checkpoints", "Checkpoints", tooltip="Compare a run's"),
-        Binding("left_square_bracket", "screen.show_answer(-1)", "Previous answer", show=False),
-        Binding("right_square_bracket", "screen.show_answer(1)", "Next answer", show=False),
-        Binding("equals_sign", "screen.repeat", "Repeat", show=False, tooltip="From the same seed"),
-        Binding("b", "screen.branch", "Branch here", show=False, tooltip="Continue from this turn"),
-        Binding(
-            "i", "screen.prefill", "Prefill", show=False, tooltip="Write the answer's beginning"
+        _key("p", "probabilities", "Probabilities", "Colour tokens by probability", show=True),
+        _key("e", "edit", "Edit", "Edit your text and resend it", show=True),
+        _key("x", "compare", "Compare", "Compare two models or settings", show=True),
+        _key("X", "compare_checkpoints", "Checkpoints", "Compare a run's checkpoints", show=True),
+        _key(
+            "left_square_bracket", "show_answer(-1)", "Previous answer", "Show the previous answer"
         ),
-        Binding("m", "screen.markdown", "Markdown", show=False, tooltip="Or plain text"),
-        Binding("y", "screen.copy", "Copy answer", show=False, tooltip="To the clipboard"),
-        Binding("Y", "screen.copy('all')", "Copy all", show=False, tooltip="To the clipboard"),
-        Binding("s", "screen.export", "Save to a file", show=False, tooltip="Markdown or JSONL"),
-        Binding("n", "screen.new", "New chat", show=False, tooltip="Start a new conversation"),
-        Binding("R", "screen.rename", "Rename chat", show=False, tooltip="Change its title"),
-        Binding(
-            "u", "screen.load_newest", "Load newest checkpoint", show=False, tooltip="Of a live run"
-        ),
-        Binding("ctrl+z", "screen.undo", "Undo", show=False, tooltip="Undo the last exchange"),
-        Binding("ctrl+y,ctrl+shift+z", "screen.redo", "Redo", show=False, tooltip="Redo it"),
+        _key("right_square_bracket", "show_answer(1)", "Next answer", "Show the next answer"),
+        _key("equals_sign", "repeat", "Repeat", "Repeat the answer from its seed, and compare"),
+        _key("b", "branch", "Branch here", "End the text here and continue from it"),
+        _key("i", "prefill", "Prefill", "Write the beginning of the answer"),
+        _key("m", "markdown", "Markdown", "Switch between Markdown and plain text"),
+        _key("y", "copy", "Copy answer", "Copy the answer"),
+        _key("Y", "copy('all')", "Copy all", "Copy all of the text"),
+        _key("s", "export", "Save to a file", "Save as Markdown or JSONL"),
+        _key("n", "new", "New chat", "Start a new conversation"),
+        _key("R", "rename", "Rename chat", "Change the conversation's title"),
+        _key("u", "load_newest", "Load newest", "Load the live run's newest checkpoint"),
+        _key("ctrl+z", "undo", "Undo", "Undo the last exchange"),
+        _key("ctrl+y,ctrl+shift+z", "redo", "Redo", "Redo the exchange that was undone"),
     ]
 
     probabilities: reactive[bool] = reactive(False)

@@ -1,10 +1,8 @@
 """The prompt editor: Enter sends, Tab completes a command, the arrow keys recall prompts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.widgets import TextArea
@@ -29,15 +27,11 @@ completes it. `//` sends a slash. **Shift+Tab** moves to the text.
     BINDINGS: ClassVar[list[BindingType]] = [
         # TextArea selects with F6 and F7, which are the screen's.
         *(b for b in TextArea.BINDINGS if isinstance(b, Binding) and b.key not in ("f6", "f7")),
-        Binding("enter", "submit", "Send", show=False),
-        Binding("ctrl+n,alt+enter,ctrl+j", "newline", "New line", show=False),
+        Binding("enter", "submit", "Send", show=False, priority=True),
+        Binding("ctrl+n,alt+enter,ctrl+j", "newline", "New line", show=False, priority=True),
         Binding("ctrl+shift+z", "redo", "Redo", show=False),
         Binding("tab", "complete", "Complete the command", show=False),
     ]
-    ACTIONS: ClassVar[Mapping[str, str]] = {
-        binding.key: binding.action for binding in Binding.make_bindings(BINDINGS)
-    }
-    """The action of each key."""
 
     @dataclass
     class Submitted(Message):
@@ -51,17 +45,6 @@ completes it. `//` sends a slash. **Shift+Tab** moves to the text.
         super().__init__(id=id, show_line_numbers=False, soft_wrap=True, compact=True)
         self.prompt_history = history
         self.popup = popup
-
-    async def on_key(self, event: events.Key) -> None:
-        """Run the editor's keys in the order typed.
-
-        As bindings they would run after the letters that follow them in a burst.
-        """
-        action = self.ACTIONS.get(event.key)
-        if action is not None:
-            event.stop()
-            event.prevent_default()
-            await self.run_action(action)
 
     def action_submit(self) -> None:
         """Send the text, or complete a command of which only the beginning was typed."""

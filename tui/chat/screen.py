@@ -121,10 +121,12 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
         Binding("f9", "load_offer", "Load", tooltip="Load the newest run's best checkpoint"),
         Binding("f9", "send", "Send", tooltip="Send the prompt"),
         Binding("escape", "stop", "Stop", key_display="Esc", tooltip="Stop generating or loading"),
-        Binding("escape", "leave", "Go to the prompt", show=False, tooltip="Cancel, or leave"),
+        Binding(
+            "escape", "leave", "Back to the prompt", show=False, tooltip="Cancel an edit, or leave"
+        ),
         Binding("ctrl+g", "continue", "Continue", tooltip="Continue the answer"),
         Binding("ctrl+r", "regenerate", "Regenerate", tooltip="Regenerate from the next seed"),
-        Binding("ctrl+t", "sampling", "Sampling", tooltip="Change the sampling settings"),
+        Binding("ctrl+t", "sampling", "Sampling", tooltip="Go to the sampling settings and back"),
         Binding("ctrl+l", "switch_side", "Other side", show=False, tooltip="Switch sides"),
     ]
 

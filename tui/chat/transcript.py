@@ -71,8 +71,8 @@ class Transcript(ScrollView, can_focus=True):
 ## The text
 
 Your text and the model's have different colours. **←** and **→** move by tokens, **↑** and **↓** by
-lines (so do **k** and **j**). **Enter**, or a double click, shows the alternatives to a token and
-continues from the one you choose. Drag to select text.
+lines. **Enter**, or a double click, shows the alternatives to a token and continues from the one
+you choose. Drag to select text.
 """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "transcript--you",
@@ -89,8 +89,8 @@ continues from the one you choose. Drag to select text.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "move(-1)", "Previous token", show=False),
         Binding("right", "move(1)", "Next token", show=False),
-        Binding("up,k", "move_line(-1)", "Line above", show=False),
-        Binding("down,j", "move_line(1)", "Line below", show=False),
+        Binding("up", "move_line(-1)", "Line above", show=False),
+        Binding("down", "move_line(1)", "Line below", show=False),
         Binding("pageup", "move_page(-1)", "Page up", show=False),
         Binding("pagedown", "move_page(1)", "Page down", show=False),
         Binding("home", "move_to(0)", "Beginning", show=False),
