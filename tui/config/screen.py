@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.reactive import var
 from textual.widgets import Button, ContentSwitcher, Input, Static, TextArea
 
-from simplegpt.cli import UserError
+from simplegpt.cli import UserError, one_line
 from simplegpt.config.load import Problem, read_includes
 from simplegpt.config.schema import Setting, settings, tables
 from simplegpt.files import first_free_path
@@ -44,8 +44,10 @@ from tui.config.form_field import FormField, field_around
 from tui.config.form_section import FormSection, section_around
 from tui.config.title import ConfigTitle
 from tui.config.toml_editor import TomlPane
+from tui.shared.queueing import queue
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question
+from tui.shell.runs import newest_live
 from tui.shell.screen import WorkbenchScreen
 
 Tab = Literal["form", "toml"]
@@ -708,7 +710,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
             self.notify(message, severity="error", title="Not started", markup=False)
             return
         if not exists:
-            self.post_message(messages.StartTraining(path))
+            await self._start_or_queue(path, output_dir)
             return
         free = short_path(await asyncio.to_thread(first_free_path, run.path))
         status = await asyncio.to_thread(run.status)
@@ -719,9 +721,34 @@ number lists them. **Esc** leaves a field, and then the letters act.
         title = "Output directory already exists"
         answer = await self.app.push_screen_wait(Question(title, text, answers))
         if answer == "new":
-            self.post_message(messages.StartTraining(path, ("--output_dir", str(free))))
+            await self._start_or_queue(path, free, ("--output_dir", str(free)))
         elif answer == "resume":
             self.post_message(messages.ResumeTraining(run.path))
+
+    async def _start_or_queue(
+        self, path: Path, output_dir: Path, overrides: tuple[str, ...] = ()
+    ) -> None:
+        """Start the training, or queue it behind the live run if there is one."""
+        live = newest_live(self.runs or ())
+        answer: str | None = "now"
+        if live is not None:
+            name = one_line(live.path.name)
+            text = f"{name} is training. Two trainings at once slow each other down."
+            answers = [
+                Answer("after", f"Train after {name}", "primary"),
+                Answer("now", "Train now"),
+            ]
+            answer = await self.app.push_screen_wait(Question("A run is live", text, answers))
+        if answer == "now":
+            self.post_message(messages.StartTraining(path, overrides))
+        elif answer == "after" and live is not None:
+            try:
+                await asyncio.to_thread(queue, path, RunDirectory(output_dir), live.path)
+            except (UserError, OSError) as error:
+                self.notify(str(error), title="Not queued", severity="error", markup=False)
+            else:
+                self.post_message(messages.RunsChanged())
+                self.post_message(messages.Visit("runs"))
 
 
 def _format_general_errors(errors: Sequence[Problem]) -> str:

@@ -22,7 +22,6 @@ from simplegpt.files import first_free_path
 from simplegpt.progress import format_bytes, plural
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.notes import Notes, move_baseline, write_notes
-from tui.runs import queueing
 from tui.runs.columns_dialog import ColumnsDialog
 from tui.runs.details import RunDetails
 from tui.runs.listing import arrange, sort_label
@@ -31,6 +30,7 @@ from tui.runs.summary import RunSummary, SummaryReader, name_below
 from tui.runs.table import RunTable
 from tui.runs.trash import Trash, TrashedItem
 from tui.runs.trash_dialog import TrashDialog
+from tui.shared import queueing
 from tui.shared.config_files import config_paths
 from tui.shell import messages, settings
 from tui.shell.dialogs import Answer, Entry, ListDialog, Question, TextDialog
@@ -491,7 +491,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         )
         config = await self.app.push_screen_wait(dialog)
         if config is not None:
-            await self._start(queueing.queue, config, run.path)
+            await self._start(_queue, config, run.path)
 
     @work(group="queue")
     async def action_sweep(self) -> None:
@@ -650,6 +650,10 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
 
     def _refuse(self, text: str) -> None:
         self.notify(one_line(text), severity="warning", markup=False)
+
+
+def _queue(config: Path, after: Path) -> Path:
+    return queueing.queue(config, queueing.free_directory(config), after)
 
 
 _NEEDED = {"resume": "", "chat": "to chat with", "new_config": "to start from"}

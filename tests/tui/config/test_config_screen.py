@@ -574,6 +574,22 @@ async def test_first_training_asks_only_for_a_name_which_is_proposed(
         assert (project / PATH).read_text() == CONFIG  # it was only the start
 
 
+async def test_training_is_queued_behind_a_live_run(project: Path, asked: list[Message]) -> None:
+    live = make_run(project / "models/live", Shape(steps=10))
+    queued = RunDirectory(project / "models/letters")
+    async with config_screen() as (pilot, screen):
+        await pilot.press("f9")
+        await until(pilot, lambda: isinstance(screen.app.screen, Question))
+        await pilot.press("enter")
+        await settle(pilot)
+        status = queued.status()
+        assert status is not None
+        assert (status.state, status.waits_for) == ("queued", (str(live.path),))
+        assert messages.Visit("runs") in asked
+        queued.send("stop")  # or it would train when this process has ended
+        await until(pilot, lambda: not queued.path.exists())
+
+
 async def test_training_starts_from_a_saved_config(asked: list[Message]) -> None:
     async with config_screen() as (pilot, _):
         await pilot.press("f9")

@@ -10,15 +10,22 @@ from simplegpt.run.directory import RunDirectory
 from tui.shared.child_process import TRAINING_NICENESS, child_environment, lower_priority
 
 
-def queue(config: Path, after: Path) -> Path:
-    """Train `config` after the run at `after`; return its output_dir, which is a free one.
+def free_directory(config: Path) -> RunDirectory:
+    """Return the config's output_dir, or a free one beside it if that has a run.
+
+    Raise UserError if the config is invalid.
+    """
+    wanted = config_file.load(config).output_dir.absolute()
+    return RunDirectory(first_free_path(wanted, lambda path: RunDirectory(path).exists()))
+
+
+def queue(config: Path, run: RunDirectory, after: Path) -> Path:
+    """Train `config` in the directory `run` after the run at `after`; return the directory's path.
 
     Raise UserError if the training cannot be queued.
     """
     from simplegpt.train.queue import start  # numpy and tiktoken: not before the first paint
 
-    wanted = config_file.load(config).output_dir.absolute()
-    run = RunDirectory(first_free_path(wanted, lambda path: RunDirectory(path).exists()))
     arguments = [str(config), "--output_dir", str(run.path), "--after", str(after)]
     lower_priority(start(arguments, run, child_environment()), TRAINING_NICENESS)
     return run.path
