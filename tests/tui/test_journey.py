@@ -75,7 +75,7 @@ def prepare(terminal: Terminal) -> None:
 
 def set_field(terminal: Terminal, name: str, value: str) -> None:
     """Find a setting by its name, and type a value over the old one."""
-    terminal.press("C-l")  # and the letters with it: none is lost
+    terminal.press("C-f")  # and the letters with it: none is lost
     terminal.type(name)
     terminal.wait_for(rf"^ {name} +All")
     terminal.wait_for(rf"^  ? ?{name} +\S+ +this file")
