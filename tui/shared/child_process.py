@@ -1,4 +1,4 @@
-"""What the workbench gives to the Python processes that it starts."""
+"""The environment and the priority of the Python processes that the workbench starts."""
 
 import contextlib
 import os
@@ -9,7 +9,7 @@ import psutil
 import simplegpt
 
 TRAINING_NICENESS = 10
-"""A training yields to interactive programs, and goes before background jobs."""
+"""Lower priority than interactive programs, higher than background jobs."""
 
 
 def child_environment(**variables: str) -> dict[str, str]:
@@ -27,6 +27,6 @@ def child_environment(**variables: str) -> dict[str, str]:
 
 
 def lower_priority(pid: int, niceness: int) -> None:
-    """Let a child run behind other processes (1 to 19); nothing where it has ended already."""
+    """Lower a child's priority to `niceness` (1 to 19), unless it has ended already."""
     with contextlib.suppress(psutil.Error, OSError):
         psutil.Process(pid).nice(niceness)

@@ -1,4 +1,4 @@
-"""What a run's events add up to, in bounded memory: curves, checkpoints, samples, its last words.
+"""A run's history from its events, in bounded memory: curves, checkpoints, samples, how it ended.
 
 A `History` takes events one at a time and knows nothing of files or screens.
 """
@@ -45,7 +45,7 @@ KEPT_SAMPLES, KEPT_WARNINGS, KEPT_SYSTEMS = 200, 100, 240
 
 
 class Series:
-    """Rows of figures by step. When full, neighbours are merged and what comes later too."""
+    """Rows of figures by step. When full, neighbouring rows are merged, and so are later events."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._rows = np.empty((capacity, len(COLUMNS)))
@@ -73,7 +73,7 @@ class Series:
                 self._halve()
 
     def drop_after(self, step: int) -> None:
-        """Forget rows beyond `step`: a later attempt resumed from there."""
+        """Drop rows beyond `step`: a later attempt resumed from there."""
         self._n = int(np.searchsorted(self["step"], step, side="right"))
         self._waiting.clear()
 
@@ -85,9 +85,9 @@ class Series:
 
 
 def merge(groups: Array) -> Array:
-    """Rows ``[group, column]`` out of ``[group, row, column]``: means, extremes, the last place.
+    """Rows ``[group, column]`` out of ``[group, row, column]``: means, extremes, the last x.
 
-    A loss that is no number makes the mean none either, so that it is not forgotten.
+    A NaN makes the mean NaN, so that it stays visible.
     """
     merged: Array = groups.mean(axis=1)
     for name in ("step", "tokens", "time"):
@@ -99,7 +99,7 @@ def merge(groups: Array) -> Array:
 
 
 class History:
-    """A run, as far as its events were read."""
+    """The events of a run that have been read."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self.train = Series(capacity)
@@ -121,7 +121,7 @@ class History:
         self.systems: deque[System] = deque(maxlen=KEPT_SYSTEMS)
         self.answers: deque[CommandDone] = deque(maxlen=50)
         self.first_bad_step: int | None = None
-        """The first step whose loss was no number."""
+        """The first step whose loss was NaN or infinite."""
         self.n_samples = 0
         """Samples ever written; `samples` holds the newest."""
         self._last_time: float | None = None
@@ -134,7 +134,7 @@ class History:
             self.apply(event)
 
     def apply(self, event: Event) -> None:
-        """Take in the next event."""
+        """Add the next event."""
         if self.first_time is None:
             self.first_time = event.time
         if self._last_time is not None and not isinstance(event, RunStarted):
@@ -191,7 +191,7 @@ class History:
             self._forget_after(event.resumed_from_step)
 
     def _forget_after(self, step: int) -> None:
-        """What an earlier attempt did beyond the step that this one went on from."""
+        """Drop what an earlier attempt did beyond the step that this one resumed from."""
         self.train.drop_after(step)
         self.validation.drop_after(step)
         self.last_step = step

@@ -1,6 +1,6 @@
-"""Reads a run's history from its events: samples of it at once, or the whole.
+"""Read a run's history from its events: a sample at once, or all of it.
 
-``python -m tui.shared.history_reader RUN`` reads the whole in a process of its own. Half a million
+``python -m tui.shared.history_reader RUN`` reads all of it in a separate process. Half a million
 events take seconds to parse, which in a thread would hold the interpreter's lock against the
 screen. The result comes back as a pickle, which is safe between a process and its own child.
 """
@@ -20,13 +20,13 @@ from tui.shared.history import CAPACITY, History
 CHUNK_BYTES = 2_000_000
 """Read at once: some 6,000 events, and a few MB of memory."""
 SMALL_BYTES = 600_000
-"""A history up to this size is read whole in less time than it takes to notice."""
+"""A history up to this size is read in full at once."""
 NICENESS = 10
 POLL_SECONDS = 0.2
 
 
 def first_picture(run: RunDirectory, tail_bytes: int = 256_000, samples: int = 400) -> History:
-    """Head, samples and tail of a long history, in well under a second."""
+    """Read the head, samples and the tail of a long history, in well under a second."""
     history = History()
     history.extend(skim(run.events, tail_bytes, samples))
     return history
@@ -52,7 +52,7 @@ def read_all(
 
 
 def read_in_child(run: RunDirectory, cancelled: Callable[[], bool]) -> tuple[History, int] | None:
-    """As `read_all`, in a process of its own.
+    """Do as `read_all`, in a separate process.
 
     Raises RuntimeError where the child fails, with the end of what it printed.
     """

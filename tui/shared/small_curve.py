@@ -1,4 +1,4 @@
-"""A curve in very little room: one line of blocks for a text, a few lines for a panel."""
+"""Small curves: one line of blocks in a text, or a few lines in a panel."""
 
 import math
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def block_curve(values: Sequence[float], width: int) -> str:
 
 
 class SmallCurve(Vertical):
-    """A loss curve with its first and last value, as large as there is room."""
+    """A loss curve that fills its panel, with its first and last value."""
 
     DEFAULT_CSS: ClassVar[str] = """
     SmallCurve {
@@ -50,7 +50,7 @@ class SmallCurve(Vertical):
             yield Static(id="last")
 
     def show(self, values: Sequence[float]) -> None:
-        """Draw `values`; what is not finite is left out."""
+        """Draw `values`, without NaN and infinity."""
         finite = [value for value in values if math.isfinite(value)]
         is_curve = len(finite) > 1
         sparkline = self.query_one(Sparkline)

@@ -16,11 +16,9 @@ from pathlib import Path
 
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.state import Status
-from tui.shared.child_process import child_environment, lower_priority
+from tui.shared.child_process import TRAINING_NICENESS, child_environment, lower_priority
 
 TRAIN_COMMAND = (sys.executable, "-m", "simplegpt.train")
-NICENESS = 10
-"""Lower priority than interactive programs, higher than background jobs."""
 _OUTPUT_BYTES = 20_000
 """Read from the end of the early output."""
 
@@ -61,7 +59,7 @@ class TrainerProcess:
             )
         finally:
             os.close(descriptor)
-        lower_priority(self.process.pid, NICENESS)
+        lower_priority(self.process.pid, TRAINING_NICENESS)
 
     @property
     def command_line(self) -> str:
