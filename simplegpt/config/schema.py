@@ -161,13 +161,15 @@ class CheckpointingConfig(Section):
     """Which checkpoints are kept in the run's ckpts folder."""
 
     monitor: Literal["val_loss", "train_loss"] = "val_loss"
-    """The figure by which checkpoints are ranked, at each validation."""
+    """The loss by which checkpoints are ranked. Both are measured at each validation, without
+    dropout: val_loss on the validation data, train_loss on up to 20 batches of training data."""
     save_top_k: int = Field(1, ge=-1)
     """Best checkpoints to keep: 0 keeps none, -1 all."""
     mode: Literal["min", "max"] = "min"
     """Whether the least or the greatest figure is best."""
     save_last: bool = True
-    """Keep last.ckpt, written at every validation, at a stop and at the end."""
+    """Keep last.ckpt, written at every validation and at the end. With false it is written only by
+    the save command and where a run ends early, and from then on kept up to date."""
     every_n_steps: Off[Annotated[int, Field(ge=1)]] = None
     """Write last.ckpt every n optimizer steps too; false: only at validations."""
 
@@ -176,9 +178,10 @@ class EarlyStoppingConfig(Section):
     """Stop when validation no longer improves."""
 
     patience: int = Field(5, ge=1)
-    """Validations in a row without improvement after which the run ends."""
+    """Scheduled validations in a row without improvement after which the run ends."""
     min_delta: float = Field(0.0, ge=0)
-    """The least change of the validation loss that counts as an improvement."""
+    """The least change of the monitored loss that counts as an improvement here. The best
+    checkpoint is that of the lowest loss, whatever the change."""
 
 
 class SamplingConfig(Section):
@@ -245,7 +248,7 @@ class TrainerConfig(Section):
     gradient_clip_algorithm: Literal["norm", "value"] = "norm"
     """Clip the norm of all gradients, or each value."""
     val_check_interval: int = Field(250, ge=1)
-    """Training batches between validations."""
+    """Training batches between validations, which also save."""
     limit_val_batches: Off[Annotated[int, Field(ge=1)]] = None
     """Batches of a validation; false: the whole validation file."""
     log_every_n_steps: int = Field(10, ge=1)

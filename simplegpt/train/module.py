@@ -22,6 +22,7 @@ from simplegpt.data.tokens import Tokens, open_tokens
 from simplegpt.data.windows import ValidationWindows, Windows, random_seed
 from simplegpt.model import GPT
 from simplegpt.train.optimizer import make_optimizer
+from simplegpt.train.plan import MOST_TRAIN_EVAL_BATCHES
 from simplegpt.train.schedule import learning_rate_factor
 from simplegpt.train.state import TrainingState
 
@@ -30,8 +31,6 @@ from simplegpt.train.state import TrainingState
 ENDLESS = 2**40
 
 IGNORED = -100  # a target that torch's cross-entropy leaves out
-# Of the training data, at a validation: enough for two decimals, and cheap beside a large split.
-MOST_TRAIN_EVAL_BATCHES = 20
 
 ValidationBatch = tuple[Tensor, Tensor]
 

@@ -19,6 +19,9 @@ LIBRARIES: dict[DeviceKind, int] = {"cpu": 370 * 2**20, "gpu": 600 * 2**20}
 # needs for activations, by their own size. Measured by tests.benchmarks.plan: 1.25 to 1.5.
 CPU_GAPS = 1.35
 
+# Of the training data, at each validation: enough for two decimals, cheap beside a whole split.
+MOST_TRAIN_EVAL_BATCHES = 20
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -91,7 +94,7 @@ def plan(
     memory = _memory(config, devices.kind)
     seconds = None
     if flops_per_second:
-        validation_tokens = _validation_tokens(config, devices, n_val_tokens)
+        validation_tokens = _validation_tokens(config, devices, n_train_tokens, n_val_tokens)
         validation = per_token / 3 * validation_tokens  # forward only
         seconds = (total_flops + validation) / flops_per_second
     return Plan(
@@ -125,14 +128,18 @@ def flops_per_token(model: ModelConfig, seq_len: int) -> int:
     return 6 * multiplying + 12 * model.n_layer * model.n_embd * seq_len
 
 
-def _validation_tokens(config: Config, devices: Devices, n_val_tokens: int | None) -> int:
+def _validation_tokens(
+    config: Config, devices: Devices, n_train_tokens: int | None, n_val_tokens: int | None
+) -> int:
     """Tokens that all validations of the run read, the one at its end included."""
     trainer, data = config.trainer, config.data
     n_batches = trainer.max_steps * trainer.accumulate_grad_batches
     times = min(math.ceil(n_batches / trainer.val_check_interval), trainer.max_steps)
-    windows = (trainer.limit_val_batches or 0) * data.val_batch_size * devices.count
-    limit = windows * data.seq_len
-    return times * min(limit or n_val_tokens or 0, n_val_tokens or limit)
+    batch = data.val_batch_size * devices.count * data.seq_len
+    limit = (trainer.limit_val_batches or 0) * batch
+    val = min(limit or n_val_tokens or 0, n_val_tokens or limit)
+    train = min(limit or math.inf, MOST_TRAIN_EVAL_BATCHES * batch, n_train_tokens or math.inf)
+    return times * (val + int(train)) if val else 0
 
 
 def _weight_bytes(config: Config) -> int:

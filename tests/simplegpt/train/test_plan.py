@@ -226,7 +226,8 @@ def test_time_counts_the_validations_on_all_devices() -> None:
     wanted = config(max_steps=10, val_check_interval=4, limit_val_batches=3)
     for devices in (CPU, Devices("gpu", 4, 2)):
         planned = plan(wanted, devices, n_val_tokens=10_000, flops_per_second=1e9)
-        tokens = 3 * min(3 * 2 * 128 * devices.count, 10_000)
+        batches = 3 * 2 * 128 * devices.count
+        tokens = 3 * (min(batches, 10_000) + batches)  # and as many of the training data
         validation = tokens * flops_per_token(wanted.model, 128) / 3
         assert planned.seconds == pytest.approx((planned.total_flops + validation) / 1e9)
 
