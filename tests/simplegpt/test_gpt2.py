@@ -4,9 +4,11 @@ import errno
 import json
 import os
 import pickle
+import re
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -28,6 +30,7 @@ from simplegpt.gpt2.hub import find_folder, reason
 from simplegpt.model import GPT
 from tests.simplegpt.models import random_gpt, save_checkpoint
 
+FINE_TUNING = Path(__file__).parents[2] / "docs" / "fine-tuning.md"
 SHAPES = [  # n_vocab, n_ctx, n_embd, n_head, n_layer, activation
     (97, 23, 15, 5, 3, "gelu_new"),
     (131, 40, 28, 7, 2, "gelu_new"),
@@ -376,3 +379,31 @@ def test_export_that_cannot_be_written_is_one_message_and_leaves_no_partial_file
     with pytest.raises(UserError, match="No space left"):
         main([str(folder), str(tmp_path / "new")])
     assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_adapters_trained_by_peft_come_back_merged_as_in_the_docs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("peft")
+    monkeypatch.chdir(tmp_path)
+    shape = ModelConfig(n_vocab=97, n_ctx=16, n_embd=16, n_head=2, n_layer=2)
+    export_folder(random_gpt(shape), Path("my-gpt2"), tokenizer_name=None)
+    ids = torch.randint(shape.n_vocab, (4, shape.n_ctx))
+
+    def train_adapters(model: Any) -> None:
+        optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
+        for _ in range(3):
+            model(ids, labels=ids).loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    (program,) = re.findall(r"```python\n(.*?)```", FINE_TUNING.read_text(), re.DOTALL)
+    before, after = program.split("...  # train the adapters\n")
+    scope: dict[str, Any] = {}
+    exec(before, scope)
+    train_adapters(scope["model"])
+    expected = scope["model"].eval()(ids).logits
+    exec(after, scope)
+    merged = load_folder(Path("my-gpt2-merged")).gpt
+    torch.testing.assert_close(merged(ids), expected, atol=1e-5, rtol=0)
+    assert (merged(ids) - load_folder(Path("my-gpt2")).gpt(ids)).abs().max() > 0.1
