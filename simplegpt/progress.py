@@ -206,10 +206,10 @@ def format_rate(tokens_per_second: float) -> str:
     return f"{tokens_per_second / 1e6:.2f} M tok/s"
 
 
-def format_lr(lr: float) -> str:
-    """``2.5e-3``: three digits at most, as a config has it."""
-    digits, exponent = f"{lr:.2e}".split("e")
-    return f"{float(digits):g}e{int(exponent)}" if lr else "0"
+def format_scientific(value: float) -> str:
+    """``2.5e-3``: three digits at most, as a config has a learning rate."""
+    digits, exponent = f"{value:.2e}".split("e")
+    return f"{float(digits):g}e{int(exponent)}" if value else "0"
 
 
 def format_loss(loss: float | None) -> str:

@@ -16,6 +16,7 @@ from simplegpt.progress import (
     format_loss,
     format_progress,
     format_rate,
+    format_scientific,
 )
 
 
@@ -133,6 +134,7 @@ def test_progress_in_one_line(unit: str, total: int, text: str) -> None:
         (format_bytes, {1_481_763_717: "1.38 GiB", 2.5 * 2**50: "2560 TiB"}),
         (format_duration, {0: "0s", 59.4: "59s", 62: "1m 02s", 7_620: "2h 07m", 442_800: "5d 03h"}),
         (format_rate, {950: "950 tok/s", 18_800: "18.8 k tok/s", 1.2e6: "1.20 M tok/s"}),
+        (format_scientific, {0.0025: "2.5e-3", 3.456e-4: "3.46e-4", 1.0: "1e0", 0.0: "0"}),
         (format_loss, {1.23456: "1.2346", None: "–", math.nan: "NaN", math.inf: "inf"}),
     ],
 )

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
-from simplegpt.progress import format_count, format_duration, format_lr
+from simplegpt.progress import format_count, format_duration, format_scientific
 
 Ticks: TypeAlias = list[tuple[float, str]]
 """Places on an axis and their labels."""
@@ -23,8 +23,8 @@ _TIME_STEPS = (
 def value_ticks(low: float, high: float, count: int) -> Ticks:
     """Losses, learning rates, gradient norms."""
     step = round_step((high - low) / max(count, 1))
-    if max(abs(low), abs(high)) < 0.01:  # learning rates
-        return [(tick, format_lr(tick)) for tick in multiples(step, low, high)]
+    if not 0.01 <= max(abs(low), abs(high)) < 10_000:  # learning rates, exploded gradients
+        return [(tick, format_scientific(tick)) for tick in multiples(step, low, high)]
     places = max(0, math.ceil(-math.log10(step) - 1e-9))
     if step * 10**places % 1 > 1e-6:  # steps of 2.5
         places += 1

@@ -12,7 +12,7 @@ from textual.reactive import reactive, var
 from textual.widgets import Static
 
 from simplegpt.cli import one_line
-from simplegpt.progress import format_count, format_duration, format_loss, format_lr
+from simplegpt.progress import format_count, format_duration, format_loss, format_scientific
 from tui.shared.curves import smooth
 from tui.shared.history import Array, Axis, History, Series
 from tui.shared.plot import DASHES, Curve, CurvePlot
@@ -148,9 +148,9 @@ class PlotPanel(Vertical):
         if self.lower:
             curve = self._lower_curve(self.lower)
             value = self._value_of(curve)
-            text = (
-                "–" if value is None else format_lr(value) if self.lower == "lr" else f"{value:.3g}"
-            )
+            text = "–"
+            if value is not None:
+                text = format_scientific(value) if self.lower == "lr" else f"{value:.3g}"
             line = Content.assemble((f"{curve.sign} ", curve.colour), f"{curve.name} {text}")
             self.query_one("#lower-legend", Static).update(line, layout=False)
 

@@ -7,7 +7,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from simplegpt.cli import one_line
-from simplegpt.progress import format_duration, format_loss, format_lr, format_rate
+from simplegpt.progress import format_duration, format_loss, format_rate, format_scientific
 from tui.shared.curves import reduce_columns
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
@@ -117,7 +117,7 @@ def throughput_line(view: RunView, width: int) -> Content:
     if last is not None and view.is_live:
         parts = [format_rate(last.tokens_per_second), f"{format_step_time(last.step_seconds)}/step"]
         factor = "" if view.lr_factor == 1 else f" (×{view.lr_factor:g})"
-        parts.append(f"lr {format_lr(last.lr)}{factor}")
+        parts.append(f"lr {format_scientific(last.lr)}{factor}")
         if view.mfu is not None:
             parts.append(f"MFU {view.mfu:.0%}")
     elif mean is not None:

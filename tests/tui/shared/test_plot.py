@@ -124,6 +124,7 @@ async def test_values_at_the_cursor_are_those_of_the_curves_that_reach_it() -> N
     [
         (value_ticks(1.6, 3.5, 5), ["2.0", "2.5", "3.0", "3.5"]),
         (value_ticks(0.0, 1e-3, 5), ["0", "2e-4", "4e-4", "6e-4", "8e-4", "1e-3"]),
+        (value_ticks(0, 250_000, 3), ["0", "1e5", "2e5"]),
         (value_ticks(1.0, 1.1, 4), ["1.000", "1.025", "1.050", "1.075", "1.100"]),
         (count_ticks(10, 1_200, 5), ["250", "500", "750", "1,000"]),
         (count_ticks(1, 3, 8), ["1", "2", "3"]),
