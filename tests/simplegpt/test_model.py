@@ -165,3 +165,10 @@ def test_training_compiles_without_a_break() -> None:
     gpt.loss(random_ids(2, 10)).backward()
     assert gpt.wte.weight.grad is not None
     assert not [name for name in gpt.state_dict() if "_orig_mod" in name]
+
+
+@pytest.mark.parametrize("change", [{"n_layer": 10**9}, {"n_embd": 10**9}, {"n_vocab": 2**62}])
+def test_weights_of_a_model_beyond_all_memory_are_refused_at_once(change: dict[str, int]) -> None:
+    gpt = random_gpt(ModelConfig(n_vocab=8, n_ctx=8, n_embd=8, n_head=2, n_layer=1))
+    with pytest.raises(ValueError, match="larger model"):
+        GPT.from_state_dict(gpt.config.model_copy(update=change), gpt.state_dict())
