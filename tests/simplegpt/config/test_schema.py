@@ -15,6 +15,7 @@ from simplegpt.config.schema import (
     settings_of,
     tables,
 )
+from tests.simplegpt.config.reference import PAGE, reference
 
 
 def test_every_key_of_lightnings_trainer_is_offered_or_refused_by_name() -> None:
@@ -80,3 +81,8 @@ def test_a_config_made_in_code_is_checked_against_the_rules() -> None:
 def test_integers_beyond_64_bits_are_refused() -> None:
     with pytest.raises(ValidationError, match="64 bits"):
         Config.model_validate({"trainer": {"max_steps": 10**400}})
+
+
+def test_the_page_on_the_config_is_that_of_the_schema() -> None:
+    # python -m tests.simplegpt.config.reference writes it
+    assert PAGE.read_text(encoding="utf-8") == reference()

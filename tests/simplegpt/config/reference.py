@@ -1,0 +1,45 @@
+"""`docs/config.md` from the schema: ``python -m tests.simplegpt.config.reference`` writes it."""
+
+from pathlib import Path
+
+from simplegpt.config.edit import literal
+from simplegpt.config.schema import tables
+
+PAGE = Path(__file__).parents[3] / "docs" / "config.md"
+HEAD = """\
+# The config
+
+A run is described by one TOML file. Every setting is optional; `include` names another file whose
+values this one refines, and `--section.key VALUE` on the command line overrides both. Paths are
+relative to the working directory, `include` to its own file. An optional setting or table is
+switched off with `false`. The resolved config is kept in the run's directory as `config.toml`.
+
+```
+python -m simplegpt.train my.toml --optimization.peak_lr 3e-4 --trainer.max_steps 1000
+python -m simplegpt.train --help     # the same settings as options
+```
+
+The settings of `[trainer]` are Lightning's, under its names. All errors of a config are reported at
+once, each with file, line, what is allowed and the nearest right name.
+"""
+
+
+def reference() -> str:
+    """Return the page."""
+    lines = [HEAD]
+    for table in tables().values():
+        switch = " (off unless the table is there)" if table.optional else ""
+        lines += [f"## {f'[{table.name}]' if table.name else 'At the top level'}{switch}", ""]
+        lines += [table.description, "", "| setting | default | allowed | |"]
+        lines.append("| --- | --- | --- | --- |")
+        for setting in table.settings.values():
+            cells = (setting.allowed, setting.description)
+            allowed, description = (cell.replace("|", r"\|") for cell in cells)
+            default = literal(setting.default).replace("|", r"\|")
+            lines.append(f"| `{setting.name}` | `{default}` | {allowed} | {description} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference(), encoding="utf-8")
