@@ -1,6 +1,5 @@
 """The prompt editor: Enter sends, Tab completes a command, the arrow keys recall prompts."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
@@ -33,11 +32,8 @@ completes it. `//` sends a slash. **Shift+Tab** moves to the text.
         Binding("tab", "complete", "Complete the command", show=False),
     ]
 
-    @dataclass
     class Submitted(Message):
-        """Enter was pressed: the text has left the editor."""
-
-        text: str
+        """Enter was pressed."""
 
     def __init__(
         self, history: PromptHistory, popup: CommandPopup, *, id: str | None = None
@@ -48,11 +44,10 @@ completes it. `//` sends a slash. **Shift+Tab** moves to the text.
 
     def action_submit(self) -> None:
         """Send the text, or complete a command of which only the beginning was typed."""
-        if len(suggestions(self.text)) > 1:
+        if self._is_choosing:
             self.action_complete()
-            return
-        text, self.text = self.text, ""
-        self.post_message(self.Submitted(text))
+        else:
+            self.post_message(self.Submitted())
 
     def action_complete(self) -> None:
         """Complete the command that is being typed; without one, nothing happens."""
@@ -69,17 +64,13 @@ completes it. `//` sends a slash. **Shift+Tab** moves to the text.
             self.prompt_history.add(self.text)
         self._show(text)
 
-    def give_back(self, text: str) -> None:
-        """Put a text that could not be sent before what was typed since."""
-        self._show(text + self.text)
-
     def _show(self, text: str) -> None:
         self.text = text
         self.move_cursor(self.document.end)
 
     @property
     def _is_choosing(self) -> bool:
-        """Whether the arrow keys move in the list of commands."""
+        """Whether several commands match, and the arrow keys move in their list."""
         return len(suggestions(self.text)) > 1
 
     def action_cursor_up(self, select: bool = False) -> None:

@@ -1,13 +1,11 @@
 """The prompt in its box: the beginning of the answer above it, and the list of commands."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import on, work
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Input, OptionList, TextArea
 
@@ -24,12 +22,6 @@ class PromptBox(Vertical):
 
     is_edit: reactive[bool] = reactive(False)
     """Whether an earlier text is being edited."""
-
-    @dataclass
-    class Submitted(Message):
-        """A prompt or a command to act on; it has left the editor."""
-
-        text: str
 
     def __init__(self, history: PromptHistory, *, id: str) -> None:
         super().__init__(id=id)
@@ -61,25 +53,13 @@ class PromptBox(Vertical):
     def prefill(self) -> Input:
         return self.query_one("#prefill", Input)
 
-    def submit(self) -> None:
-        """As Enter."""
-        self.prompt.action_submit()
-
-    @on(PromptArea.Submitted)
-    def _prompt_submitted(self, event: PromptArea.Submitted) -> None:
-        event.stop()
-        self.post_message(self.Submitted(event.text))
-
-    @on(Input.Submitted)
-    def _prefill_submitted(self, event: Input.Submitted) -> None:
-        event.stop()
-        self.submit()
-
-    def accept(self, text: str) -> None:
-        """Remember a prompt or command that was acted on."""
+    def take(self) -> str:
+        """Empty the editor and remember its text; return it."""
+        text, self.prompt.text = self.prompt.text, ""
         self.history.add(text)
         if text and not slash_commands.is_command(text):
             self._store(text)
+        return text
 
     def take_prefill(self) -> str:
         """Close the field for the answer's beginning; return what was written there."""

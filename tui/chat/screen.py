@@ -460,42 +460,30 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
 
     # The prompt
 
-    def action_send(self) -> None:
-        """As Enter in the prompt."""
-        self.box.submit()
-
-    @on(PromptBox.Submitted)
-    async def _submitted(self, event: PromptBox.Submitted) -> None:
-        """Run the command or send the prompt; give it back if that is not possible."""
-        event.stop()
-        text = event.text
-        is_command = slash_commands.is_command(text)
-        if await self._run_command(text) if is_command else self._send(text):
-            self.box.accept(text)
-        else:
-            self.prompt.give_back(text)
-
-    def _send(self, text: str) -> bool:
-        """Send a prompt; returns False where that is not possible."""
-        if self.is_busy:
+    @on(PromptArea.Submitted)
+    @on(Input.Submitted, "#prefill")
+    async def action_send(self) -> None:
+        """Run the command or send the prompt that was typed."""
+        text = self.prompt.text
+        if slash_commands.is_command(text):
+            await self._run_command(text)
+        elif self.is_busy:
             self.warn("Still generating. Press Esc to stop. The prompt is kept.")
-            return False
-        if not self.can_generate:
+        elif not self.can_generate:
             self.action_model()
-            return False
-        if not self._draw_seed():
-            return False
-        text = slash_commands.unescape(text)
+        elif self._draw_seed():
+            self._send(slash_commands.unescape(self.box.take()))
+
+    def _send(self, text: str) -> None:
         prefill = self.box.take_prefill()
         edited, self.edited = self.edited, None
         if edited is not None and edited.pane in self.panes:
             pane = edited.pane
             pane.generate(pane.session.send(text, prefill, edited.turn.parent))
             self._focus_again(edited.focused_before)
-        else:
-            for pane in self.panes:
-                pane.generate(pane.session.send(text, prefill, pane.conversation.leaf))
-        return True
+            return
+        for pane in self.panes:
+            pane.generate(pane.session.send(text, prefill, pane.conversation.leaf))
 
     def _draw_seed(self) -> bool:
         """Give all sides the left one's seed, drawn anew if it is random.
@@ -542,17 +530,16 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
 
     # Typed commands
 
-    async def _run_command(self, text: str) -> bool:
-        """Run a command; returns False where that is not possible."""
+    async def _run_command(self, text: str) -> None:
         try:
             call = slash_commands.parse(text)
             if self.check_action(call.command.action, call.arguments) is not True:
                 raise UserError(f"/{call.command.name} is not available now")
         except UserError as error:
             self.warn(str(error)[:1].upper() + str(error)[1:])
-            return False
+            return
+        self.box.take()
         await self.app.run_action(("", call.command.action, call.arguments), self)
-        return True
 
     def action_list_commands(self) -> None:
         """List all commands above the prompt."""
