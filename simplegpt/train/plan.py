@@ -88,14 +88,14 @@ def plan(
     model, data, trainer = config.model, config.data, config.trainer
     batches = data.train_batch_size * trainer.accumulate_grad_batches * devices.count
     tokens_per_step = data.seq_len * batches
-    per_token = flops_per_token(model, data.seq_len)
+    per_token = flops_per_token(config)
     total_tokens = tokens_per_step * trainer.max_steps
     total_flops = float(per_token * total_tokens)
     memory = _memory(config, devices.kind)
     seconds = None
     if flops_per_second:
         validation_tokens = _validation_tokens(config, devices, n_train_tokens, n_val_tokens)
-        validation = per_token / 3 * validation_tokens  # forward only
+        validation = _forward_flops(config) * validation_tokens
         seconds = (total_flops + validation) / flops_per_second
     return Plan(
         parameters=n_parameters(model),
@@ -114,18 +114,43 @@ def plan(
 
 def n_parameters(model: ModelConfig) -> int:
     """Parameters of the GPT of this shape, exactly; the tied output layer counted once."""
+    embeddings = (model.n_vocab + model.n_ctx) * model.n_embd
+    norm = (1 + model.bias) * model.n_embd
+    return embeddings + model.n_layer * _layer_parameters(model) + norm
+
+
+def _layer_parameters(model: ModelConfig) -> int:
     width, bias = model.n_embd, int(model.bias)
     norm = width + bias * width
     attention = 4 * width**2 + bias * 4 * width
     feed_forward = 8 * width**2 + bias * 5 * width
-    layer = 2 * norm + attention + feed_forward
-    return (model.n_vocab + model.n_ctx) * width + model.n_layer * layer + norm
+    return 2 * norm + attention + feed_forward
 
 
-def flops_per_token(model: ModelConfig, seq_len: int) -> int:
-    """Forward and backward, a token. The positions are looked up, which multiplies nothing."""
+def _trained_parameters(model: ModelConfig, frozen: int) -> int:
+    """Parameters that have gradients while the first `frozen` layers are frozen."""
+    if not frozen:
+        return n_parameters(model)
+    embeddings = (model.n_vocab + model.n_ctx) * model.n_embd
+    return n_parameters(model) - embeddings - frozen * _layer_parameters(model)
+
+
+def flops_per_token(config: Config) -> int:
+    """Forward and backward, a token. Frozen layers have no backward pass."""
+    model, frozen = config.model, config.optimization.freeze_layers
+    flops = 3 * _forward_flops(config)
+    if frozen:
+        attention = 4 * model.n_embd * config.data.seq_len
+        flops -= 2 * frozen * (2 * _layer_parameters(model) + attention)
+        flops -= 2 * model.n_vocab * model.n_embd  # the gradients of the output layer's weights
+    return flops
+
+
+def _forward_flops(config: Config) -> int:
+    """Those of a token. The positions are looked up, which multiplies nothing."""
+    model = config.model
     multiplying = n_parameters(model) - model.n_ctx * model.n_embd
-    return 6 * multiplying + 12 * model.n_layer * model.n_embd * seq_len
+    return 2 * multiplying + 4 * model.n_layer * model.n_embd * config.data.seq_len
 
 
 def _validation_tokens(
@@ -149,14 +174,16 @@ def _weight_bytes(config: Config) -> int:
 def _memory(config: Config, device: DeviceKind) -> Memory:
     model, precision = config.model, config.trainer.precision
     size = _weight_bytes(config)
-    count = n_parameters(model)
+    frozen = config.optimization.freeze_layers
+    count, trained = n_parameters(model), _trained_parameters(model, frozen)
     in_blocks = 12 * model.n_layer * model.n_embd**2
+    trained_in_blocks = 12 * (model.n_layer - frozen) * model.n_embd**2
     embedding = model.n_vocab * model.n_embd
     is_muon = config.optimization.optimizer == "muon"
-    states = 2 * count - (in_blocks if is_muon else 0)
+    states = 2 * trained - (trained_in_blocks if is_muon else 0)
     # mixed precision computes with a copy of the matrices in 16 bits
     copies = 2 * (in_blocks + embedding) if precision.endswith("mixed") else 0
-    gradients = size * count
+    gradients = size * trained
     activations = _activations(config, device)
     # Of each logit in fp32 a forward pass has two tensors, beside the last step's gradients, and
     # the backward pass three, before it has any. A validation has two, and no activations.
@@ -165,9 +192,9 @@ def _memory(config: Config, device: DeviceKind) -> Memory:
     logits = max(8 * n_logits, 12 * n_logits - gradients, 8 * n_val_logits - activations)
     # Later, the activations are gone: the tied embedding's two gradients are added up in a third
     # tensor; Muon has the updates and, of a third of the matrices, five copies at a time.
-    later = size * (2 * embedding)
+    later = 0 if frozen else size * (2 * embedding)
     if is_muon:
-        later = max(later, size * (in_blocks + 5 * in_blocks // 3))
+        later = max(later, size * (trained_in_blocks + 5 * trained_in_blocks // 3))
     return Memory(
         weights=size * count + copies,
         gradients=gradients + max(0, later - activations - logits),
@@ -207,7 +234,8 @@ def kept_activations(config: Config, device: DeviceKind) -> int:
             attention = 3 * model.n_head * config.data.seq_len
             per_token += (2 * model.n_embd + attention) * computed
     outside = (stream + computed) * model.n_embd + 16  # the last norm, and ids and targets
-    return tokens * (model.n_layer * per_token + outside)
+    n_layers = model.n_layer - config.optimization.freeze_layers
+    return tokens * (n_layers * per_token + outside)
 
 
 def validation_memory(config: Config, n_val_tokens: int) -> int:

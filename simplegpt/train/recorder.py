@@ -335,7 +335,7 @@ class Recorder(Callback):
         data, grad_norm = self.config.data, module.grad_norm
         windows = data.train_batch_size * trainer.accumulate_grad_batches * trainer.world_size
         rate = windows * data.seq_len / step_seconds
-        flops = rate * flops_per_token(self.config.model, data.seq_len)
+        flops = rate * flops_per_token(self.config)
         event = TrainStep(
             step=self.step,
             tokens=state.tokens,

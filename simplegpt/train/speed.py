@@ -65,7 +65,7 @@ def _measured_speed(run: RunDirectory) -> MeasuredSpeed | None:
         config = config_file.load(run.config)
     except UserError:
         return None
-    per_token = flops_per_token(config.model, config.data.seq_len)
+    per_token = flops_per_token(config)
     return MeasuredSpeed(
         run=run.path.name,
         flops_per_token=per_token,

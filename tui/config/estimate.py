@@ -99,7 +99,7 @@ def estimate(config: Config, token_files: TokenFiles, machine: Machine) -> Estim
     """Estimate what `config` costs, at the speed of the earlier run that is nearest in size."""
     devices = devices_of(config.trainer, machine.n_gpus)
     on_gpu = devices.kind == "gpu" and machine.n_gpus > 0
-    per_token = flops_per_token(config.model, config.data.seq_len)
+    per_token = flops_per_token(config)
     speed = nearest_speed(machine.speeds, per_token, devices.kind)
     available = machine.memory if on_gpu else machine.cpu_memory
     return Estimate(

@@ -19,6 +19,7 @@ from simplegpt.model import GPT
 from simplegpt.progress import format_count
 from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.devices import Devices, devices_of
+from simplegpt.train.module import freeze
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.plan import describe, flops_per_token, kept_activations, n_parameters, plan
 
@@ -37,13 +38,14 @@ def config(
     optimizer: str = "adamw",
     dropout_p: float = 0.0,
     batch_size: int = 4,
+    frozen: int = 0,
     **trainer: object,
 ) -> Config:
     return Config(
         model=model,
         data=DataConfig(seq_len=model.n_ctx, train_batch_size=batch_size, val_batch_size=2),
         optimization=OptimizationConfig.model_validate(
-            {"optimizer": optimizer, "dropout_p": dropout_p}
+            {"optimizer": optimizer, "dropout_p": dropout_p, "freeze_layers": frozen}
         ),
         trainer=TrainerConfig.model_validate({"precision": precision, **trainer}),
     )
@@ -61,23 +63,27 @@ def test_gpt2_has_124_million_parameters() -> None:
     assert n_parameters(ModelConfig()) == 124_439_808
 
 
-def test_flops_are_those_that_torch_counts() -> None:
+@pytest.mark.parametrize("frozen", [0, 2])
+def test_flops_are_those_that_torch_counts(frozen: int) -> None:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     shape = SHAPES[0]
     gpt = GPT(shape)
+    freeze(gpt, frozen)
     ids = torch.randint(0, shape.n_vocab, (2, shape.n_ctx + 1))
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         torch.autograd.backward(gpt.loss(ids))
-    estimate = flops_per_token(shape, shape.n_ctx) * 2 * shape.n_ctx
+    estimate = flops_per_token(config(shape, frozen=frozen)) * 2 * shape.n_ctx
     assert estimate == pytest.approx(counter.get_total_flops(), rel=0.02)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_optimizer_and_checkpoint_have_the_planned_size(optimizer: str) -> None:
-    wanted = config(optimizer=optimizer)
+@pytest.mark.parametrize("frozen", [0, 3])
+def test_optimizer_and_checkpoint_have_the_planned_size(optimizer: str, frozen: int) -> None:
+    wanted = config(optimizer=optimizer, frozen=frozen)
     gpt = GPT(wanted.model)
+    freeze(gpt, frozen)
     torch_optimizer = make_optimizer(gpt, wanted.optimization, fused=False)
     torch.autograd.backward(gpt.loss(torch.randint(0, 256, (1, 9))))
     torch_optimizer.step()
@@ -132,17 +138,21 @@ def kept_bytes(wanted: Config) -> int:
 
 
 @pytest.mark.parametrize(
-    ("shape", "batch_size", "optimizer"),
+    ("shape", "batch_size", "optimizer", "frozen"),
     [
         # the peak is in the loss's backward pass, at the embedding's gradients, in Muon's step
-        (ModelConfig(n_vocab=5000, n_ctx=64, n_embd=32, n_head=2, n_layer=2), 8, "adamw"),
-        (ModelConfig(n_vocab=5000, n_ctx=8, n_embd=128, n_head=2, n_layer=1), 1, "adamw"),
-        (ModelConfig(n_vocab=64, n_ctx=8, n_embd=128, n_head=2, n_layer=4), 1, "muon"),
+        (ModelConfig(n_vocab=5000, n_ctx=64, n_embd=32, n_head=2, n_layer=2), 8, "adamw", 0),
+        (ModelConfig(n_vocab=5000, n_ctx=8, n_embd=128, n_head=2, n_layer=1), 1, "adamw", 0),
+        (ModelConfig(n_vocab=64, n_ctx=8, n_embd=128, n_head=2, n_layer=4), 1, "muon", 0),
+        (ModelConfig(n_vocab=500, n_ctx=64, n_embd=64, n_head=2, n_layer=4), 8, "adamw", 2),
     ],
 )
-def test_peak_of_a_step_is_as_planned(shape: ModelConfig, batch_size: int, optimizer: str) -> None:
-    wanted = config(shape, batch_size=batch_size, optimizer=optimizer)
+def test_peak_of_a_step_is_as_planned(
+    shape: ModelConfig, batch_size: int, optimizer: str, frozen: int
+) -> None:
+    wanted = config(shape, batch_size=batch_size, optimizer=optimizer, frozen=frozen)
     gpt = GPT(shape)
+    freeze(gpt, frozen)
     torch_optimizer = make_optimizer(gpt, wanted.optimization, fused=False)
     with LiveBytes() as allocated:
         for _ in range(2):  # the first makes the gradients and the optimizer's state
@@ -189,7 +199,7 @@ def test_tokens_count_batches_devices_and_nodes() -> None:
     assert planned.tokens_per_step == 12 * 128 * 5 * 8 * 2
     assert planned.total_tokens == 100 * planned.tokens_per_step
     assert planned.epochs == planned.total_tokens / 1_000_000
-    assert planned.total_flops == planned.total_tokens * flops_per_token(wanted.model, 128)
+    assert planned.total_flops == planned.total_tokens * flops_per_token(wanted)
 
 
 @pytest.mark.parametrize(
@@ -228,7 +238,7 @@ def test_time_counts_the_validations_on_all_devices() -> None:
         planned = plan(wanted, devices, n_val_tokens=10_000, flops_per_second=1e9)
         batches = 3 * 2 * 128 * devices.count
         tokens = 3 * (min(batches, 10_000) + batches)  # and as many of the training data
-        validation = tokens * flops_per_token(wanted.model, 128) / 3
+        validation = tokens * flops_per_token(wanted) / 3
         assert planned.seconds == pytest.approx((planned.total_flops + validation) / 1e9)
 
 
