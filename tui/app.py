@@ -368,8 +368,7 @@ class Workbench(App[None]):
     async def _ask_and_quit(self) -> None:
         """Quit, after asking about unsaved work and live runs."""
         screens = self.visited.values()
-        unsaved = [text for screen in screens if (text := screen.unsaved())]
-        if unsaved and not await self._may_lose(unsaved):
+        if not await self._is_saved_or_given_up([one for one in screens if one.unsaved()]):
             return
         runs = await asyncio.to_thread(refresh_runs, [run.path for run in self.runs or ()])
         live = [run.path for run in runs if run.is_live]
@@ -380,10 +379,22 @@ class Workbench(App[None]):
             screen.leave()
         self.exit()
 
-    async def _may_lose(self, unsaved: Sequence[str]) -> bool:
+    async def _is_saved_or_given_up(self, unsaved: Sequence[WorkbenchScreen]) -> bool:
+        """Ask whether to save the work of these screens, and do it; return False to stay."""
+        if not unsaved:
+            return True
         answers = [Answer("quit", "Quit without saving", "error")]
-        text = f"Not saved yet: {'; '.join(unsaved)}."
-        return await self.push_screen_wait(QuitQuestion("Unsaved changes", text, answers)) == "quit"
+        if all(screen.CAN_SAVE for screen in unsaved):
+            answers.insert(0, Answer("save", "Save and quit", "primary"))
+        text = f"Not saved yet: {'; '.join(filter(None, (one.unsaved() for one in unsaved)))}."
+        answer = await self.push_screen_wait(QuitQuestion("Unsaved changes", text, answers))
+        if answer != "save":
+            return answer == "quit"
+        for screen in unsaved:
+            await self.visit(screen.MODE)
+            if not await screen.save_unsaved():
+                return False
+        return True
 
     async def _may_leave(self, live: Sequence[Path], starting: Sequence[Path]) -> bool:
         """Ask what to do with live runs, and do it; return False to stay."""

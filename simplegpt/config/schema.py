@@ -72,7 +72,7 @@ class Section(BaseModel):
     @classmethod
     def _check_integer(cls, value: object) -> object:
         if isinstance(value, int) and abs(value) >= 2**63:
-            raise PydanticCustomError("integer_size", "Input should fit into 64 bits")
+            raise PydanticCustomError(EXPLAINED, "must fit into 64 bits")
         return value
 
 

@@ -29,7 +29,7 @@ class FieldInput(Input):
 
     # These edit in an Input; here they are the screen's.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+e", "screen.next_error", "Next error", show=False),
+        Binding("ctrl+e", "screen.next_error", "Next error", tooltip="Go to the next error"),
         Binding("ctrl+d", "screen.unset", "Unset", show=False),
     ]
 
@@ -105,6 +105,12 @@ class FormField(Widget):
     def on_mount(self) -> None:
         self._update()
 
+    def on_descendant_focus(self) -> None:
+        self.refresh()
+
+    def on_descendant_blur(self) -> None:
+        self.refresh()
+
     def on_resize(self) -> None:
         self._fit_height()
 
@@ -141,6 +147,7 @@ class FormField(Widget):
         state, width = self.state, self.size.width
         mark = ("● ", "$text-warning") if state.changed else "  "
         style = "$text-error" if state.error else ""
+        style += " bold" if self.has_focus_within else ""
         name = Content.assemble(mark, (self.label, style)).pad_right(NAME_WIDTH)[:NAME_WIDTH]
         editor = max(0, min(EDITOR_WIDTH, width - NAME_WIDTH - ORIGIN_WIDTH)) + 2
         beside = f"     {_format_choice(state.value)}" if isinstance(self._editor, Switch) else ""

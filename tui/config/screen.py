@@ -66,6 +66,7 @@ class ConfigScreen(WorkbenchScreen):
     """The config editor."""
 
     MODE = "config"
+    CAN_SAVE = True
     CSS_PATH = "screen.tcss"
     AUTO_FOCUS = ""  # the form focuses a section's title, not the first button
     HELP = """\
@@ -82,9 +83,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
         Binding("f8", "show_tab('toml')", "TOML", tooltip="Edit the TOML"),
         Binding("f8", "show_tab('form')", "Form", tooltip="Edit in the form"),
         Binding("f9", "train", "Train", tooltip="Start a training of this config"),
-        # At once, before the letters that follow it are given to what had the focus.
-        Binding("ctrl+f", "search", "Find", priority=True, tooltip="Search names and descriptions"),
-        Binding("slash", "search", "Find", show=False),
+        Binding("ctrl+f,slash", "search", "Find", tooltip="Search names and descriptions"),
         Binding("ctrl+e", "next_error", "Next error", tooltip="Go to the next error"),
         Binding("ctrl+z", "undo", "Undo", tooltip="Undo the last change"),
         Binding("ctrl+y,ctrl+shift+z", "redo", "Redo", show=False, tooltip="Redo the last change"),
@@ -367,8 +366,6 @@ number lists them. **Esc** leaves a field, and then the letters act.
         yield from super().commands()
         if self.state is not None and self.state.errors:
             yield SystemCommand("Errors", "List the errors and go to one", self.action_list_errors)
-        if self.document.has_work:
-            yield SystemCommand("Save and quit", "Save, then quit", self.action_save_and_quit)
 
     # Moving
 
@@ -435,7 +432,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
 
     def action_search(self) -> None:
         self.tab = "form"
-        self.set_focus(self.search)  # at once: letters may be waiting already
+        self.search.focus()
 
     @on(Input.Changed, "#search")
     async def _searched(self) -> None:
@@ -617,10 +614,8 @@ number lists them. **Esc** leaves a field, and then the letters act.
             self.notify(f"Saved {document.name}.")
             return True
 
-    @work(group="save", exclusive=True)
-    async def action_save_and_quit(self) -> None:
-        if await self._save("Save and quit"):
-            await self.app.run_action("quit")
+    async def save_unsaved(self) -> bool:
+        return await self._save("Save and quit")
 
     def check_disk(self) -> None:
         """Look whether the file or an include was changed by another program."""

@@ -62,9 +62,9 @@ an error are marked; the error of the line under the cursor is shown below.
 
     # A TextArea has actions and a history of its own for these; here they are the screen's.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+z", "screen.undo", "Undo", show=False),
+        Binding("ctrl+z", "screen.undo", "Undo", tooltip="Undo the last change"),
         Binding("ctrl+y,ctrl+shift+z", "screen.redo", "Redo", show=False),
-        Binding("ctrl+e", "screen.next_error", "Next error", show=False),
+        Binding("ctrl+e", "screen.next_error", "Next error", tooltip="Go to the next error"),
         Binding("f6", "app.visit('chat')", "Chat", show=False),
         Binding("f7", "screen.save", "Save", tooltip="Show the changes and save them"),
     ]

@@ -61,6 +61,8 @@ class WorkbenchScreen(Screen[None]):
     """One of the five screens: header, its own body, footer."""
 
     MODE: ClassVar[Mode]
+    CAN_SAVE: ClassVar[bool] = False
+    """Whether `save_unsaved` can save what `unsaved` names."""
     HELP: ClassVar[str | None] = None
     """What the screen is for and how it is used, in Markdown."""
 
@@ -90,6 +92,10 @@ class WorkbenchScreen(Screen[None]):
     def unsaved(self) -> str | None:
         """What would be lost by quitting now, in a few words; None where nothing would."""
         return None
+
+    async def save_unsaved(self) -> bool:
+        """Save what `unsaved` names, in a worker; return False where that was cancelled."""
+        return False
 
     def starting_runs(self) -> Sequence[Path]:
         """Runs that were started here and have not written a status yet."""

@@ -294,6 +294,17 @@ async def test_search_finds_a_table_that_is_off_and_enter_switches_it_on() -> No
         assert '[wandb]\nentity = "us"\n' in screen.document.text
 
 
+async def test_a_burst_of_keys_is_handled_in_order() -> None:
+    async with config_screen() as (pilot, screen):
+        burst = ("ctrl+f", *"lr", "ctrl+u", *"n_layer", "enter", "8", "ctrl+f", *"max_st", "enter")
+        for key in (*burst, "7", "ctrl+z", "9", "escape", "V"):
+            screen.app.simulate_key(key)
+        await until(pilot, lambda: screen.view == "file")
+        await settle(pilot)
+        assert "n_layer = 8\n" in screen.document.text
+        assert "max_steps = 19_000\n" in screen.document.text  # undone to 1_000, then typed
+
+
 async def test_search_shows_what_matches_and_escape_shows_all() -> None:
     async with config_screen() as (pilot, screen):
         await pilot.press("ctrl+f", *"nucleus")
@@ -522,6 +533,27 @@ async def test_changes_on_both_sides_are_merged_as_asked(
         screen.check_disk()
         await settle(pilot)
         assert screen.app.screen is screen  # nothing to ask any more
+
+
+async def test_quitting_offers_to_save_and_quit(project: Path) -> None:
+    async with config_screen() as (pilot, screen):
+        await screen.go_to("trainer.max_steps")
+        await pilot.press("end", "0", "f10")
+        await until(pilot, lambda: isinstance(screen.app.screen, Question))
+        await pilot.pause()
+        await pilot.click("#save")
+        await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
+        await pilot.press("escape")
+        await until(pilot, lambda: screen.app.screen is screen)
+        assert (project / PATH).read_text() == CONFIG
+        await pilot.press("f10")
+        await until(pilot, lambda: isinstance(screen.app.screen, Question))
+        await pilot.pause()
+        await pilot.click("#save")
+        await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: not screen.app.is_running)
+        assert (project / PATH).read_text() == CONFIG.replace("1_000", "1_0000")
 
 
 async def test_opening_another_config_asks_about_unsaved_changes(project: Path) -> None:
