@@ -607,9 +607,7 @@ async def test_long_names_are_cut_by_cells(text: Path) -> None:
         assert all(prompt.cell_length <= room for prompt in prompts)
 
 
-async def test_tokenizer_file_is_listed_and_used(
-    text: Path, opened: list[tuple[Path | None, Mapping[str, Any]]]
-) -> None:
+async def test_tokenizer_file_is_listed_and_used(text: Path, without_gpu: None) -> None:
     train_tokenizer(
         ["--text_file", "data/verse.txt", "--n_vocab", "300", "--output_file", TOKENIZER_FILE]
     )
@@ -622,7 +620,7 @@ async def test_tokenizer_file_is_listed_and_used(
         for _ in range(2):
             await pilot.press("f9")
             await settle(pilot)
-    ((_, values),) = opened
+        ((_, values),) = opened(pilot)
     assert values["tokenizer_name"] == TOKENIZER_FILE
     assert values["data.train_fpath"] == "data/verse/train-my-tokenizer.bin"
     assert values["output_dir"] == "models/verse-my-tokenizer"

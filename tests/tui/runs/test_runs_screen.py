@@ -553,9 +553,12 @@ async def test_names_and_errors_are_text_and_never_markup_nor_commands(workplace
 async def test_table_fits_every_width(workplace: Path) -> None:
     for i in range(20):
         make_run(workplace / "models" / f"{'long-name-' * 12}{i}", DONE)
-    for width in (80, 100, 109, 110, 140, 200):
-        async with runs_screen((width, 24)) as (_, screen):
-            table = screen.query_one(RunTable)
+    async with runs_screen() as (pilot, screen):
+        table = screen.query_one(RunTable)
+        for width in (80, 100, 109, 110, 140, 200):
+            await pilot.resize_terminal(width, 24)
+            await pilot.pause()
+            assert table.outer_size.width == width
             assert table.virtual_size.width <= table.size.width, width
 
 
