@@ -101,15 +101,6 @@ async def test_fork_ends_the_text_at_the_cursor_s_turn() -> None:
         assert shown(screen) == "one" + ANSWER + "three" + ANSWER
 
 
-async def test_undo_puts_the_prompt_back() -> None:
-    async with chatting() as (pilot, screen):
-        await say(pilot, screen, "one")
-        await say(pilot, screen, "two")
-        await say(pilot, screen, "/undo")
-        assert shown(screen) == "one" + ANSWER
-        assert screen.prompt.text == "two"
-
-
 async def test_answer_continues_the_prefill() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "/prefill Well,")

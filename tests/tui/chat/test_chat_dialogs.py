@@ -91,13 +91,16 @@ async def test_enter_on_an_alternative_continues_from_it_and_keeps_the_old_answe
         assert shown(screen) == "x" + ANSWER
 
 
-async def test_markdown_view_shows_the_whole_text_and_streams() -> None:
+async def test_markdown_view_keeps_every_line_while_an_answer_streams() -> None:
     async with chatting() as (pilot, screen):
-        await say(pilot, screen, "# Title\n\n")
+        await say(pilot, screen, "# Title\n\nfirst\nsecond")
         await say(pilot, screen, "/markdown")
         assert screen.left.query("MarkdownH1")
-        await say(pilot, screen, " **more**")
-        assert "more" in "".join(str(w.render()) for w in screen.left.query("MarkdownParagraph"))
+        await pilot.press("ctrl+g")
+        await settle(pilot)
+        blocks = screen.left.query("MarkdownParagraph")
+        words = " ".join(str(block.render()) for block in blocks).split()
+        assert words == screen.left.conversation.text.split()[2:]
         await say(pilot, screen, "/raw")
         assert not screen.markdown
 
@@ -191,12 +194,17 @@ async def test_compared_settings_answer_from_the_same_seed() -> None:
         assert right.session.model.engine is screen.left.session.model.engine
         assert screen.active is right
         await say(pilot, screen, "/tokens 2")
+        titles = [str(pane.border_title) for pane in screen.panes]
+        assert titles[0].startswith("Left · max tokens 6 · ")
+        assert titles[1].startswith("Right · max tokens 2 · ")
         await say(pilot, screen, "/seed 7")
         await say(pilot, screen, "y")
         assert shown(screen) == "x" + ANSWER + "y" + ANSWER
         assert right.conversation.text == "x" + ANSWER + "y five six"
         await say(pilot, screen, "/compare")
         assert screen.right is None
+        assert screen.form.border_title == "Sampling"
+        assert str(screen.left.border_title).startswith("x five six")
 
 
 async def test_second_stop_restarts_a_shared_engine_once() -> None:

@@ -3,7 +3,7 @@
 from textual.widgets import Input, Select
 
 from tests.tui.chatting import ANSWER, NEXT, chatting, dialog, notices, say, say_only, shown
-from tests.tui.conftest import SMALL, settle, until
+from tests.tui.conftest import SMALL, settle
 from tui.chat.answer_list import AnswerList
 from tui.chat.command_popup import CommandPopup
 from tui.chat.model_list import ModelList
@@ -114,24 +114,15 @@ async def test_footer_follows_the_focus() -> None:
         ]
 
 
-async def test_markdown_keeps_every_line_while_an_answer_streams() -> None:
-    async with chatting() as (pilot, screen):
-        await say(pilot, screen, "first\nsecond")
-        screen.action_markdown()
-        await settle(pilot)
-        await pilot.press("ctrl+g")
-        await settle(pilot)
-        blocks = screen.left.query("MarkdownParagraph")
-        words = " ".join(str(block.render()) for block in blocks).split()
-        assert words == screen.left.conversation.text.split()
-
-
-async def test_undone_exchange_can_be_redone() -> None:
+async def test_undo_puts_the_prompt_back_and_redo_takes_it() -> None:
     async with chatting() as (pilot, screen):
         await say(pilot, screen, "one")
         await say(pilot, screen, "two")
         screen.left.transcript.focus()
-        await pilot.press("ctrl+z", "ctrl+z")
+        await pilot.press("ctrl+z")
+        assert shown(screen) == "one" + ANSWER
+        assert screen.prompt.text == "two"
+        await pilot.press("ctrl+z")
         await settle(pilot)
         assert shown(screen) == ""
         await pilot.press("ctrl+y", "ctrl+y")
@@ -174,23 +165,6 @@ async def test_invalid_setting_holds_the_prompt_back() -> None:
         await say(pilot, screen, "x")
         assert screen.prompt.text == "x"
         assert "top_p must be less than or equal to 1" in notices(pilot)
-
-
-async def test_compared_sides_are_told_apart_by_what_differs() -> None:
-    async with chatting() as (pilot, screen):
-        await say_only(pilot, screen, "/compare")
-        await dialog(pilot, Question)
-        await pilot.press("enter")
-        await settle(pilot)
-        await say(pilot, screen, "/temp 1.2")
-        assert screen.right is not None
-        titles = [str(pane.border_title) for pane in screen.panes]
-        assert titles[0].startswith("Left · temperature 0.8 · ")
-        assert titles[1].startswith("Right · temperature 1.2 · ")
-        await say(pilot, screen, "/compare")
-        assert screen.form.border_title == "Sampling"
-        assert str(screen.left.border_title).startswith("New chat")
-        await until(pilot, lambda: screen.prompt.has_focus)
 
 
 async def test_regenerate_answers_a_prompt_that_an_error_left_without_one() -> None:
