@@ -36,7 +36,7 @@ class PlotPanel(Vertical):
     ALLOW_MAXIMIZE = True
     DEFAULT_CSS: ClassVar[str] = """
     PlotPanel {
-        #legend { height: 1; padding: 0 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        #legend { height: 1; max-height: 40%; padding: 0 1; text-wrap: nowrap; }
         #notice { height: auto; max-height: 2; padding: 0 1; display: none; color: $text-warning; }
         #notice.-error { color: $text-error; text-style: bold; }
         #main { height: 2fr; }

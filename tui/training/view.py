@@ -150,17 +150,19 @@ def next_line(view: RunView) -> str:
     """The steps until the next validation, sample and checkpoint."""
     if view.settings is None:
         return ""
-    following, parts = upcoming(view.settings, view.step), []
-    if following.validation is not None:
-        name = "validation"
-        if following.checkpoint == following.validation:
-            name += " and checkpoint"
-        parts.append(f"{name} in {following.validation - view.step:,}")
-    if following.checkpoint is not None and following.checkpoint != following.validation:
-        parts.append(f"checkpoint in {following.checkpoint - view.step:,}")
-    if following.sample is not None:
-        parts.append(f"sample in {following.sample - view.step:,}")
-    return f"Next: {' · '.join(parts)} steps" if parts else ""
+    following = upcoming(view.settings, view.step)
+    is_saved = following.checkpoint == following.validation
+    events = {
+        "validation and checkpoint" if is_saved else "validation": following.validation,
+        "checkpoint": None if is_saved else following.checkpoint,
+        "sample": following.sample,
+    }
+    counts = [(name, step - view.step) for name, step in events.items() if step is not None]
+    if not counts:
+        return ""
+    *others, (name, count) = counts
+    parts = [*(f"{other} in {n:,}" for other, n in others), f"{name} in {plural(count, 'step')}"]
+    return f"Next: {' · '.join(parts)}"
 
 
 @dataclass(frozen=True)

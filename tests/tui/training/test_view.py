@@ -140,6 +140,8 @@ def test_next_line_counts_the_steps_to_each_event() -> None:
     # 250 batches are 62.5 steps
     assert next_line(running) == "Next: validation in 23 · checkpoint in 5 · sample in 10 steps"
     assert "validation in 23" in status_line(running, SentCommands()).text
+    running.history.apply(TrainStep(step=99, tokens=1, loss=1.0, lr=1e-3))
+    assert next_line(running).endswith("sample in 1 step")
 
 
 def test_finished_run_shows_what_it_came_to_and_what_to_do_next() -> None:
