@@ -1,7 +1,7 @@
 """Runs one after another: a queued run waits until others have ended, and a sweep queues several.
 
 Each queued run is a process of its own, which has checked its config and claimed its directory but
-has not imported torch. So the queue needs no file and nobody who serves it, and goes on when the
+has not imported torch. So the queue needs neither a file nor a server, and continues when the
 program that started it has ended.
 """
 
@@ -204,7 +204,7 @@ def start_sweep(
 ) -> list[int]:
     """Start the runs in the background, each after the one before it; return the process IDs.
 
-    Raise UserError where one does not start; those before it go on.
+    Raise UserError where one does not start; those before it continue.
     """
     process_ids = []
     for run in runs:

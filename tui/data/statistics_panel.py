@@ -41,7 +41,7 @@ class StatisticsPanel(Static):
         self.tokens: TokenStatistics | None = None
         self.tokenizer = ""
         self.note = ""
-        """Stands in place of the tokens' statistics."""
+        """Shown in place of the tokens' statistics."""
 
     def clear(self) -> None:
         """Show none, as of a text that is not read yet."""

@@ -113,7 +113,7 @@ The loss curves of several runs in one plot, and the settings in which their con
 
     @on(CurvePlot.CursorMoved)
     def _show_values(self, event: CurvePlot.CursorMoved) -> None:
-        """The losses where the cursor is."""
+        """Show the losses at the cursor."""
         x = event.x
         parts = [] if x is None else [Content(self._place(x))]
         for curve, value in event.plot.read(x) if x is not None else ():
@@ -121,7 +121,7 @@ The loss curves of several runs in one plot, and the settings in which their con
         self.query_one("#values", Static).update(Content("  ").join(parts), layout=False)
 
     def _place(self, x: float) -> str:
-        """A place on the x axis, for people."""
+        """Format a place on the x axis."""
         if self.axis == "time":
             return format_duration(x)
         return f"step {format_count(x)}" if self.axis == "step" else f"{format_count(x)} tokens"

@@ -55,8 +55,8 @@ last checkpoint exactly as if it had never stopped; **New** makes a config whose
 from its weights. **Space** marks runs to compare or to delete.
 
 **Q** trains a config after the run under the cursor, and **W** the run's own config with several
-values of a setting (a *sweep*), one run after another. Both go on without the workbench; **Delete**
-takes a queued run out of the queue.
+values of a setting (a *sweep*), one run after another. Both continue without the workbench;
+**Delete** takes a queued run out of the queue.
 
 **B** makes a run the *baseline*: the list and **Compare** then show in which settings other runs
 differ from it. **C** chooses the settings that have a column, **N** edits a note; words in it that
