@@ -106,7 +106,7 @@ def test_sweep_of_two_settings_has_a_run_for_each_combination(folder: Path) -> N
         ("peak_lt=1,2", "unknown setting 'peak_lt'; did you mean"),
         ("peak_lr", "expected SETTING=VALUE,VALUE, got 'peak_lr'"),
         ("seed=1,1", "seed: expected different values"),
-        ("n_layer=2,-1", "model.n_layer = -1"),
+        ("n_layer=2,-1", "model.n_layer: expected an integer ≥ 1, got -1"),
         ("output_dir=a,b", "output_dir cannot be swept"),
     ],
 )
