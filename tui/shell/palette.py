@@ -16,6 +16,7 @@ from textual.message import Message
 from simplegpt.progress import format_loss
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory
+from tui.shared.config_files import config_paths
 from tui.shell import messages
 from tui.shell.dialogs import Entry, ListDialog
 from tui.shell.runs import KnownRuns
@@ -24,7 +25,6 @@ MAX_SHOWN = 20
 """Entries of a group of places in the list: typing finds the others."""
 MAX_RECENT = 5
 RECENT, ACTIONS = "Recent", "Actions"
-CONFIG_PATTERNS = ("*.toml", "*/*.toml", "*/*/*.toml")
 
 
 @dataclass(frozen=True)
@@ -127,13 +127,9 @@ def _settings() -> Iterator[Entry[Command]]:
 
 
 def _configs(root: Path) -> Iterator[Entry[Command]]:
-    paths = [path for pattern in CONFIG_PATTERNS for path in root.glob(pattern)]
-    for path in sorted(paths, key=_modified, reverse=True):
-        parts = path.relative_to(root).parts
-        is_hidden = any(part.startswith(".") for part in parts)
-        if not is_hidden and path.name not in ("pyproject.toml", "config.toml"):
-            command = Command(request=messages.OpenConfig(path))
-            yield Entry(command, str(Path(*parts)), ("config",), group="Files")
+    for path in sorted(config_paths(root), key=_modified, reverse=True):
+        command = Command(request=messages.OpenConfig(path))
+        yield Entry(command, str(path.relative_to(root)), ("config",), group="Files")
 
 
 def _modified(path: Path) -> float:
