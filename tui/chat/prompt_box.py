@@ -1,4 +1,4 @@
-"""The prompt in its box: the beginning of the answer above it, and the list of commands."""
+"""The prompt box: the prompt, the prefill and the commands that match."""
 
 import asyncio
 from typing import ClassVar
@@ -16,7 +16,7 @@ from tui.chat.prompt_history import PromptHistory
 
 
 class PromptBox(Vertical):
-    """What the user writes next, and the prompts before it."""
+    """The next prompt, the beginning of its answer, and the history of prompts."""
 
     BORDER_TITLE: ClassVar[str] = "Prompt"
 
@@ -27,7 +27,7 @@ class PromptBox(Vertical):
         super().__init__(id=id)
         self.history = history
         self.can_save = True
-        """Whether prompts can be saved, as far as is known; the first error is shown."""
+        """Whether prompts can be saved; False after the first error, which is shown."""
 
     def compose(self) -> ComposeResult:
         popup = CommandPopup(id="commands")

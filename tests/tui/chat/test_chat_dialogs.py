@@ -68,6 +68,9 @@ async def test_probabilities_colour_tokens_by_how_likely_they_were() -> None:
             for word in ("five", "six", "eight")
         )
         assert five != six, "4% against 90%"
+        underlined = "".join(s.text for s in segments if s.style and s.style.underline)
+        assert "five" in underlined, "visible without colour too"
+        assert "six" not in underlined
         assert five == eight
 
 
