@@ -1,5 +1,6 @@
 """The config form: every setting of the schema, in sections."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -29,6 +30,7 @@ class ConfigForm(VerticalScroll):
         super().__init__(id=id, can_focus=False)
         self.open_sections = open_sections
         self.sections: dict[str, FormSection] = {}
+        self._sections_mounted = asyncio.Event()
 
     def compose(self) -> ComposeResult:
         yield Static("No matching settings. Esc to clear the search.", id="nothing", markup=False)
@@ -47,6 +49,7 @@ class ConfigForm(VerticalScroll):
 
     async def _mount_sections(self, state: ConfigState) -> None:
         await self.mount_all(self.sections.values(), before=0)
+        self.call_after_refresh(self._sections_mounted.set)  # with what is in them
         if self.screen.focused is None:
             self.focus_title(COMMON)
         for section in self.sections.values():
@@ -69,6 +72,7 @@ class ConfigForm(VerticalScroll):
 
     async def go_to(self, key: str) -> None:
         """Focus the field of a setting, which unfolds its section; of a table, its title."""
+        await self._sections_mounted.wait()
         if key not in settings():
             self.sections[key].display = True
             self.focus_title(key)

@@ -516,7 +516,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
             self.tab = "form"
             self.set_focus(self.query_one("#train"))  # Enter continues
         if key:
-            self.call_after_refresh(self.go_to, key)  # the form may just have been mounted
+            await self.go_to(key)
 
     async def _load(self, config: ConfigFile | None) -> bool:
         """Edit another config, or the default one; False where it cannot be read."""
