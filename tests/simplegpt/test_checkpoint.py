@@ -15,6 +15,7 @@ from simplegpt.checkpoint import find_model, load_initial_weights, load_model, r
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from simplegpt.model import GPT
+from simplegpt.run.checkpoints import CheckpointInfo, sidecar
 from tests.simplegpt.models import checkpoint_of, random_gpt, save_checkpoint
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=8, n_embd=8, n_head=2, n_layer=2)
@@ -41,6 +42,16 @@ def test_a_run_its_folder_and_its_file_are_the_same_model(run: Path, gpt: GPT, p
     assert not loaded.gpt.training
     ids = torch.randint(256, (2, 8))
     assert torch.equal(loaded.gpt(ids), gpt(ids))
+
+
+def test_a_step_that_was_not_validated_has_no_validation_loss(run: Path) -> None:
+    path = run / "ckpts" / "last.ckpt"
+    info = CheckpointInfo(step=12, val_loss=1.5, score=1.5)
+    sidecar(path).write_text(info.model_dump_json())
+    assert load_model(str(run)).val_loss == 1.5
+    earlier = info.model_copy(update={"score": None})
+    sidecar(path).write_text(earlier.model_dump_json())
+    assert load_model(str(run)).val_loss is None
 
 
 def test_without_a_last_checkpoint_the_newest_is_read(run: Path, gpt: GPT) -> None:

@@ -112,7 +112,7 @@ def _checkpoints(runs: KnownRuns, root: Path) -> Iterator[Entry[Command]]:
     ]
     for checkpoint, live in sorted(found, key=lambda item: -item[0].info.time):
         info = checkpoint.info
-        columns = (f"step {info.step:,} · val loss {format_loss(info.val_loss)}",)
+        columns = (f"step {info.step:,} · val loss {format_loss(info.own_val_loss)}",)
         command = Command(request=messages.OpenChat(str(checkpoint.path), beside_run=live))
         label = os.path.relpath(checkpoint.path, root)
         yield Entry(command, label, columns, group="Checkpoints")
