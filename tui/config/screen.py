@@ -527,7 +527,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
                 ConfigDocument.open, config.path, is_new=config.is_template
             )
         except UserError as error:
-            self.notify(str(error), severity="error", title="Not opened")
+            self.notify(str(error), severity="error", title="Not opened", markup=False)
             if self.state is None:
                 self.refresh_state()  # an empty config is better than none
             return False
@@ -568,7 +568,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
         if self.document.is_changed or self.document.is_new:
             await self._save()
         else:
-            self.notify(f"{self.document.name} has no unsaved changes.")
+            self.notify(f"{self.document.name} has no unsaved changes.", markup=False)
 
     @work(group="save", exclusive=True)
     async def action_save_as(self) -> None:
@@ -605,13 +605,13 @@ number lists them. **Esc** leaves a field, and then the letters act.
                     save_text, text, chosen, origin=document.path, replaces=replaces
                 )
             except UserError as error:
-                self.notify(str(error), severity="error", title="Not saved")
+                self.notify(str(error), severity="error", title="Not saved", markup=False)
                 return False
             includes = await asyncio.to_thread(read_includes, written, short_path(chosen))
             document.mark_saved(chosen, written, text, includes)
             self.refresh_state()
             self._new_name = ""
-            self.notify(f"Saved {document.name}.")
+            self.notify(f"Saved {document.name}.", markup=False)
             return True
 
     async def save_unsaved(self) -> bool:
@@ -629,7 +629,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
     async def _reload(self, *, is_asked: bool) -> None:
         async with self._disk_lock:
             if await self._merge_from_disk() and is_asked:
-                self.notify(f"{self.document.name} is up to date with the disk.")
+                self.notify(f"{self.document.name} is up to date with the disk.", markup=False)
 
     async def _merge_from_disk(self) -> bool:
         """Take over the file where it was changed on disk; False where a person cancelled it."""
@@ -657,14 +657,14 @@ number lists them. **Esc** leaves a field, and then the letters act.
             )
             answer = await self.app.push_screen_wait(Question("Changed on disk", text, answers))
         else:
-            self.notify(f"{document.name} was changed on disk and has been reloaded.")
+            self.notify(f"Reloaded {document.name}: changed on disk.", markup=False)
         try:
             if answer == "ours":
                 document.mark_on_disk(on_disk)
             elif answer is not None:
                 document.take_from_disk(on_disk, merge=answer == "merge")
         except ValueError as error:
-            self.notify(f"The file on disk is not TOML: {error}", severity="error")
+            self.notify(f"The file on disk is not TOML: {error}", severity="error", markup=False)
             return False
         self.refresh_state()
         return answer is not None
@@ -675,6 +675,8 @@ number lists them. **Esc** leaves a field, and then the letters act.
     async def action_train(self) -> None:
         """Start a training of this config: without errors, saved, in a directory of its own."""
         document = self.document
+        if document.needs_includes:
+            document.take_includes((await asyncio.to_thread(document.read_disk)).includes)
         self.token_files = await asyncio.to_thread(inspect_token_files, document.inspection)
         self.refresh_state()
         if self.state is not None and self.state.errors:

@@ -12,8 +12,16 @@ from simplegpt.config.load import Problem
 from simplegpt.config.schema import settings
 from simplegpt.run.directory import RunDirectory
 from simplegpt.train.speed import MeasuredSpeed
-from tests.tui.configs import BASE, CONFIG, PATH, config_screen, make_project
-from tests.tui.conftest import LARGE, SIZES, SMALL, settle, until
+from tests.tui.configs import (
+    BASE,
+    CONFIG,
+    PATH,
+    config_screen,
+    config_workbench,
+    make_project,
+    on_config,
+)
+from tests.tui.conftest import LARGE, SIZES, SMALL, settle, toasts, until
 from tests.tui.made_runs import Shape, make_run
 from tui.config.dialogs import SaveDialog
 from tui.config.estimate import Machine, TokenFiles
@@ -449,6 +457,17 @@ async def test_an_impossible_name_is_refused_where_it_is_typed(project: Path) ->
         await until(pilot, lambda: isinstance(screen.app.screen, ListDialog))
         await pilot.press(*"~no.such.user/x", "enter")
         await until(pilot, lambda: "x" in str(screen.app.screen.query_one("#error").render()))
+
+
+async def test_a_file_name_is_never_taken_as_markup(project: Path) -> None:
+    async with config_workbench().run_test(size=SMALL, notifications=True) as pilot:
+        screen = await on_config(pilot)
+        await pilot.press("S")
+        await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
+        screen.app.screen.query_one("#path", Input).value = "[/b].toml"
+        await pilot.press("enter")
+        await until(pilot, lambda: "[/b].toml" in toasts(screen.app))
+        assert (project / "[/b].toml").is_file()
 
 
 async def test_saving_a_new_config_from_a_template_asks_where(project: Path) -> None:
