@@ -99,7 +99,8 @@ class RunDirectory:
 
     def discard(self) -> None:
         """Take back what `create` and a start that came to nothing left here."""
-        for file in (self.config, self.events, self.commands, self.status_file, self.log):
+        files = (self.config, self.events, self.commands, self.status_file, self.log, self.notes)
+        for file in files:
             file.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.path):
             with suppress(OSError):  # something else lies there

@@ -12,6 +12,7 @@ from simplegpt.cli import UserError
 from simplegpt.config.load import load
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CommandDone
+from simplegpt.run.notes import Notes, write_notes
 from simplegpt.run.state import RunState, Status
 from simplegpt.train.__main__ import main
 from simplegpt.train.queue import plan_sweep, runs_ahead, start
@@ -62,6 +63,7 @@ def test_stopped_in_the_queue_a_run_leaves_nothing(folder: Path, how: str) -> No
     assert (status.state, status.max_steps) == ("queued", 12)
     assert status.waits_for == (str(first.path),)
     assert load(run.config).model.n_embd == 16
+    write_notes(run, Notes(text="a note"))
     if how == "command":
         pause = run.send("pause")
         until(lambda: bool(run.read_events()))
