@@ -22,6 +22,7 @@ from tui.shell import messages, settings
 from tui.shell.bindings import EVERYWHERE
 from tui.shell.collector import IDLE_SECONDS, Collector
 from tui.shell.dialogs import Answer, Question, TextDialog
+from tui.shell.header import Header
 from tui.shell.key_queue import KeyQueue
 from tui.shell.modes import TABS, Mode
 from tui.shell.runs import (
@@ -53,6 +54,8 @@ REFRESH_SECONDS = 2.0
 """Between two readings of the known runs' status."""
 SCAN_SECONDS = 10.0
 """Between two scans for runs that were started elsewhere."""
+PAINT_SECONDS = 0.2
+"""Longest wait for a tab to be highlighted before its screen is opened."""
 SCAN_SHARE = 0.02
 """Largest share of the time spent scanning, for folders with many files."""
 
@@ -177,12 +180,24 @@ class Workbench(App[None]):
 
     async def visit(self, mode: Mode) -> WorkbenchScreen:
         """Bring a screen to the front and return it, mounted."""
+        if mode not in self.visited:
+            await self._show_opening(mode)
         await self.switch_mode(mode)
         screen = self.get_screen_stack(mode)[0]
         assert isinstance(screen, WorkbenchScreen)
         self.visited[mode] = screen
         screen.runs = self.runs
         return screen
+
+    async def _show_opening(self, mode: Mode) -> None:
+        """Highlight the tab of a screen before it is imported and mounted, which takes a moment."""
+        for header in self.screen.query(Header):
+            header.show_active(mode)
+            painted = asyncio.Event()
+            self.screen.call_after_refresh(painted.set)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(painted.wait(), PAINT_SECONDS)
+            header.call_later(header.show_active, header.active)
 
     async def action_visit(self, mode: Mode) -> None:
         await self.visit(mode)

@@ -73,6 +73,11 @@ class Header(Horizontal):
         super().__init__()
         self.active = active
 
+    def show_active(self, mode: Mode) -> None:
+        """Highlight the tab of another screen, until this one is shown again."""
+        for tab in self.query(HeaderTab):
+            tab.set_class(tab.mode == mode, "-active")
+
     def compose(self) -> ComposeResult:
         yield Static("SimpleGPT", id="brand")
         for tab in TABS:

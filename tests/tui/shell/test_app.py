@@ -69,6 +69,28 @@ async def test_every_screen_has_a_key_a_tab_and_a_palette_entry(workplace: Path)
             await until(pilot, lambda mode=mode: app.current_mode == mode)  # type: ignore[misc]
 
 
+async def test_tab_is_highlighted_before_its_screen_is_made(workplace: Path) -> None:
+    def active() -> list[str]:
+        return [tab.mode for tab in app.screen.query(HeaderTab) if tab.has_class("-active")]
+
+    def make_screen() -> TrainingScreen:
+        shown.append(active())
+        return TrainingScreen()
+
+    class Opening(Workbench):
+        CSS_PATH = REPOSITORY / "tui" / "app.tcss"
+        MODES: ClassVar = {**Workbench.MODES, "train": make_screen}
+
+    shown: list[list[str]] = []
+    app = Opening()
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await app.visit("train")
+        assert shown == [["train"]]
+        await app.visit("data")
+        await until(pilot, lambda: active() == ["data"])
+
+
 async def test_every_possible_action_with_a_key_is_in_the_palette(workplace: Path) -> None:
     run = make_run(workplace / "models" / "r", Shape(steps=100, state="finished"))
     app = Workbench(messages.OpenRun(run.path))
