@@ -80,13 +80,14 @@ def describe_turn(turn: Turn, siblings: Sequence[Turn]) -> str:
     elif turn.role != "model":
         parts.append(name)
     if turn.role == "model":
-        parts += [f"{len(turn.ids):,} tokens", END_REASONS[turn.reason]]
+        parts.append(f"{len(turn.ids):,} tokens")
+        if (mean := mean_logprob(turn)) is not None:
+            parts.append(describe_mean_logprob(mean))
+        parts.append(END_REASONS[turn.reason])
         if turn.context_slides:
             parts.append(f"context shifted {turn.context_slides}×")
         if turn.sampling is not None:
             parts += describe_sampling(turn.sampling)
-        if (mean := mean_logprob(turn)) is not None:
-            parts.append(describe_mean_logprob(mean))
     return " · ".join(parts)
 
 
