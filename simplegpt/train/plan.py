@@ -259,18 +259,23 @@ def advise_on_memory(config: Config, device: DeviceKind, available: int) -> str:
     fixed = memory.total - memory.activations - memory.logits
     if fixed >= available:
         return (
-            f"Weights, gradients and optimizer alone need {format_bytes(fixed)}: use a smaller "
-            "model (n_layer, n_embd, n_vocab)."
+            f"Weights, gradients, optimizer and libraries alone need {format_bytes(fixed)}: use a "
+            "smaller model (n_layer, n_embd, n_vocab)."
         )
     batch, accumulate = data.train_batch_size, trainer.accumulate_grad_batches
-    while batch > 1:
-        batch, accumulate = batch // 2, accumulate * 2
-        smaller = data.model_copy(update={"train_batch_size": batch})
+    while batch >= 1:
+        sizes = {"train_batch_size": batch, "val_batch_size": min(data.val_batch_size, batch)}
+        smaller = data.model_copy(update=sizes)
         if _memory(config.model_copy(update={"data": smaller}), device).total <= available:
-            return (
-                f"Set data.train_batch_size to {batch} and trainer.accumulate_grad_batches to "
-                f"{accumulate}."
-            )
+            edits = [
+                f"data.{name} to {size}"
+                for name, size in sizes.items()
+                if size != getattr(data, name)
+            ]
+            if batch != data.train_batch_size:
+                edits.append(f"trainer.accumulate_grad_batches to {accumulate}")
+            return f"Set {' and '.join(edits)}."
+        batch, accumulate = batch // 2, accumulate * 2
     return "Not even a batch of 1 fits: use a shorter data.seq_len or a smaller model."
 
 

@@ -700,13 +700,7 @@ number lists them. **Esc** leaves a field, and then the letters act.
 
     async def _start_training(self, path: Path, output_dir: Path) -> None:
         run = RunDirectory(output_dir)
-        try:
-            exists = await asyncio.to_thread(run.exists)
-        except OSError as error:
-            message = f"output_dir: {error.strerror}: {output_dir}"
-            self.notify(message, severity="error", title="Not started", markup=False)
-            return
-        if not exists:
+        if not await asyncio.to_thread(run.exists):
             await self._start_or_queue(path, output_dir)
             return
         free = short_path(await asyncio.to_thread(first_free_path, run.path))

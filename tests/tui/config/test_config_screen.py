@@ -679,7 +679,7 @@ async def test_training_with_errors_lists_them_and_goes_to_the_chosen(
 
 
 async def test_training_beyond_the_memory_asks_with_advice(asked: list[Message]) -> None:
-    small = Machine(memory=2**29, cpu_memory=2**29, n_gpus=0)
+    small = Machine(memory=2**28, cpu_memory=2**28, n_gpus=0)
     async with config_screen(machine=small) as (pilot, screen):
         await pilot.press("f9")
         await until(pilot, lambda: isinstance(screen.app.screen, Question))
@@ -715,21 +715,8 @@ async def test_a_taken_directory_offers_another_or_the_resume(
         assert asked == [messages.ResumeTraining(RunDirectory("models/letters").path)]
 
 
-async def test_an_output_directory_that_cannot_be_read_starts_nothing(
-    asked: list[Message],
-) -> None:
-    async with config_screen() as (pilot, screen):
-        screen.document.type("output_dir", "x/" * 3000 + "y")  # longer than any path may be
-        screen.document.mark_on_disk(screen.document.text)
-        screen.refresh_state()
-        await pilot.press("f9")
-        await settle(pilot)
-        assert asked == []
-        assert [notice.severity for notice in screen.app._notifications] == ["error"]
-
-
 async def test_a_config_that_does_not_fit_in_memory_is_marked() -> None:
-    small = Machine(memory=2**29, cpu_memory=2**29, n_gpus=0)
+    small = Machine(memory=2**28, cpu_memory=2**28, n_gpus=0)
     async with config_screen(machine=small) as (_, screen):
         for name in ("#figures", "#strip"):
             content = screen.query_one(name).render()
@@ -741,7 +728,7 @@ async def test_the_estimated_time_names_the_run_that_it_comes_from() -> None:
     speed = MeasuredSpeed("near", 5_000_000, 8.2e9, "cpu")
     async with config_screen(machine=Machine(2**34, 2**34, 0, speeds=(speed,))) as (_, screen):
         assert "at the speed of near" in text_of(screen, "#figures")
-        assert "16m 51s" in text_of(screen, "#figures")
+        assert "17m 04s" in text_of(screen, "#figures")
 
 
 async def test_f1_describes_the_field(project: Path) -> None:

@@ -65,6 +65,7 @@ def test_the_speed_is_that_of_the_run_nearest_in_size(workplace: Path) -> None:
     [
         (4 * GIB, {}, ""),
         (1 * GIB, {"data.train_batch_size": 960}, "data.train_batch_size"),
+        (1 * GIB, {"data.val_batch_size": 10_000, "model.n_vocab": 20_000}, "data.val_batch_size"),
         (1 * GIB, {"data.seq_len": 50_000, "model.n_ctx": 50_000}, "data.seq_len"),
         (16 * GIB, {"model.n_embd": 12_288, "model.n_layer": 96}, "smaller model"),
     ],
