@@ -268,7 +268,9 @@ confirm.
     @work(group="preview", exclusive=True)
     async def _read_tokens(self, tokens: "TokenSet") -> None:
         try:
-            self.preview.show_tokens(await asyncio.to_thread(read_tokens, tokens))
+            found = await asyncio.to_thread(read_tokens, tokens)
+            if found is not None:
+                self.preview.show_tokens(*found)
         except (UserError, OSError) as error:
             self.preview.show_error(str(error))
 
@@ -605,7 +607,7 @@ confirm.
         estimate = format_count(float(f"{n_tokens:.3g}"))  # a sample tells no more digits
         if not statistics.is_whole:
             estimate = f"more than {estimate}"
-        elif self.tokenizer == "char" or not sample.is_partial:
+        elif self.tokenizer == "char" or not sample.scope:
             estimate = format_count(n_tokens)
         else:
             estimate = f"about {estimate}"

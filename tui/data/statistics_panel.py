@@ -9,7 +9,6 @@ from simplegpt.cli import one_line, printable
 from simplegpt.progress import format_bytes, format_count, plural
 from tui.data.text_file import (
     MAX_BYTES,
-    TOKENS_BYTES,
     TextStatistics,
     TokenStatistics,
     format_alphabet,
@@ -102,7 +101,7 @@ def _lines(text: TextStatistics) -> Content:
 
 
 def _tokens(tokenizer: str, tokens: TokenStatistics) -> Content:
-    of = f" in the first {format_bytes(TOKENS_BYTES)}" if tokens.is_partial else ""
+    of = f" in {tokens.scope}" if tokens.scope else ""
     return Content.assemble(
         ("Tokens ", "$text-accent"),
         f"{tokenizer}: {tokens.characters_per_token:.2f} characters per token, ",

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simplegpt.cli import UserError
+from simplegpt.progress import format_bytes, plural
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from simplegpt.data.tokenizer import Tokenizer
     from simplegpt.data.tokens import TokenSet
 
 HEAD_BYTES = 16_000  # about two hundred lines
@@ -22,7 +24,7 @@ BLOCK = 1 << 20
 # The statistics of a longer text cover this much of it: reading more takes seconds.
 MAX_BYTES = 256 * 2**20
 TOKENS_BYTES = 1 << 20  # which the statistics of its tokens cover: a fraction of a second
-N_TOKENS = 4_000  # of token files, that are shown
+N_TOKENS, N_COUNTED = 4_000, 1_000_000  # tokens of a file that are shown, and counted
 N_FREQUENT = 12
 _LONGEST = 10_000  # characters of a line; a longer one counts as this long
 _N_CODES = 0x110000  # of Unicode
@@ -105,14 +107,14 @@ class TokenPreview:
 
 @dataclass(frozen=True)
 class TokenStatistics:
-    """Counts of the tokens at the beginning of a text."""
+    """Counts of the tokens at the beginning of a text or of token files."""
 
     n_tokens: int
     n_characters: int
     n_used: int
     """Distinct token IDs."""
-    is_partial: bool
-    """Whether the text is longer than what was encoded."""
+    scope: str
+    """The part that was counted, such as ``the first 1.00 MiB``; empty for all of it."""
     frequent: Sequence[tuple[str, float]]
     """The most frequent tokens and their fractions, the most frequent first."""
 
@@ -226,23 +228,29 @@ def count_tokens(name: str, path: Path, n_bytes: int = TOKENS_BYTES) -> TokenSta
 
     Raises UserError as `preview_tokens` does, and if the text is not UTF-8.
     """
-    import numpy as np
-
     from simplegpt.data.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(name)
     text, is_whole = _read_start(path, n_bytes)
-    ids = tokenizer.encode_to_numpy(text)
+    scope = "" if is_whole else f"the first {format_bytes(n_bytes)}"
+    return _token_statistics(tokenizer, tokenizer.encode_to_numpy(text), len(text), scope)
+
+
+def _token_statistics(
+    tokenizer: "Tokenizer", ids: "np.ndarray[Any, Any]", n_characters: int, scope: str
+) -> TokenStatistics:
+    import numpy as np
+
     used, counts = np.unique(ids, return_counts=True)
     ranked = np.argsort(-counts, kind="stable")[:N_FREQUENT]
     frequent = [
         (_piece(tokenizer.decode_bytes([int(used[i])])), float(counts[i] / len(ids)))
         for i in ranked
     ]
-    return TokenStatistics(len(ids), len(text), len(used), not is_whole, frequent)
+    return TokenStatistics(len(ids), n_characters, len(used), scope, frequent)
 
 
-def read_tokens(tokens: "TokenSet", count: int = N_TOKENS) -> TokenPreview | None:
+def read_tokens(tokens: "TokenSet") -> tuple[TokenPreview, TokenStatistics] | None:
     """Return the first tokens of a training file; None if their tokenizer needs a download.
 
     Raises UserError if the file cannot be read.
@@ -254,9 +262,12 @@ def read_tokens(tokens: "TokenSet", count: int = N_TOKENS) -> TokenPreview | Non
     if download_size(name) != 0:
         return None
     tokenizer, file = load_tokenizer(name), open_tokens(tokens.train)
-    ids = file.slice(0, min(count, len(file))).tolist()
-    pieces = tuple(_piece(tokenizer.decode_bytes([i])) for i in ids)
-    return TokenPreview(name, tokenizer.n_vocab, pieces, sum(map(len, pieces)))
+    ids = file.slice(0, min(N_COUNTED, len(file)))
+    pieces = tuple(_piece(tokenizer.decode_bytes([i])) for i in ids[:N_TOKENS].tolist())
+    preview = TokenPreview(name, tokenizer.n_vocab, pieces, sum(map(len, pieces)))
+    scope = "" if len(ids) == len(file) else f"the first {plural(len(ids), 'token')}"
+    n_characters = len(tokenizer.decode(ids.tolist()))
+    return preview, _token_statistics(tokenizer, ids, n_characters, scope)
 
 
 def _piece(data: bytes) -> str:

@@ -519,6 +519,7 @@ async def test_prepared_token_files_are_listed_and_trained_on(
         underlined = [bool(one.style and one.style.underline) for one in segments]
         assert underlined == [False, True, True, False]
         assert "1,260 tokens for training" in shown(screen, "#status")
+        assert "12 token IDs used" in shown(screen, "#statistics")
         await pilot.press("enter")
         await settle(pilot)
     ((_, values),) = opened(pilot)

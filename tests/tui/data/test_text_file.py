@@ -79,10 +79,11 @@ def test_lengths_of_lines_do_not_depend_on_the_blocks(tmp_path: Path, block: int
 def test_tokens_are_counted_in_the_beginning_of_a_text(tmp_path: Path) -> None:
     path = write(tmp_path, "the cat and the dog" + " bird" * 10)
     counted = count_tokens("gpt2", path)
-    assert (counted.n_tokens, counted.n_used, counted.is_partial) == (15, 6, False)
+    assert (counted.n_tokens, counted.n_used, counted.scope) == (15, 6, "")
     assert counted.frequent[0] == (" bird", 10 / 15)
     assert counted.characters_per_token == 69 / 15
-    assert count_tokens("byte", path, n_bytes=3).n_characters == 3
+    partial = count_tokens("byte", path, n_bytes=3)
+    assert (partial.n_characters, partial.scope) == (3, "the first 3 B")
 
 
 def test_invalid_utf8_is_found_while_counting(tmp_path: Path) -> None:
