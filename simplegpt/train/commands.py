@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -12,7 +12,7 @@ import lightning
 import torch.distributed
 from lightning.pytorch.callbacks import Callback
 
-from simplegpt.cli import DONE, TERMINATED
+from simplegpt.cli import DONE
 from simplegpt.config.schema import Config
 from simplegpt.run.events import Command, CommandDone, LineReader, Paused, Resumed
 from simplegpt.train.checkpoints import Checkpoints
@@ -21,6 +21,8 @@ from simplegpt.train.recorder import Ending, Recorder, describe_losses, ends_ste
 from simplegpt.train.samples import Samples
 
 PAUSE_POLL_SECONDS = 0.2
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Those that end a run with a checkpoint."""
 
 
 class Commands(Callback):
@@ -114,7 +116,7 @@ class Commands(Callback):
 
     def _own_ending(self) -> Ending | None:
         if self._signal is not None:
-            code = TERMINATED if self._signal == signal.SIGTERM else DONE
+            code = DONE if self._signal == signal.SIGINT else 128 + self._signal
             return Ending("stopped", code, f"stopped by {self._signal.name}")
         if self._deadline is not None and time.monotonic() > self._deadline:
             return Ending("finished", message="max_time reached")
@@ -165,27 +167,31 @@ class Commands(Callback):
 
     @contextmanager
     def handle_signals(self) -> Iterator[None]:
-        """Stop at the next step on SIGTERM and Ctrl-C; exit at once on a second Ctrl-C."""
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = [signal.getsignal(number) for number in numbers]
+        """Stop at the next step on Ctrl-C, SIGTERM and SIGHUP; exit at once on a second Ctrl-C.
+
+        SIGHUP is what a lost connection sends; one that is ignored (nohup) stays so.
+        """
+        before = {number: signal.getsignal(number) for number in SIGNALS}
         self._take_signals()
         try:
             yield
         finally:
-            for number, handler in zip(numbers, before, strict=True):
+            for number, handler in before.items():
                 signal.signal(number, handler)
 
     def _take_signals(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
+        for number in SIGNALS:
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT == self._signal:
             self.recorder.interrupt()
         self._signal = signal.Signals(number)
         self.recorder.state = "stopping"
-        # not print(), which may be what was interrupted
-        os.write(2, b"\nstopping at the next step, with a checkpoint (Ctrl-C again: at once)\n")
+        # not print(), which may be what was interrupted; after a SIGHUP there is no terminal
+        with suppress(OSError):
+            os.write(2, b"\nstopping at the next step, with a checkpoint (Ctrl-C again: at once)\n")
 
 
 def _seconds(max_time: str | None) -> float | None:

@@ -134,7 +134,9 @@ def test_old_stop_does_not_stop_a_resumed_run(trainer: Trainer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)], ids=["ctrl-c", "sigterm"]
+    ("number", "code"),
+    [(signal.SIGINT, 0), (signal.SIGTERM, 143), (signal.SIGHUP, 129)],
+    ids=["ctrl-c", "sigterm", "lost connection"],
 )
 def test_signal_stops_at_the_next_step_with_a_checkpoint(
     trainer: Trainer, number: int, code: int

@@ -322,3 +322,18 @@ def test_sigterm_before_the_first_step_stops_before_it(folder: Path) -> None:
     status = RunDirectory("run").status()
     assert status is not None
     assert (status.state, status.step) == ("stopped", 0)
+
+
+def test_hangup_that_is_ignored_as_under_nohup_does_not_stop_a_run(folder: Path) -> None:
+    class Connection(Callback):
+        def on_train_batch_end(self, *arguments: object) -> None:
+            os.kill(os.getpid(), signal.SIGHUP)
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert train(config_of("run"), callbacks=[Connection()]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    status = RunDirectory("run").status()
+    assert status is not None
+    assert status.state == "finished"
