@@ -41,7 +41,7 @@ COMMANDS = {
     "simplegpt.tokenizer",
 }
 """The entry points of the core, which may import all of it."""
-WORKBENCH = ("shared", "shell", "subject", "app", "__main__")
+WORKBENCH = ("shared", "shell", "subject", "app", "serve", "__main__")
 """The layers of the workbench, each of which may import those before it."""
 SUBJECTS = {"runs", "data", "config", "training", "chat"}
 TORCH = {"torch", "lightning", "transformers"}

@@ -1,9 +1,10 @@
-"""`simplegpt-tui [PATH]`: opens the workbench.
+"""`simplegpt-tui [PATH]`: opens the workbench, or serves it to a browser.
 
 The path is checked before the interface is imported, so that an invalid one is reported at once.
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tui.app import Start
 
 
+DEFAULT_PORT = 8000
+
+
 def command() -> None:
     """The command `simplegpt-tui`."""
     run_command(main)
@@ -26,7 +30,11 @@ def command() -> None:
 def main(arguments: Sequence[str] | None = None) -> int | None:
     options = make_parser().parse_args(arguments)
     kind = kind_of(options.path)
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if options.serve is not None:
+        _serve([] if options.path is None else [options.path], options.host, options.serve)
+        return 0
+    has_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if not has_terminal and "TEXTUAL_DRIVER" not in os.environ:  # which textual-serve sets
         raise UserError(
             "the workbench needs a terminal; without one, use simplegpt train and the like"
         )
@@ -35,6 +43,17 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
     app = Workbench(start_for(kind, options.path))
     app.run()
     return app.return_code
+
+
+def _serve(arguments: Sequence[str], host: str, port: int) -> None:
+    try:
+        from tui.serve import serve
+    except ImportError:
+        raise UserError("--serve needs textual-serve: pip install 'simplegpt[serve]'") from None
+    try:
+        serve(arguments, host, port)
+    except (OSError, OverflowError) as error:
+        raise UserError(f"cannot serve on {host}:{port}: {error}") from None
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -48,6 +67,20 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="a config (opens in the editor), a run's directory (in the dashboard), "
         "a checkpoint or a name such as gpt2 (in the chat)",
+    )
+    parser.add_argument(
+        "--serve",
+        nargs="?",
+        type=int,
+        const=DEFAULT_PORT,
+        metavar="PORT",
+        help=f"serve the workbench to a browser (port {DEFAULT_PORT} by default)",
+    )
+    parser.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="the address for --serve; one that other machines can reach requires a token, which "
+        "is in the address that is printed (default: %(default)s)",
     )
     parser.add_argument("--version", action="version", version=f"simplegpt {__version__}")
     return parser
