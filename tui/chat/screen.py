@@ -122,7 +122,12 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
         Binding("f9", "send", "Send", tooltip="Send the prompt"),
         Binding("escape", "stop", "Stop", key_display="Esc", tooltip="Stop generating or loading"),
         Binding(
-            "escape", "leave", "Back to the prompt", show=False, tooltip="Cancel an edit, or leave"
+            "escape",
+            "leave",
+            "Back to the prompt",
+            show=False,
+            key_display="Esc",
+            tooltip="Return to the prompt; cancel an edit",
         ),
         Binding("ctrl+g", "continue", "Continue", tooltip="Continue the answer"),
         Binding("ctrl+r", "regenerate", "Regenerate", tooltip="Regenerate from the next seed"),
