@@ -1,8 +1,8 @@
 # make demo    prepare a corpus, train a small GPT on it, generate text (about 3 minutes on 2 cores)
 # make tui     open the workbench
 # make test    everything that CI runs: format, lint, types, tests
-# make stress  kills, damage and hostile inputs by the thousand (an hour; a part: STRESS="--only configs")
 # make check   the same without the tests
+# make stress  thousands of kills, damaged files and hostile inputs (an hour; for one part: STRESS="--only configs")
 
 PYTHON ?= python3
 VENV := .venv

@@ -1,8 +1,8 @@
-"""The schema of a run: all settings, the rules over several of them, and how each is described.
+"""The schema of a config: all settings, the rules across settings, and their descriptions.
 
-A field here (type, bounds, default, docstring) is at once the TOML key, the ``--section.key``
+Each field here (type, bounds, default, docstring) defines the TOML key, the ``--section.key``
 override, the help text, and the workbench's form input with its tooltip and its error.
-An optional field or table is switched off with ``false``, since TOML has no null.
+An optional field or table is disabled with ``false``, since TOML has no null.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Set
@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-# GPT-2 by its names on Hugging Face's hub, each with its number of parameters.
+# GPT-2 models on the Hugging Face Hub by name, with their numbers of parameters.
 PRETRAINED_NAMES = {
     "gpt2": 124_439_808,
     "gpt2-medium": 354_823_168,
@@ -32,7 +32,7 @@ PRETRAINED_NAMES = {
 }
 
 
-EXPLAINED = "explained"  # the type of errors whose message says all
+EXPLAINED = "explained"  # the type of errors whose message is shown unchanged
 
 
 def _check_path(path: object) -> object:
@@ -49,8 +49,8 @@ def _check_strategy(strategy: object) -> object:
     if isinstance(strategy, str) and strategy.startswith(("fsdp", "deepspeed")):
         raise PydanticCustomError(
             EXPLAINED,
-            'expected "auto" or "ddp": a strategy that shards the model leaves each device '
-            "fragments of it, but gradient clipping, weight decay and Muon need whole matrices",
+            'expected "auto" or "ddp": strategies that shard the model are not supported, because '
+            "gradient clipping, weight decay and Muon need whole matrices",
         )
     return strategy
 
@@ -76,9 +76,9 @@ class Section(BaseModel):
         return value
 
 
-# Limit on the logits of a loss that are in memory at once: 2^28 fp32 values are 1 GiB, and as much
-# again for their gradient. Beyond it the model computes the loss in chunks, recomputed in the
-# backward pass; the plan's estimate of the memory knows it too.
+# Maximum number of logits in memory at once: 2^28 fp32 values are 1 GiB, and their gradient takes
+# as much again. Beyond it the model computes the loss in chunks, which the backward pass
+# recomputes; the plan's memory estimate uses the same limit.
 MAX_LOGITS = 2**28
 
 
@@ -87,70 +87,70 @@ class ModelConfig(Section):
 
     n_vocab: int = Field(50_257, ge=2)
     """Vocabulary size. Rounding GPT-2's 50,257 up to 50,304 (a multiple of 128) is faster on a
-    GPU; the ids in between are never sampled."""
+    GPU; the additional token IDs are never sampled."""
     n_ctx: int = Field(1024, ge=1)
-    """Context: the most tokens the model can look at, and its number of learned positions."""
+    """Context length: the maximum number of tokens, and the number of learned positions."""
     n_embd: int = Field(768, ge=1)
-    """Width of the residual stream. Must be divisible by n_head."""
+    """Embedding size: the width of the residual stream. Must be divisible by n_head."""
     n_head: int = Field(12, ge=1)
     """Attention heads in each layer."""
     n_layer: int = Field(12, ge=1)
     """Layers (transformer blocks)."""
     bias: bool = True
-    """Biases in the linear layers and layer norms, as GPT-2 has them."""
+    """Use biases in the linear layers and layer norms, as GPT-2 does."""
     activation: Literal["gelu_tanh", "gelu"] = "gelu_tanh"
-    """gelu_tanh is GPT-2's; gelu (exact) is what nanoGPT and the original simpleGPT trained."""
+    """gelu_tanh is GPT-2's; gelu (exact) is that of nanoGPT and the original simpleGPT."""
 
 
 class DataConfig(Section):
-    """Token files and how they are cut into batches."""
+    """Token files, windows and batches."""
 
     train_fpath: FilePath = Path("data/train.bin")
     """Token file to train on: one file, a folder of shards, or a glob."""
     val_fpath: FilePath = Path("data/val.bin")
     """Token file to validate on: one file, a folder of shards, or a glob."""
     seq_len: int = Field(1024, ge=1)
-    """Tokens a training window predicts. At most n_ctx."""
+    """Tokens predicted in each window. At most n_ctx."""
     train_batch_size: int = Field(12, ge=1)
     """Windows in a training batch, on each device."""
     val_batch_size: int = Field(12, ge=1)
     """Windows in a validation batch, on each device."""
     num_workers: int = Field(0, ge=0)
-    """Processes that read batches ahead. Token files are memory mapped, so 0 is mostly enough."""
+    """Processes that prefetch batches. Reading token files is fast, so 0 is usually enough."""
 
 
 class OptimizationConfig(Section):
     """The optimizer and the learning rate. Weight decay is applied to matrices only."""
 
     optimizer: Literal["adamw", "muon"] = "adamw"
-    """muon orthogonalises the updates of the block matrices and leaves the rest to AdamW."""
+    """muon orthogonalizes the updates of the block matrices; AdamW trains the rest."""
     schedule: Literal["cosine", "warmup_stable_decay"] = "cosine"
-    """cosine: warm-up, then a cosine from peak_lr to end_lr over decay_steps, then end_lr.
-    warmup_stable_decay: warm-up, peak_lr, then a line down to end_lr over the last decay_steps
-    of max_steps."""
+    """cosine: warmup, then a cosine from peak_lr to end_lr over decay_steps, then end_lr.
+    warmup_stable_decay: warmup, then peak_lr, then a linear decay to end_lr over the last
+    decay_steps of max_steps."""
     start_lr: float = Field(0.0, ge=0)
-    """Learning rate at step 0, where the warm-up starts."""
+    """Learning rate at step 0, where the warmup starts."""
     peak_lr: float = Field(1e-3, gt=0)
-    """Learning rate at the end of the warm-up."""
+    """Learning rate at the end of the warmup."""
     end_lr: float = Field(1e-4, ge=0)
     """Learning rate at the end of the decay, and after it."""
     warmup_steps: int = Field(100, ge=0)
     """Steps from start_lr to peak_lr."""
     decay_steps: int = Field(5_000, ge=0)
-    """Steps from peak_lr to end_lr: with cosine from the warm-up's end, with
-    warmup_stable_decay the last ones of the run."""
+    """Steps from peak_lr to end_lr: with cosine after the warmup, with warmup_stable_decay at
+    the end of the run."""
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
         0.9,
         0.95,
     )
-    """AdamW's decay rates of the first and second moment."""
+    """AdamW's decay rates for the first and second moments."""
     weight_decay: float = Field(0.1, ge=0)
     """Decoupled weight decay, on matrices and embeddings only."""
     dropout_p: float = Field(0.0, ge=0, lt=1)
     """Dropout probability while training: embeddings, attention and residual branches."""
     freeze_layers: int = Field(0, ge=0)
-    """Fine-tuning: the first n layers keep their weights, and so do the embeddings, the tied output
-    layer included; 0 trains everything. Saves memory and time."""
+    """Fine-tuning: freeze the first n layers and the embeddings, including the tied output layer;
+    0 trains everything. Saves memory and time."""
     muon_lr: float = Field(0.02, gt=0)
     """Muon's peak learning rate for the block matrices; it follows the same schedule."""
     muon_momentum: float = Field(0.95, ge=0, lt=1)
@@ -158,7 +158,7 @@ class OptimizationConfig(Section):
 
 
 class CheckpointingConfig(Section):
-    """Which checkpoints are kept in the run's ckpts folder."""
+    """Checkpoints to keep in the run's ckpts folder."""
 
     monitor: Literal["val_loss", "train_loss"] = "val_loss"
     """The loss by which checkpoints are ranked. Both are measured at each validation, without
@@ -166,35 +166,36 @@ class CheckpointingConfig(Section):
     save_top_k: int = Field(1, ge=-1)
     """Best checkpoints to keep: 0 keeps none, -1 all."""
     mode: Literal["min", "max"] = "min"
-    """Whether the least or the greatest figure is best."""
+    """Whether the lowest or the highest value is best."""
     save_last: bool = True
-    """Keep last.ckpt, written at every validation and at the end. With false it is written only by
-    the save command and where a run ends early, and from then on kept up to date."""
+    """Write last.ckpt at every validation and at the end. With false, it is written only by the
+    save command or when a run ends early, and is kept up to date from then on."""
     every_n_steps: Off[Annotated[int, Field(ge=1)]] = None
-    """Write last.ckpt every n optimizer steps too; false: only at validations."""
+    """Also write last.ckpt every n optimizer steps; false: only at validations."""
 
 
 class EarlyStoppingConfig(Section):
     """Stop when validation no longer improves."""
 
     patience: int = Field(5, ge=1)
-    """Scheduled validations in a row without improvement after which the run ends."""
+    """Consecutive scheduled validations without improvement after which the run ends."""
     min_delta: float = Field(0.0, ge=0)
-    """The least change of the monitored loss that counts as an improvement here. The best
-    checkpoint is that of the lowest loss, whatever the change."""
+    """Minimum change of the monitored loss that counts as an improvement here. The best
+    checkpoint is the one with the lowest loss, however small the change."""
 
 
 class SamplingConfig(Section):
-    """How the next token is chosen from the logits."""
+    """Settings for choosing the next token from the logits."""
 
     temperature: float = Field(0.25, ge=0)
     """Divides the logits: 0 is greedy, 1 samples from the unchanged distribution."""
     top_k: int = Field(0, ge=0)
     """Keep only the k most probable tokens; 0 keeps all."""
     top_p: float = Field(1.0, gt=0, le=1)
-    """Keep the fewest tokens whose probabilities reach p (nucleus sampling); 1 keeps all."""
+    """Keep the fewest tokens whose probabilities reach p in total (nucleus sampling); 1 keeps
+    all."""
     min_p: float = Field(0.0, ge=0, le=1)
-    """Keep tokens at least this many times as probable as the most probable; 0 keeps all."""
+    """Keep tokens with at least this fraction of the highest probability; 0 keeps all."""
     repetition_penalty: float = Field(1.0, gt=0)
     """Divides positive and multiplies negative logits of tokens already seen; 1 is off."""
     presence_penalty: float = 0.0
@@ -202,110 +203,110 @@ class SamplingConfig(Section):
     frequency_penalty: float = 0.0
     """Subtracted from a token's logit for each time it was generated; 0 is off."""
     stop: list[Annotated[str, Field(min_length=1)]] = []
-    """Texts at which generation ends; they are not part of the result."""
+    """Strings at which generation stops; they are not part of the result."""
     seed: int = Field(1234, ge=0, lt=2**63)
-    """Seed of the random draws. Result i of a batch has a generator of its own."""
+    """Random seed. Each result of a batch has its own generator."""
 
 
 class SamplesConfig(SamplingConfig):
-    """Text generated while training, so that one sees it improve."""
+    """Text generated during training, to see the model improve."""
 
     prompts: list[Annotated[str, Field(min_length=1)]] = Field(["\n"], min_length=1)
     """Prompts to continue."""
     every_n_steps: int = Field(500, ge=1)
     """Optimizer steps between samples."""
     n_tokens_to_generate: int = Field(100, ge=1)
-    """Tokens of each sample."""
+    """Tokens in each sample."""
     temperature: float = Field(0.8, ge=0)
     """Divides the logits: 0 is greedy, 1 samples from the unchanged distribution."""
 
 
 class TrainerConfig(Section):
-    """Handed to Lightning's Trainer, under Lightning's own names."""
+    """Settings passed to Lightning's Trainer under the same names."""
 
     max_steps: int = Field(5_000, ge=1)
-    """Optimizer steps, and so the end of the run."""
+    """Optimizer steps of the run."""
     max_time: Off[
         Annotated[str, Field(pattern=r"^\d+:\d\d:\d\d:\d\d$", examples=["01:12:00:00"])]
     ] = None
     """Ends the run after DD:HH:MM:SS; false: no limit."""
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"] = "auto"
-    """Where to train; auto takes the best there is."""
+    """Device type; auto takes the best available."""
     devices: Literal["auto"] | Annotated[int, Field(ge=-1)] | list[int] = "auto"
-    """How many devices on each machine, or which; auto takes as many as torchrun starts processes,
-    or else all GPUs, or one CPU; -1 is all of them."""
+    """Number of devices on each machine, or a list of their indices; auto takes one per torchrun
+    process, otherwise all GPUs or one CPU; -1 takes all."""
     num_nodes: int = Field(1, ge=1)
-    """Machines, when started by a cluster's scheduler; torchrun tells it by itself."""
+    """Number of machines under a cluster scheduler; with torchrun, it is set automatically."""
     strategy: Strategy = "auto"
-    """How devices share the work: in ddp, which auto takes for several devices, each has the whole
-    model and its share of the batch. Strategies that shard the model are not supported."""
+    """ddp, which auto takes for several devices, trains the whole model on each device, on its
+    share of the batch. Strategies that shard the model are not supported."""
     precision: Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"] = "32-true"
     """Number format. bf16-mixed keeps fp32 weights and computes in bf16."""
     accumulate_grad_batches: int = Field(1, ge=1)
-    """Batches whose gradients are added up for one optimizer step."""
+    """Batches whose gradients are accumulated for each optimizer step."""
     gradient_clip_val: Off[Annotated[float, Field(gt=0)]] = 1.0
-    """Largest norm (or value) of the gradients; false: no clipping."""
+    """Maximum norm (or value) of the gradients; false: no clipping."""
     gradient_clip_algorithm: Literal["norm", "value"] = "norm"
     """Clip the norm of all gradients, or each value."""
     val_check_interval: int = Field(250, ge=1)
-    """Training batches between validations, which also save."""
+    """Training batches between validations, which also save a checkpoint."""
     limit_val_batches: Off[Annotated[int, Field(ge=1)]] = None
-    """Batches of a validation; false: the whole validation file."""
+    """Batches in a validation; false: the whole validation file."""
     log_every_n_steps: int = Field(10, ge=1)
     """Optimizer steps between two train_step events; the loss is averaged over them."""
     deterministic: StrictBool | Literal["warn"] = False
-    """Only deterministic algorithms: slower, and the same bits on every run of one machine."""
+    """Use only deterministic algorithms: slower, but bit-for-bit reproducible on one machine."""
     benchmark: Off[bool] = None
-    """Let cuDNN time its algorithms and take the fastest."""
+    """Let cuDNN benchmark its algorithms and use the fastest."""
     detect_anomaly: bool = False
-    """Find the operation that made a NaN; slow."""
+    """Find the operation that produced a NaN; slow."""
     profiler: Off[Literal["simple", "advanced"]] = None
     """Lightning's profiler, printed at the end."""
     callbacks: list[
         Annotated[str, Field(pattern=r"^\w+(\.\w+)*[.:]\w+$", examples=["my_callbacks.GradNorm"])]
     ] = []
-    """Lightning callbacks of your own, each by import path: "module.Class" or "module:Class"."""
+    """Import paths of your own Lightning callbacks: "module.Class" or "module:Class"."""
 
 
 class WandbConfig(Section):
-    """Weights & Biases, the extra simplegpt[wandb]; without it, a warning."""
+    """Logging to Weights & Biases (the extra simplegpt[wandb]; if it is missing, a warning)."""
 
     project: str = "simplegpt"
-    """Project the run is filed under."""
+    """Project of the run."""
     name: Off[str] = None
-    """Name of the run; false: made up by the service."""
+    """Name of the run; false: chosen by Weights & Biases."""
     entity: Off[str] = None
-    """Team or user; false: the default one."""
+    """Team or user; false: your default."""
     group: Off[str] = None
-    """Group of runs it belongs to."""
+    """Group of the run."""
     tags: list[str] = []
-    """Tags to find it by."""
+    """Tags of the run."""
     notes: Off[str] = None
-    """A longer description."""
+    """Longer description of the run."""
     offline: bool = False
-    """Write to the run's directory and send nothing."""
+    """Log to the run's directory only, without uploading."""
 
 
 class Config(Section):
-    """A run: what is trained, on what, how, and where it is kept."""
+    """A run's config: model, data, training and output."""
 
     include: Off[str] = None
-    """Another TOML file whose values this one refines, relative to this file."""
+    """Another TOML file whose values this one overrides; its path is relative to this file."""
     seed: int = Field(1337, ge=0, lt=2**32)
-    """Seed of the weights, the data order and the dropout: same seed, same run."""
+    """Seed of the initial weights, the data order and the dropout."""
     output_dir: FilePath = Path("models/run")
     """The run's directory: config, events, log and checkpoints."""
     torch_compile: StrictBool | Literal["auto"] = "auto"
-    """Compile the network; auto compiles where it pays (a CUDA GPU and a run long enough)."""
+    """Compile the network; auto compiles on a CUDA GPU if the run is long enough to save time."""
     tokenizer_name: str = Field("gpt2", min_length=1)
-    """char, byte, gpt2, another tiktoken name, or the path of a tokenizer.json: the one that made
-    the token files."""
+    """Tokenizer of the token files: char, byte, gpt2, another tiktoken encoding, or the path of a
+    tokenizer.json."""
     init_from: Off[Annotated[str, Field(min_length=1)]] = None
-    """Start from these weights: a checkpoint, a folder or name of a GPT-2; false: from scratch.
-    [model] and tokenizer_name are then the model's, where the config does not set them itself."""
+    """Initial weights: a checkpoint, or a folder or name of a GPT-2; false: from scratch. Where
+    the config does not set [model] and tokenizer_name, they are taken from that model."""
     init_from_other_tokenizer: bool = False
-    """Start from init_from even if its tokenizer differs: its token embeddings then have to be
-    learned anew."""
+    """Allow init_from to have a different tokenizer: the token embeddings then have to be learned
+    again."""
     model: ModelConfig = ModelConfig()
     data: DataConfig = DataConfig()
     optimization: OptimizationConfig = OptimizationConfig()
@@ -314,7 +315,7 @@ class Config(Section):
     samples: Off[SamplesConfig] = None
     trainer: TrainerConfig = TrainerConfig()
     tensorboard: bool = False
-    """Write TensorBoard logs into the run's directory (the extra simplegpt[tensorboard])."""
+    """Write TensorBoard logs to the run's directory (needs the extra simplegpt[tensorboard])."""
     wandb: Off[WandbConfig] = None
 
     @model_validator(mode="after")
@@ -326,7 +327,7 @@ class Config(Section):
 
 @dataclass(frozen=True)
 class Rule:
-    """A rule over several settings, named by their dotted keys."""
+    """A rule across settings, given by their dotted keys."""
 
     keys: tuple[str, ...]
     holds: Callable[..., bool]
@@ -364,7 +365,7 @@ RULES = (
     Rule(
         ("checkpointing.monitor", "checkpointing.mode"),
         lambda monitor, mode: mode == "min",
-        'checkpointing.mode ("{1}") must be "min": {0} is best at its least',
+        'checkpointing.mode ("{1}") must be "min": a lower {0} is better',
     ),
 )
 
@@ -372,9 +373,9 @@ RULES = (
 def broken_rules(
     values: Mapping[str, Any], invalid: Set[str] = frozenset()
 ) -> Iterator[tuple[tuple[str, ...], str]]:
-    """The keys and message of each rule that `values` (by dotted key) break.
+    """Yield the keys and the message of each rule that `values` (by dotted key) violate.
 
-    A rule over a key in `invalid` is not checked.
+    Rules that involve a key in `invalid` are not checked.
     """
     for rule in RULES:
         if invalid.isdisjoint(rule.keys):
@@ -383,7 +384,7 @@ def broken_rules(
                 yield rule.keys, rule.message.format(*arguments)
 
 
-# Keys of Lightning's Trainer that SimpleGPT sets itself, and what to use in their place.
+# Arguments of Lightning's Trainer that SimpleGPT sets itself, and what to use instead.
 OWNED_TRAINER_KEYS: dict[str, str] = {
     "logger": "set tensorboard or [wandb]",
     "default_root_dir": "set output_dir",
@@ -411,7 +412,7 @@ OWNED_TRAINER_KEYS: dict[str, str] = {
 }
 
 
-# How settings are described, for help, forms and errors.
+# Descriptions of the settings for help, forms and errors.
 
 Kind = Literal["switch", "choice", "integer", "number", "text", "path", "list", "mixed"]
 
@@ -421,21 +422,21 @@ class Setting:
     """One key of the config file."""
 
     key: str
-    """Dotted: ``model.n_embd``; without a dot at the top level."""
+    """Dotted key, such as ``model.n_embd``; no dot at the top level."""
     kind: Kind
-    """How it is typed; ``mixed`` is none of the others alone (``"auto"``, a number or a list)."""
+    """Kind of value; ``mixed`` allows several (``"auto"``, a number or a list)."""
     default: Any
-    """As TOML would hold it: text for a path, a list for a tuple, False for switched off."""
+    """Value as in TOML: text for a path, a list for a tuple, False if disabled."""
     description: str
     """The field's docstring on one line."""
     allowed: str
     """Type and bounds: ``an integer ≥ 1``."""
     optional: bool = False
-    """``false`` switches it off."""
+    """Whether ``false`` disables it."""
     choices: tuple[Any, ...] = ()
-    """All values there are, where they can be listed."""
+    """All allowed values, if they can be listed."""
     item_kind: Kind | None = None
-    """What a list holds."""
+    """Kind of a list's items."""
 
     @property
     def name(self) -> str:
@@ -448,20 +449,20 @@ class Setting:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the config file; the one named "" is its top level."""
+    """A table of the config file; "" is the name of its top level."""
 
     name: str
     description: str
     settings: Mapping[str, Setting]
-    """By dotted key, in the schema's order."""
+    """Settings by dotted key, in the schema's order."""
     optional: bool = False
-    """``name = false`` switches it off, which is also its default."""
+    """Whether ``name = false`` disables it, which is also its default."""
 
 
 @cache
 def tables() -> Mapping[str, Table]:
-    """Every table by name, the top level first."""
-    found = {"": Table("", "The run as a whole.", settings_of(Config))}
+    """Return every table by name, the top level first."""
+    found = {"": Table("", "General settings of the run.", settings_of(Config))}
     for name, field in Config.model_fields.items():
         for section in (field.annotation, *get_args(field.annotation)):
             if isinstance(section, type) and issubclass(section, Section):
@@ -473,13 +474,13 @@ def tables() -> Mapping[str, Table]:
 
 @cache
 def settings() -> Mapping[str, Setting]:
-    """Every setting by its dotted key."""
+    """Return every setting by its dotted key."""
     return {key: one for table in tables().values() for key, one in table.settings.items()}
 
 
 @cache
 def settings_of(section: type[Section], prefix: str = "") -> Mapping[str, Setting]:
-    """The settings of one section, its tables left out; `prefix` goes before each key."""
+    """Return the settings of a section without its tables; `prefix` is added to each key."""
     properties = section.model_json_schema()["properties"]
     return {
         prefix + name: _setting(prefix + name, schema)
@@ -489,7 +490,7 @@ def settings_of(section: type[Section], prefix: str = "") -> Mapping[str, Settin
 
 
 def flat(nested: Mapping[str, Any]) -> dict[str, Any]:
-    """Values in tables as values by dotted key."""
+    """Convert nested tables to values by dotted key."""
     values: dict[str, Any] = {}
     for name, value in nested.items():
         if isinstance(value, dict):
@@ -500,7 +501,7 @@ def flat(nested: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _setting(key: str, schema: Mapping[str, Any]) -> Setting:
-    """Describe a setting from its JSON schema, as pydantic makes it."""
+    """Describe a setting from the JSON schema that pydantic generates."""
     parts = [one for one in _alternatives(schema) if one.get("type") != "null"]
     optional = len(parts) < len(_alternatives(schema))
     kinds = {_kind(part) for part in parts}
@@ -552,7 +553,7 @@ def _choices(schema: Mapping[str, Any]) -> list[Any]:
 
 
 def _items(schema: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The schema of a list's items; those of a tuple are all alike."""
+    """Return the schema of a list's items; all items of a tuple have the same one."""
     items: Mapping[str, Any] = schema["items"] if "items" in schema else schema["prefixItems"][0]
     return items
 
@@ -578,7 +579,7 @@ def _adjective(schema: Mapping[str, Any]) -> str:
 
 
 def _bounds(schema: Mapping[str, Any]) -> str:
-    """What a number is bound by, or what a text looks like."""
+    """Return the bounds of a number or an example of a text."""
     if "examples" in schema:
         return f' like "{schema["examples"][0]}"'
     signs = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}

@@ -10,17 +10,18 @@ HEAD = """\
 # The config
 
 A run is described by one TOML file. Every setting is optional; `include` names another file whose
-values this one refines, and `--section.key VALUE` on the command line overrides both. Paths are
-relative to the working directory, `include` to its own file. An optional setting or table is
-switched off with `false`. The resolved config is kept in the run's directory as `config.toml`.
+values this one overrides, and `--section.key VALUE` on the command line overrides both. Paths are
+relative to the working directory, except `include`, which is relative to its file. `false` disables
+an optional setting or table. The run's directory contains the resolved config as `config.toml`.
 
 ```
 python -m simplegpt.train my.toml --optimization.peak_lr 3e-4 --trainer.max_steps 1000
 python -m simplegpt.train --help     # the same settings as options
 ```
 
-The settings of `[trainer]` are Lightning's, under its names. All errors of a config are reported at
-once, each with file, line, what is allowed and the nearest right name.
+The settings in `[trainer]` are passed to Lightning's Trainer under the same names. All errors in a
+config are reported at once, each with its file and line, what is expected, and a suggestion for a
+misspelled name.
 """
 
 
@@ -28,7 +29,7 @@ def reference() -> str:
     """Return the page."""
     lines = [HEAD]
     for table in tables().values():
-        switch = " (off unless the table is there)" if table.optional else ""
+        switch = " (off by default)" if table.optional else ""
         lines += [f"## {f'[{table.name}]' if table.name else 'At the top level'}{switch}", ""]
         lines += [table.description, "", "| setting | default | allowed | |"]
         lines.append("| --- | --- | --- | --- |")
