@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["GPT", "Model", "__version__", "load"]
 
-_HOMES = {"GPT": "model", "Model": "inference.model", "load": "inference.model"}
+_MODULES = {"GPT": "model", "Model": "inference.model", "load": "inference.model"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(importlib.import_module(f"simplegpt.{_HOMES[name]}"), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"simplegpt.{_MODULES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

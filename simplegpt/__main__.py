@@ -8,18 +8,18 @@ from simplegpt import __version__
 from simplegpt.cli import UserError, nearest, run_command
 
 COMMANDS = {
-    "new": "lay out a folder with configs, data and a README",
-    "data": "turn text into token files",
+    "new": "create a folder with configs, data and a README",
+    "data": "convert text to token files",
     "tokenizer": "train a tokenizer on a text",
     "train": "train a GPT on token files",
     "inference": "continue a text with a trained GPT",
     "evaluate": "measure GPTs on a text or on multiple-choice questions",
-    "export": "write a GPT for transformers or llama.cpp",
+    "export": "export a GPT for transformers or llama.cpp",
 }
 
 
 def main(words: Sequence[str] | None = None) -> int | None:
-    """Run the command that the first word names, which is imported only then."""
+    """Import and run the command that the first word names."""
     name, *rest = list(sys.argv[1:] if words is None else words) or ["--help"]
     if name in ("-h", "--help"):
         print(_help())
@@ -31,9 +31,9 @@ def main(words: Sequence[str] | None = None) -> int | None:
         raise UserError(
             f"unknown command {name}{nearest(name, COMMANDS)}", f"commands: {', '.join(COMMANDS)}"
         )
-    sys.argv = [f"simplegpt {name}", *rest]  # its help shows how it was called
+    sys.argv = [f"simplegpt {name}", *rest]  # the program's name in its help
     module = importlib.import_module(f"simplegpt.{name}")
-    if hasattr(module, "__path__"):  # a package, which python -m runs by its __main__ too
+    if hasattr(module, "__path__"):  # a package: as python -m does, run its __main__
         module = importlib.import_module(f"simplegpt.{name}.__main__")
     code: int | None = module.main(rest)
     return code
@@ -55,7 +55,7 @@ def _help() -> str:
 
 
 def command() -> None:
-    """The installed ``simplegpt``."""
+    """Entry point of the installed command ``simplegpt``."""
     run_command(main)
 
 

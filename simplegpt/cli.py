@@ -1,4 +1,4 @@
-"""What every command has in common: its options, its messages and its exit codes."""
+"""Options, messages and exit codes, shared by all commands."""
 
 import argparse
 import contextlib
@@ -25,8 +25,8 @@ DONE, FAILED, INVALID_INPUT, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 class UserError(Exception):
     """An error that the user can fix: what, where, what is allowed, how to fix it.
 
-    Each argument is a line. Names and values in it may hold anything: none can break the line or
-    command a terminal.
+    Each argument is a line. Names and values in it may contain any characters: line breaks and
+    control characters are replaced.
     """
 
     def __str__(self) -> str:
@@ -34,15 +34,15 @@ class UserError(Exception):
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the candidate closest to `name`, or ``""`` if none is close."""
+    """Return ``"; did you mean 'x'?"`` for the candidate closest to `name`; ``""`` if none is."""
     matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
     return f"; did you mean '{matches[0]}'?" if matches else ""
 
 
 def invalid_fields(error: "ValidationError") -> str:
-    """What pydantic refuses in data that no person typed: ``config.n_embd: Input should …; …``.
+    """Describe at most three invalid fields: ``config.n_embd: Input should …; …``.
 
-    At most three of the fields. A config's errors are `config.load`'s, with lines and hints.
+    For data that no person typed. Errors in a config come from `config.load`, with lines and hints.
     """
     fields = [(".".join(map(str, item["loc"])), item["msg"]) for item in error.errors()[:3]]
     return "; ".join(f"{name}: {message}" if name else message for name, message in fields)
@@ -51,9 +51,8 @@ def invalid_fields(error: "ValidationError") -> str:
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run a command's `main` and exit with its exit code.
 
-    A `UserError`, or a file that cannot be read or written, is printed to stderr and becomes exit
-    code 2, a Ctrl-C 130. A closed standard stream, or a reader of the output that has gone away
-    (``| head``), is not a failure.
+    A `UserError`, or a file that cannot be read or written, is printed to stderr with exit code 2;
+    Ctrl-C gives exit code 130. A closed standard stream or pipe (``| head``) is not a failure.
     """
     _open_standard_streams()
     try:
@@ -75,7 +74,7 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
 
 @contextlib.contextmanager
 def sigterm_as_exit() -> Iterator[None]:
-    """Let a SIGTERM unwind the stack as Ctrl-C does, so that what was begun is removed."""
+    """Make a SIGTERM unwind the stack as Ctrl-C does, so that partial files are removed."""
     before = signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(TERMINATED))
     try:
         yield
@@ -96,9 +95,9 @@ def _refuse(error: UserError) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Give a standard stream that is closed (``>&-``) the null device.
+    """Open closed standard streams (``>&-``) on the null device.
 
-    Otherwise the next file that is opened gets its number, and what is printed lands in that file.
+    Otherwise the next file to be opened gets the stream's number, and output is printed into it.
     """
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         name = ("stdin", "stdout", "stderr")[descriptor]
@@ -107,10 +106,9 @@ def _open_standard_streams() -> None:
     os.close(descriptor)
 
 
-# Text from files and models may hold anything.
-
-# C0 and C1 controls except the newline, the bidirectional controls, line and paragraph
-# separators, and lone surrogates, which no terminal can be sent.
+# Text from files and models may contain any characters. Unsafe are C0 and C1 controls except the
+# newline, bidirectional controls, line and paragraph separators, and lone surrogates, which cannot
+# be encoded.
 _UNSAFE = re.compile(
     "[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufff9-\ufffb\ud800-\udfff]"
 )
@@ -118,17 +116,17 @@ _TAB = "    "
 
 
 def show(text: str, stream: TextIO | None = None, *, end: str = "\n") -> None:
-    """Print `text` to `stream` (stdout) at once; a terminal obeys nothing in it."""
+    """Print `text` to `stream` (default stdout), with control characters replaced, and flush."""
     print(printable(text), end=end, file=stream or sys.stdout, flush=True)
 
 
 def printable(text: str) -> str:
-    """`text` with everything that a terminal could obey replaced by visible signs."""
+    """Return `text` with control characters replaced by visible ones."""
     return _UNSAFE.sub(_visible, text)
 
 
 def one_line(text: str) -> str:
-    """A name or a message in one printable line."""
+    """Return `text` as one printable line."""
     return printable(text).replace("\n", "↵")
 
 
@@ -149,8 +147,8 @@ def _visible(match: re.Match[str]) -> str:
 class CommandParser(argparse.ArgumentParser):
     """An `ArgumentParser` whose errors are `UserError`s with the nearest option.
 
-    Options are declared with underscores and understood with dashes too. They cannot be
-    abbreviated: a typo must not become another option.
+    Options are declared with underscores and accepted with dashes too. They cannot be abbreviated:
+    a typo must not become another option.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -167,7 +165,7 @@ class CommandParser(argparse.ArgumentParser):
     ) -> argparse.Namespace:
         words = list(sys.argv[1:] if args is None else args)
         for word in words:
-            if not is_utf8(word):  # neither a config nor a run's files could hold it
+            if not is_utf8(word):  # it could not be written to a config or a run's files
                 raise UserError(f"the argument {word!r} is not UTF-8")
         parsed, unknown = self.parse_known_args(_normalized(words), namespace)
         if unknown:
@@ -197,7 +195,7 @@ _NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf$)[\d._eE+-]*")
 
 
 def _normalized(words: Sequence[str]) -> list[str]:
-    """Options with underscores, and negative numbers joined to them: -1e-3 would be an option."""
+    """Spell options with underscores, and join negative numbers to them: -1e-3 is no option."""
     result: list[str] = []
     for index, word in enumerate(words):
         if word == "--":
@@ -213,7 +211,7 @@ def _normalized(words: Sequence[str]) -> list[str]:
 
 
 class DescribedSetting(Protocol):
-    """What an option needs of a setting of the schema."""
+    """The attributes of a setting that an option needs."""
 
     @property
     def key(self) -> str: ...
@@ -238,7 +236,7 @@ def add_options(
 ) -> None:
     """Add ``--key`` for each setting, in a group of the help.
 
-    What is given gathers in `dest`, a list of (key, text) in the order of the command line.
+    Parsing collects them in `dest`, a list of (key, text) in the order of the command line.
     """
     parser.set_defaults(**{dest: []})
     group = parser.add_argument_group(title, description)
@@ -248,7 +246,7 @@ def add_options(
         text = f"{setting.description} {allowed}; default {default}."
         group.add_argument(
             f"--{setting.key}",
-            action=_Gather,
+            action=_Collect,
             dest=dest,
             metavar=_metavar(setting),
             help=text.replace("%", "%%"),
@@ -256,9 +254,9 @@ def add_options(
 
 
 def add_hidden_options(parser: argparse.ArgumentParser, keys: Iterable[str], dest: str) -> None:
-    """Gather ``--key`` in `dest` too, without a line in the help: what is read later refuses it."""
+    """Add ``--key`` options that the help does not list; the validation explains each of them."""
     for key in keys:
-        parser.add_argument(f"--{key}", action=_Gather, dest=dest, help=argparse.SUPPRESS)
+        parser.add_argument(f"--{key}", action=_Collect, dest=dest, help=argparse.SUPPRESS)
 
 
 def _metavar(setting: DescribedSetting) -> str:
@@ -268,8 +266,8 @@ def _metavar(setting: DescribedSetting) -> str:
     return names.get(setting.kind, "TEXT")
 
 
-class _Gather(argparse.Action):
-    """Append (key, text), so that the order between options is kept."""
+class _Collect(argparse.Action):
+    """Append (key, text) to one list, which keeps the order of different options."""
 
     def __call__(
         self,
@@ -278,5 +276,5 @@ class _Gather(argparse.Action):
         values: Any,
         option_string: str | None = None,
     ) -> None:
-        gathered = [*getattr(namespace, self.dest), (self.option_strings[0][2:], values)]
-        setattr(namespace, self.dest, gathered)
+        collected = [*getattr(namespace, self.dest), (self.option_strings[0][2:], values)]
+        setattr(namespace, self.dest, collected)

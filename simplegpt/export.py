@@ -1,7 +1,7 @@
 """Export a model for other programs: ``python -m simplegpt.export MODEL OUTPUT``.
 
-A folder in Hugging Face's format, which transformers loads with the same logits and token IDs, or
-with ``--format gguf`` a file that llama.cpp runs.
+The output is a folder in Hugging Face's format, with the same logits and token IDs in transformers,
+or with ``--format gguf`` a file for llama.cpp.
 """
 
 import sys
@@ -82,7 +82,7 @@ def model_card(loaded: "LoadedModel", name: str) -> str:
     if loaded.step is not None:
         figures["optimizer steps"] = f"{loaded.step:,}"
     if loaded.val_loss is not None:
-        figures["validation loss"] = f"{format_loss(loaded.val_loss)} nats a token"
+        figures["validation loss"] = f"{format_loss(loaded.val_loss)} nats per token"
     config = loaded.source.parent.parent / "config.toml"  # of the checkpoint's run
     text = config.read_text(encoding="utf-8") if config.is_file() else ""
     return CARD.format(

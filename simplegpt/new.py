@@ -1,7 +1,7 @@
-"""Lay out a folder to work in: ``simplegpt new NAME``, or ``python -m simplegpt.new NAME``.
+"""Create a project folder: ``simplegpt new NAME``, or ``python -m simplegpt.new NAME``.
 
-It has the configs that come with SimpleGPT, to be edited, a folder for texts and token files, and a
-README.md with the next commands.
+It contains copies of SimpleGPT's configs, a folder for texts and token files, and a README.md with
+the next commands.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from simplegpt.config.load import config_folder
 README = """\
 # {name}
 
-Train a small GPT on tiny Shakespeare, character by character, and let it write:
+Train a small character-level GPT on tiny Shakespeare, and generate text with it:
 
 ```
 simplegpt data --dataset tinyshakespeare --tokenizer_name char
@@ -22,7 +22,7 @@ simplegpt train configs/shakespeare_char_cpu.toml      # about a minute on 2 CPU
 simplegpt inference "The " --model_name_or_ckpt_path models/tiny_shakespeare_char_cpu
 ```
 
-Or on a text of your own:
+Or on your own text:
 
 ```
 simplegpt data --text_file my.txt --output_dir data --tokenizer_name gpt2
@@ -36,12 +36,12 @@ and token files, and each run has a folder in `models/`.
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Lay out the folder that `argv` names. Raises UserError if it has contents."""
-    parser = CommandParser(description="Lay out a folder with configs, data and a README.")
+    """Create the folder that `argv` names. Raises UserError if it exists and is not empty."""
+    parser = CommandParser(description="Create a folder with configs, data and a README.")
     parser.add_argument("name", type=Path, metavar="NAME", help="the new folder")
     folder: Path = parser.parse_args(argv).name
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} already exists: name a new or empty folder")
+        raise UserError(f"{folder} already exists: give a new or empty folder")
     (folder / "data").mkdir(parents=True, exist_ok=True)
     shutil.copytree(config_folder(), folder / "configs", ignore=_all_but_configs)
     name = folder.resolve().name

@@ -1,4 +1,4 @@
-"""The progress of a long job on one line, and the formatters of all numbers; torch-free."""
+"""A one-line progress display for long jobs, and the formatters for all numbers. Torch-free."""
 
 import sys
 import time
@@ -13,11 +13,11 @@ from simplegpt.cli import one_line
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-# Seconds between two lines: as often as an eye can follow, but a day's log stays readable.
+# Seconds between two updates: smooth on a terminal, and few enough lines for a day's log.
 _INTERVALS = {"terminal": 0.1, "json": 0.1, "file": 30.0}
 
 
-# Takes the share of a job that is done (0 to 1) and its current activity.
+# Called with the completed fraction of a job (0 to 1) and its current activity.
 OnProgress = Callable[[float, str], None]
 
 
@@ -26,33 +26,32 @@ def no_progress(share: float, activity: str) -> None:
 
 
 class ProgressReport(BaseModel):
-    """How far a job is."""
+    """The progress of a job."""
 
     model_config = ConfigDict(frozen=True)
 
     type: Literal["progress"] = "progress"
     label: str
     unit: str
-    """``B`` for bytes, ``tokens``, ``steps`` …; empty for a share without a unit of its own."""
+    """``B`` for bytes, ``tokens``, ``steps`` …; empty for a plain percentage."""
     done: int
     total: int
-    """0 where it is unknown."""
+    """0 if unknown."""
     rate: float
     """In `unit` per second."""
     eta: float | None
-    """Seconds to the end; None until they are known."""
+    """Seconds to the end; None until known."""
     detail: str = ""
     counts: dict[str, int] = {}
-    """What else was counted, such as ``{"tokens": 305970}``."""
+    """Additional counts, such as ``{"tokens": 305970}``."""
 
 
 class ProgressLine:
     """Shows the progress of one job; use as a context manager and call `update`.
 
-    A terminal gets a bar that is erased at the end, a file a plain line every 30 seconds. With
-    `json` a parent process gets a `ProgressReport` per line, at most ten per second. At the end
-    comes one more line with the totals, except where the job fails, or for a person without
-    `summary`.
+    A terminal shows a bar that is erased at the end; a file gets a plain line every 30 seconds.
+    With `json`, a `ProgressReport` is printed per line, at most ten per second. A last line has the
+    totals, unless the job fails; without `json`, only if `summary` is true.
     """
 
     def __init__(
@@ -98,7 +97,7 @@ class ProgressLine:
                 print(line.removesuffix(" · "), file=self._stream, flush=True)
 
     def update(self, done: int, detail: str = "", **counts: int) -> None:
-        """`done` of the total so far; `detail` and `counts` are shown beside it."""
+        """Set the progress to `done` of the total; `detail` and `counts` are shown beside it."""
         self._done, self._detail, self._counts = done, one_line(detail), counts
         if self._clock() - self._written >= _INTERVALS[self._output]:
             self._write()
@@ -213,7 +212,7 @@ def format_scientific(value: float) -> str:
 
 
 def format_loss(loss: float | None) -> str:
-    """Four decimals; a dash where there is none, and ``NaN`` and ``inf`` by name."""
+    """Four decimals, ``NaN``, ``inf``, or a dash for None."""
     if loss is None:
         return "–"
     return "NaN" if loss != loss else f"{loss:.4f}"
@@ -235,5 +234,5 @@ def _rich_bar(stream: TextIO) -> "Progress":
         console=Console(file=stream),
         auto_refresh=False,
         transient=True,
-        redirect_stdout=False,  # it would go to the console's stream
+        redirect_stdout=False,  # otherwise stdout goes to the console's stream
     )

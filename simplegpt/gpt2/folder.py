@@ -88,7 +88,7 @@ def export_folder(
     files |= {name: json.dumps(values, indent=2) + "\n" for name, values in contents.items()}
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise UserError(f"{folder} already exists: name a new or empty folder")
+            raise UserError(f"{folder} already exists: give a new or empty folder")
         folder.mkdir(parents=True, exist_ok=True)
         save_file(tensors, weights, metadata={"format": "pt"})
         for name, text in files.items():

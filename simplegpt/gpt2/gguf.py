@@ -58,7 +58,7 @@ def export_gguf(gpt: GPT, path: Path, tokenizer_name: str | None, name: str) -> 
             "it would compute other logits"
         )
     if path.exists():
-        raise UserError(f"{path} already exists: name a new file")
+        raise UserError(f"{path} already exists: give a new file")
     partial = path.with_name(path.name + ".partial")
     writer = gguf.GGUFWriter(partial, "gpt2")
     writer.add_name(name)
