@@ -227,6 +227,12 @@ class ListDialog(Dialog[Result]):
             text-wrap: nowrap;
             text-overflow: ellipsis;
             scrollbar-size-vertical: 1;
+            /* The filter has the focus, and the terminal's own colours have no blurred cursor. */
+            &:ansi > .option-list--option-highlighted {
+                background: ansi_blue;
+                color: ansi_bright_white;
+                text-style: bold;
+            }
         }
         #error { height: auto; }
     }

@@ -126,6 +126,22 @@ async def test_arrow_keys_move_the_cursor_while_the_filter_has_the_focus() -> No
         assert app.result == "cherry"
 
 
+@pytest.mark.parametrize("theme", ["textual-dark", "ansi-dark", "ansi-light"])
+async def test_cursor_of_a_list_is_visible_while_the_filter_has_the_focus(theme: str) -> None:
+    dialog = ListDialog("Fruit", FRUIT)
+    async with shown(dialog) as (pilot, app):
+        app.theme = theme
+        await pilot.pause()
+        options = dialog.query_one(OptionList)
+
+        def style(line: int) -> object:
+            style = next(iter(options.render_line(line))).style
+            return style and (style.color, style.bgcolor, style.bold)
+
+        assert style(1) == style(2)
+        assert style(0) != style(1)
+
+
 async def test_headings_are_no_entries() -> None:
     entries = [Entry(n, n, group=g) for n, g in (("a", "First"), ("b", "First"), ("c", "Second"))]
     dialog = ListDialog("Grouped", entries)
