@@ -1,8 +1,8 @@
-"""Edits of a config file's text that leave every other byte as it was.
+"""Edit the text of a config file without changing any other byte.
 
-tomllib reads values but not where they stand, and tomlkit writes another literal than the one that
-was typed and puts a new key behind the comments that introduce the next table. So the text is
-split into its statements here, and a new key goes beside the one that precedes it in the schema.
+tomllib does not report positions; tomlkit does not keep literals as typed, and inserts a new key
+after the comments that introduce the next table. So this module splits the text into statements,
+and inserts a new key after the one that precedes it in the schema.
 """
 
 import re
@@ -19,15 +19,15 @@ from simplegpt.config.schema import Setting, settings, tables
 
 Keys = tuple[str, ...]
 """The parts of a dotted key."""
-MAX_DEPTH = 20  # tables and lists in one another; no setting needs more than 3
+MAX_DEPTH = 20  # nesting of tables and lists; no setting needs more than 3
 _TOO_DEEP = f"tables or lists are nested deeper than {MAX_DEPTH} levels"
 
 
 def edit(text: str, changes: Mapping[str, str | None]) -> str:
-    """`text` with each dotted key set to a TOML literal as typed, or removed for None.
+    """Set each dotted key in `text` to a TOML literal as typed, or remove it if None.
 
     A table's name takes ``"{}"`` (an empty table: on, with defaults), ``"false"`` and None too.
-    Comments, order and how other values are spelled are kept. Raises `ValueError` where `text` or
+    Comments, the order and the spelling of other values are kept. Raises `ValueError` if `text` or
     a literal is not TOML.
     """
     parse_toml(text)
@@ -43,7 +43,7 @@ def edit(text: str, changes: Mapping[str, str | None]) -> str:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The values of a TOML text. Raises `ValueError` where it is not TOML, or out of all bounds."""
+    """Return the values of a TOML text. Raises `ValueError` if it is invalid or nested too deep."""
     try:
         values = tomllib.loads(text)
     except RecursionError:
@@ -58,9 +58,9 @@ def parse_toml(text: str) -> dict[str, Any]:
 
 
 def literals(text: str) -> dict[str, str]:
-    """The values that a TOML text sets, by dotted key, as they are spelled.
+    """Return the literals that a TOML text sets, by dotted key.
 
-    An optional table that has a header is ``{}``.
+    An optional table with a header is ``{}``.
     """
     found = statements(text)
     headers = {one.keys[0] for one in found if not one.value and len(one.keys) == 1}
@@ -71,16 +71,16 @@ def literals(text: str) -> dict[str, str]:
 
 
 def literal_changes(before: str, after: str) -> dict[str, str | None]:
-    """The changes with which `edit` gives `before` the values of `after`."""
+    """Return the changes with which `edit` gives `before` the values of `after`."""
     old, new = literals(before), literals(after)
     return {key: new.get(key) for key in new | old if new.get(key) != old.get(key)}
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """The keys in which two configs differ, in the schema's order, with both values.
+    """Return the keys in which two configs differ, in the schema's order, with both values.
 
-    The configs are values by dotted key, as `load.inspect` and `load.flatten` give them. Tables
-    that are switched off in both do not count.
+    The configs are values by dotted key, as from `load.inspect` and `load.flatten`. Tables that
+    are off in both are ignored.
     """
     off = {name for name, table in tables().items() if table.optional}
     off = {name for name in off if not before.get(name) and not after.get(name)}
@@ -96,7 +96,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str
 
 
 def literal(value: Any) -> str:
-    """`value` as TOML writes it; None, which TOML does not have, as ``false``."""
+    """Return `value` as a TOML literal; None, which TOML does not have, is ``false``."""
     if value is None:
         return "false"
     if isinstance(value, dict):
@@ -109,7 +109,7 @@ def literal(value: Any) -> str:
 
 
 def parse_literal(text: str) -> Any:
-    """The value of a TOML literal. Raises `ValueError` where `text` is not one."""
+    """Return the value of a TOML literal. Raises `ValueError` if `text` is not one."""
     parsed = parse_toml(f"x = {text.strip()}")
     (start, end), _ = _value_span(text, 0)
     if set(parsed) != {"x"} or text[start:end] != text.strip():
@@ -118,10 +118,10 @@ def parse_literal(text: str) -> Any:
 
 
 def typed_value(setting: Setting | None, text: str) -> Any:
-    """The value for `setting` of a `text` typed on a command line or in a form.
+    """Parse `text`, typed on a command line or in a form, as a value of `setting`.
 
-    A text needs no quotes (``123`` is a text there), a list no brackets, and a number may be
-    written as ``.5``. What does not fit stays text, for the validation to refuse.
+    Texts need no quotes (``123`` is then a text), lists no brackets, and a number may be written
+    as ``.5``. Invalid text is returned unchanged: the validation rejects it.
     """
     plain = text.strip()
     if setting is not None and setting.kind in ("text", "path"):
@@ -141,7 +141,7 @@ def typed_value(setting: Setting | None, text: str) -> Any:
 
 
 def _typed_texts(plain: str, text: str, value: Any) -> Any:
-    """A list of texts: a TOML list, texts in quotes without its brackets, or one text as it is."""
+    """Parse a list of texts: a TOML list, quoted texts without brackets, or one plain text."""
     if isinstance(value, list):
         return value
     if plain[:1] in ("'", '"'):
@@ -165,7 +165,7 @@ def _try_float(text: str) -> float | None:
 
 
 def literal_for(setting: Setting | None, text: str) -> str:
-    """The TOML literal to write for `text` as typed: digits such as ``5_000`` stay as they are."""
+    """Return the TOML literal for `text` as typed; digits such as ``5_000`` are kept."""
     value, typed = typed_value(setting, text), _try_literal(text)
     is_same = typed == value and type(typed) is type(value)
     return text.strip() if is_same else literal(value)
@@ -190,25 +190,25 @@ _VALUE_PART = re.compile(
 
 @dataclass(frozen=True)
 class Statement:
-    """One ``[table]`` header or one ``key = value`` of a text; offsets are into that text."""
+    """A ``[table]`` header or a ``key = value`` in a text; positions are offsets in that text."""
 
     keys: Keys
-    """The whole path, the header's part included."""
+    """The whole path, including the header's part."""
     table: Keys
-    """The header that it stands under."""
+    """The header above it."""
     line: int
     start: int
-    """Where its first line begins."""
+    """Start of its first line."""
     value: tuple[int, int] | None
-    """Start and end of the value, without a comment behind it; None for a header."""
+    """Start and end of the value, without a comment after it; None for a header."""
     end: int
-    """Where the line after it begins."""
+    """Start of the line after it."""
 
 
 def statements(text: str) -> list[Statement]:
-    """Headers and assignments of a TOML text that tomllib has accepted, in its order.
+    """Return the headers and assignments of a TOML text that tomllib has accepted, in order.
 
-    Keys inside an inline table or an array are not entered: they stand where their parent does.
+    Inline tables and arrays are values: the keys inside them are not listed.
     """
     found: list[Statement] = []
     table: Keys = ()
@@ -225,7 +225,7 @@ def statements(text: str) -> list[Statement]:
         elif assignment:
             keys = table + _split_key(assignment[1])
             value, end = _value_span(text, assignment.end())
-        else:  # not TOML; the parser says so in its own words
+        else:  # not TOML; the parser reports it
             break
         newline = text.find("\n", end)
         after = len(text) if newline < 0 else newline + 1
@@ -237,7 +237,7 @@ def statements(text: str) -> list[Statement]:
 
 @lru_cache(maxsize=1024)
 def _split_key(dotted: str) -> Keys:
-    """The parts of a key as TOML spells it: ``a."b.c"`` is ("a", "b.c")."""
+    """Split a dotted TOML key: ``a."b.c"`` is ("a", "b.c")."""
     parts = []
     value: Any = tomllib.loads(f"{dotted} = 0")
     while isinstance(value, dict):
@@ -247,7 +247,7 @@ def _split_key(dotted: str) -> Keys:
 
 
 def _value_span(text: str, start: int) -> tuple[tuple[int, int], int]:
-    """Start and end of the value after an ``=``, and the end of its line's content."""
+    """Return start and end of the value after an ``=``, and the end of its line's content."""
     depth, at, last = 0, start, start
     while at < len(text) and (match := _VALUE_PART.match(text, at)):
         part = match[0]
@@ -278,12 +278,12 @@ def _set(text: str, keys: Keys, value: str) -> str:
             table = parse_literal(text[slice(*one.value)])
             if isinstance(table, dict):
                 return _with_value(text, one, literal({**table, keys[-1]: parse_literal(value)}))
-            text = _removed(text, one.keys)  # it was switched off
+            text = _removed(text, one.keys)  # the table was false
     return _with_key(text, keys, value)
 
 
 def _check(text: str, keys: Keys, wanted: Any) -> None:
-    """Raise `ValueError` where the value at `keys` did not become `wanted`."""
+    """Raise `ValueError` if the value at `keys` did not become `wanted`."""
     found: Any = tomllib.loads(text)
     for name in keys:
         found = found.get(name) if isinstance(found, dict) else None
@@ -299,7 +299,7 @@ def _with_value(text: str, statement: Statement, value: str) -> str:
 
 
 def _with_key(text: str, keys: Keys, value: str) -> str:
-    """`text` with a key that it does not have yet."""
+    """Add a key that `text` does not have yet."""
     found = statements(text)
     table = keys[:-1]
     line = f"{_spelled(keys[-1:])} = {value}"
@@ -324,7 +324,7 @@ def _with_key(text: str, keys: Keys, value: str) -> str:
 
 
 def _with_table(text: str, table: Keys, lines: list[str]) -> str:
-    """`text` with a new table, before the first one that follows it in the schema."""
+    """Add a table to `text`, before the first one that follows it in the schema."""
     names = list(tables())
     later = names[names.index(table[0]) + 1 :] if table[0] in names else []
     block = "\n".join([f"[{_spelled(table)}]", *lines])
@@ -355,7 +355,7 @@ def _removed(text: str, keys: Keys) -> str:
 
 
 def _without_empty_table(text: str, table: Keys) -> str:
-    """Without a header that no longer heads anything; of an optional table it says "on"."""
+    """Remove the header of an empty table, unless it is optional: there the header means "on"."""
     if not table or table[0] not in tables() or tables()[table[0]].optional:
         return text
     found = statements(text)
@@ -372,7 +372,7 @@ def _without_empty_table(text: str, table: Keys) -> str:
 
 
 def _joined(head: str, tail: str) -> str:
-    """`head` and `tail`, without blank lines at the end where nothing follows."""
+    """Join `head` and `tail`; without a tail, remove blank lines at the end."""
     if tail:
         return head + tail
     newline = "\r\n" if head.endswith("\r\n") else "\n"
@@ -380,7 +380,7 @@ def _joined(head: str, tail: str) -> str:
 
 
 def _preceding(siblings: list[Statement], keys: Keys) -> Statement | None:
-    """Of the keys already there, the last that comes before `keys` in the schema."""
+    """Return the last sibling that comes before `keys` in the schema."""
     order = {tuple(key.split(".")): index for index, key in enumerate(settings())}
     if keys not in order:
         return siblings[-1] if siblings else None
@@ -389,7 +389,7 @@ def _preceding(siblings: list[Statement], keys: Keys) -> Statement | None:
 
 
 def _start_of_comments(text: str, start: int) -> int:
-    """Where the comment lines directly above the line at `start` begin."""
+    """Return the start of the comment lines directly above the line at `start`."""
     while start > 0:
         above = text.rfind("\n", 0, start - 1) + 1
         if not text[above:start].lstrip().startswith("#"):
@@ -408,5 +408,5 @@ def _inserted(text: str, at: int, lines: str, *, blank_after: bool = False) -> s
 
 
 def _spelled(keys: Keys) -> str:
-    """A dotted key as TOML spells it."""
+    """Spell a dotted key in TOML."""
     return ".".join(key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else literal(key) for key in keys)

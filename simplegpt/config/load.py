@@ -1,7 +1,7 @@
-"""Config files: read with their includes and overrides, checked, resolved.
+"""Read, check and resolve config files with their includes and overrides.
 
-`load` is for a command: it returns a `Config` or raises a `ConfigError` that lists every problem.
-`inspect` is for a form: it never raises, and is quick enough for every keystroke.
+`load` is for commands: it returns a `Config` or raises a `ConfigError` that lists every problem.
+`inspect` is for forms: it never raises, and is quick enough to run at every keystroke.
 """
 
 import argparse
@@ -36,14 +36,14 @@ from simplegpt.files import open_regular
 
 S = TypeVar("S", bound=Section)
 Overrides = Mapping[str, Any] | Iterable[tuple[str, Any]]
-"""Dotted keys and their values; a text is taken as `edit.typed_value` does."""
+"""Dotted keys and their values; texts are parsed by `edit.typed_value`."""
 MAX_SHOWN = 60  # characters of an invalid value in a message
 RANKS = ("override", "file", "init_from", "include", "default")
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a value comes from."""
+    """The place in which a value is set."""
 
     kind: Literal["default", "include", "init_from", "file", "override"]
     path: Path | None = None
@@ -61,25 +61,25 @@ NOT_SHOWN = object()
 
 @dataclass(frozen=True)
 class Problem:
-    """An invalid value, an unknown key, or values that do not fit together."""
+    """An invalid value, an unknown key, or a violated rule across settings."""
 
     keys: tuple[str, ...]
-    """Dotted; several for values that do not fit together, none for a file as a whole."""
+    """Dotted keys; several for a rule across settings, empty for a whole file."""
     message: str
-    """What is allowed, with the nearest right name where one is near. Names its keys itself where
-    there are several."""
+    """What is expected, with a suggestion for a misspelled name. Includes the keys if there are
+    several."""
     origins: tuple[Origin, ...] = (DEFAULT,)
-    """Where the values come from, the one that the user is most likely to edit first."""
+    """The places of the values, starting with the one that the user is most likely to edit."""
     value: Any = field(default=NOT_SHOWN, compare=False)
     hint: str = ""
-    """How to fix it on a command line."""
+    """How to fix it from the command line."""
 
     @property
     def origin(self) -> Origin:
         return self.origins[0]
 
     def __str__(self) -> str:
-        """What, where, and how to fix it."""
+        """Return what is wrong, where, and how to fix it."""
         hint = f" ({self.hint})" if self.hint else ""
         shown = f" = {_shortened(self.value)}" if self.value is not NOT_SHOWN else ""
         subject = f"{self.keys[0]}{shown}: " if len(self.keys) == 1 else ""
@@ -98,18 +98,18 @@ class ConfigError(UserError):
 
 @dataclass(frozen=True)
 class Inspection:
-    """All that is known of a config, valid or not."""
+    """The values, origins and problems of a config, valid or not."""
 
     values: Mapping[str, Any]
-    """Every setting's value as TOML holds it, by dotted key, defaults included; for an optional
-    table's name, whether it is on; and what has an unknown key."""
+    """Every setting's value in its TOML form by dotted key, including defaults and unknown keys;
+    under the name of an optional table, whether it is on."""
     origins: Mapping[str, Origin]
-    """Where each value comes from; also, by its name, where a table is switched on or off."""
+    """The origin of each value by dotted key, and by a table's name that of its switch."""
     problems: tuple[Problem, ...]
     config: Config | None
-    """None while there are problems."""
+    """None if there are problems."""
     is_complete: bool
-    """False where a file could not be read or parsed: its values are not here."""
+    """False if a file could not be read or parsed: its values are missing."""
 
     @property
     def tables_on(self) -> frozenset[str]:
@@ -119,39 +119,39 @@ class Inspection:
 
     @property
     def invalid_keys(self) -> frozenset[str]:
-        """The keys that the problems are about, and those of a table that is wrong as a whole."""
+        """The keys of all problems, including every key of an invalid table."""
         return _invalid_keys(self.problems)
 
     def problem(self, keys: tuple[str, ...], message: str, hint: str = "") -> Problem:
-        """A problem with `keys`, in their places."""
+        """Make a problem with `keys` that names their places."""
         value = self.values[keys[0]] if len(keys) == 1 else NOT_SHOWN
         return Problem(keys, message, _places(self.origins, keys), value, hint)
 
 
 Check = Callable[[Inspection], list[Problem]]
-"""Finds problems that do not show in the config alone, such as `data.tokens.check_config`."""
+"""Finds problems outside the config itself, such as `data.tokens.check_config`."""
 
 
 @dataclass(frozen=True)
 class FileText:
-    """What a config file holds, or why it cannot be read."""
+    """The content of a config file, or the reason why it cannot be read."""
 
     text: str = ""
     error: str = ""
-    """Empty where it could be read."""
+    """Empty if the file could be read."""
     real_path: Path | None = None
-    """The path without symbolic links: two names of one file have one of these."""
+    """The path without symbolic links: the same for all names of a file."""
 
 
 Read = Callable[[Path], FileText]
 
 
 def read_file(path: Path) -> FileText:
-    """Read a config file as it is, line ends included, without a byte order mark; never raises."""
+    """Read a config file, keeping line endings but no byte order mark; never raises."""
     try:
         with open_regular(path) as file:
             text = file.read().decode("utf-8-sig")
-        # Path.resolve raises RuntimeError in a loop of symbolic links
+        # Path.resolve raises RuntimeError for a symlink loop
         return FileText(text, real_path=Path(os.path.realpath(path)))
     except FileNotFoundError:
         return FileText(error=f"no such file{_nearest_file(path)}")
@@ -182,11 +182,11 @@ def load(
     *,
     initial: Mapping[str, Any] | None = None,
 ) -> Config:
-    """The config of the file at `path` with its includes and `overrides`.
+    """Load the config at `path` with its includes and `overrides`.
 
-    `initial` are values by dotted key of the model that ``init_from`` names; they replace defaults
-    and what includes say, but nothing in the file itself or in `overrides`. Raises `ConfigError`
-    with all problems, those that `check` finds included.
+    `initial` are the values by dotted key of the model that ``init_from`` names; they replace
+    defaults and included values, but not those in the file itself or in `overrides`. Raises
+    `ConfigError` with all problems, including those that `check` finds.
     """
     inspection = inspect(Path(path), overrides)
     if initial:
@@ -209,8 +209,8 @@ def inspect(
 ) -> Inspection:
     """Check a file, or the text (a `str`) of a file that is or will be at `path`; never raises.
 
-    `read` gets the path of each file that is needed. `initial` are values by dotted key that go
-    over those of the files: what the model of ``init_from`` has.
+    `read` is called with the path of each file needed. `initial` are the values by dotted key of
+    the model that ``init_from`` names; they override those of the files.
     """
     layers = _Layers(read)
     if isinstance(source, Path):
@@ -232,21 +232,21 @@ def inspect(
 
 
 def flatten(config: Config) -> dict[str, Any]:
-    """The values of `config` as `Inspection.values` has them."""
+    """Return the values of `config` in the form of `Inspection.values`."""
     return _complete(_none_as_false(config.model_dump(mode="json")))
 
 
 def resolved(config: Config) -> str:
-    """The config as the text of one TOML file that needs no other, with absolute paths.
+    """Return the config as one TOML file without includes, with absolute paths.
 
-    What is switched off is written as ``false``; loading it gives an equal config.
+    Disabled settings and tables are written as ``false``; loading it gives an equal config.
     """
     values = absolute(config).model_dump(mode="json", exclude={"include"})
     return tomli_w.dumps(_none_as_false(values))
 
 
 def absolute(config: Config) -> Config:
-    """`config` with absolute paths, which mean the same from any directory."""
+    """Return `config` with absolute paths, which are valid in any working directory."""
     names = ("train_fpath", "val_fpath")
     files = {name: getattr(config.data, name).absolute() for name in names}
     changes = {
@@ -261,7 +261,7 @@ def absolute(config: Config) -> Config:
 
 
 def config_folder() -> Path:
-    """Where the configs that come with SimpleGPT are: in the clone, or in the installed package."""
+    """Return the folder of SimpleGPT's own configs: in the clone, or in the installed package."""
     package = Path(__file__).parents[1]
     installed = package / "configs"
     return installed if installed.is_dir() else package.parent / "configs"
@@ -275,7 +275,7 @@ def _none_as_false(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _complete(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by dotted key with the defaults, and whether each optional table is on."""
+    """Return values by dotted key with the defaults, and whether each optional table is on."""
     defaults = {key: setting.default for key, setting in settings().items()}
     switches = {
         name: isinstance(given.get(name), dict) for name, one in tables().items() if one.optional
@@ -289,10 +289,10 @@ def _complete(given: Mapping[str, Any]) -> dict[str, Any]:
 def add_config_options(parser: argparse.ArgumentParser) -> None:
     """Add an option for every setting, ``--section.key``, and for optional tables.
 
-    They gather in ``namespace.overrides``, as `load` takes them.
+    Parsing collects them in ``namespace.overrides``, in the form that `load` takes.
     """
     for table in tables().values():
-        title = f"[{table.name}]" if table.name else "settings at the top level"
+        title = f"[{table.name}]" if table.name else "top-level settings"
         options = [one for key, one in table.settings.items() if key != "include"]
         if table.optional:
             purpose = f"Switch [{table.name}] on or off as a whole."
@@ -304,9 +304,9 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_section(section: type[S], given: Iterable[tuple[str, str]]) -> S:
-    """The section with the values that `cli.add_options` gathered.
+    """Return the section with the values that `cli.add_options` collected.
 
-    A list given several times is joined. Raises `UserError` with every invalid value.
+    Lists given several times are joined. Raises `UserError` with every invalid value.
     """
     known = settings_of(section)
     values: dict[str, Any] = {}
@@ -326,12 +326,12 @@ def parse_section(section: type[S], given: Iterable[tuple[str, str]]) -> S:
 
 
 class _Layers:
-    """Values of several files and of the overrides, the later over the earlier."""
+    """The merged values of several files and the overrides; later ones take precedence."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
         self.values: dict[str, Any] = {}
-        """As in a TOML file, tables as dicts."""
+        """In the form of a TOML file, tables as dicts."""
         self.origins: dict[str, Origin] = {}
         self.problems: list[Problem] = []
         self.is_complete = True
@@ -350,9 +350,9 @@ class _Layers:
         real_path: Path | None = None,
         including: tuple[tuple[Path, Path], ...] = (),
     ) -> None:
-        """Take the values of a file's text; `including` are the files on the way to it.
+        """Add the values of a file's text; `including` are the files that led to it.
 
-        Each of those is its path and its path without symbolic links.
+        Each is given by its path and its path without symbolic links.
         """
         kind: Literal["file", "include"] = "include" if including else "file"
         try:
@@ -386,12 +386,12 @@ class _Layers:
             elif isinstance(value, Path):
                 value = str(value)
             if value is True and key in tables() and tables()[key].optional:
-                value = {}  # switched on, with what the files say or the defaults
+                value = {}  # on, with the values of the files or the defaults
             self._set(table or key, {name: value} if table else value, origin)
             self.origins[key] = origin
 
     def _set(self, name: str, value: Any, origin: Origin) -> None:
-        """Set a top-level key; a table's keys go over those that it has already."""
+        """Set a top-level key; a table is merged into the one that is already set."""
         old = self.values.get(name)
         if isinstance(value, dict) and isinstance(old, dict):
             self.values[name] = old | value
@@ -404,7 +404,7 @@ class _Layers:
         self, include: str, origin: Origin, including: tuple[tuple[Path, Path], ...]
     ) -> None:
         if "\0" in include:
-            self._fail(("include",), "a file name has no null characters", origin, include)
+            self._fail(("include",), "must not contain null characters", origin, include)
             return
         target = Path(os.path.normpath(including[-1][0].parent / include))
         file = self._read(target)
@@ -412,8 +412,8 @@ class _Layers:
         if file.error:
             self._fail(("include",), f"{target}: {file.error}", origin, include)
         elif file.real_path in chain:
-            circle = [path for path, _ in including[chain.index(file.real_path) :]]
-            names = " → ".join(path.name for path in (*circle, target))
+            cycle = [path for path, _ in including[chain.index(file.real_path) :]]
+            names = " → ".join(path.name for path in (*cycle, target))
             self._fail(("include",), f"files include each other: {names}", origin, include)
         else:
             self.read_text(file.text, target, file.real_path, including)
@@ -421,7 +421,7 @@ class _Layers:
     def _fail(
         self, keys: tuple[str, ...], message: str, origin: Origin, value: Any = NOT_SHOWN
     ) -> None:
-        """Note that a file could not be read."""
+        """Add the problem of a file that could not be read."""
         self.is_complete = False
         self.problems.append(Problem(keys, message, (origin,), value))
 
@@ -435,7 +435,7 @@ def _nearest_file(path: Path) -> str:
 
 
 def _lines(text: str) -> dict[Keys, int]:
-    """The line (from 1) in which each key and table of a TOML text stands first."""
+    """Return the line, from 1, of the first occurrence of each key and table in a TOML text."""
     lines: dict[Keys, int] = {}
     for statement in statements(text):
         for n in range(1, len(statement.keys) + 1):
@@ -444,7 +444,7 @@ def _lines(text: str) -> dict[Keys, int]:
 
 
 def _syntax_error(error: ValueError, text: str) -> tuple[int | None, str]:
-    """Line and message; tomllib gives line and column only inside its message."""
+    """Return line and message, which tomllib gives as one text."""
     if not isinstance(error, tomllib.TOMLDecodeError):
         return None, str(error)
     message, _, place = str(error).rpartition(" (at ")
@@ -457,7 +457,7 @@ def _syntax_error(error: ValueError, text: str) -> tuple[int | None, str]:
 
 
 def _validate(layers: _Layers, values: Mapping[str, Any]) -> tuple[Config | None, list[Problem]]:
-    """The config, or None, and its problems. `values` are those of `layers` with the defaults."""
+    """Return the config, or None, and its problems; `values` are those of `layers` and defaults."""
     given = {name: value for name, value in layers.values.items() if name != "include"}
     problems = []
     config = None
@@ -474,9 +474,9 @@ def _validate(layers: _Layers, values: Mapping[str, Any]) -> tuple[Config | None
 def messages_of(
     error: ValidationError, known: Mapping[str, Setting], values: Mapping[str, Any]
 ) -> dict[str, str]:
-    """What is wrong with each key: ``expected an integer ≥ 1, got 0``.
+    """Return the error message of each key, such as ``expected an integer ≥ 1, got 0``.
 
-    `known` are the settings that were validated, `values` what was given: tables as dicts.
+    `known` are the settings that were validated, `values` the given ones, with tables as dicts.
     """
     found: dict[str, str] = {}
     for item in error.errors():
@@ -499,7 +499,7 @@ def messages_of(
 
 
 def _expected(setting: Setting, value: Any) -> str:
-    """The message for a value that a setting does not allow."""
+    """Return the message for a value that a setting does not allow."""
     near = nearest(value, map(str, setting.choices)) if isinstance(value, str) else ""
     return f"expected {setting.allowed}, got {_shortened(value)}{near}"
 
@@ -510,16 +510,16 @@ def _shortened(value: Any) -> str:
 
 
 def _unknown_key(key: str, is_table: bool) -> str:
-    """The message for a key that is not in the schema, with the nearest that is."""
+    """Return the message for a key that is not in the schema, with the nearest one that is."""
     table, _, name = key.rpartition(".")
     if table == "trainer" and name in OWNED_TRAINER_KEYS:
-        return f"set by simplegpt itself: {OWNED_TRAINER_KEYS[name]}"
+        return f"cannot be set: {OWNED_TRAINER_KEYS[name]}"
     if is_table:
         return "unknown table" + nearest(name, tables())
     elsewhere = [setting.table for setting in settings().values() if setting.name == name]
     places = [f"[{one}]" if one else "the top, above every [table]" for one in elsewhere]
     if name in tables():
-        places.append(f"a table of its own, [{name}]")
+        places.append(f"its own table, [{name}]")
     if places:
         return f"unknown key; {name} belongs to {' or '.join(places)}"
     siblings = [one.name for one in tables()[table].settings.values()]
@@ -531,7 +531,7 @@ def _unknown_key(key: str, is_table: bool) -> str:
 
 
 def _as_json(value: Any) -> Any:
-    """`value` without what JSON cannot hold; that becomes an object, which no setting takes."""
+    """Replace values that JSON cannot represent by an object, which no setting accepts."""
     if isinstance(value, dict):
         return {name: _as_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
@@ -547,14 +547,14 @@ def _invalid_keys(problems: Iterable[Problem]) -> frozenset[str]:
 
 
 def _places(origins: Mapping[str, Origin], keys: Iterable[str]) -> tuple[Origin, ...]:
-    """Where values of `keys` are set, the place that the user is most likely to edit first."""
+    """Return where `keys` are set, starting with the place that the user will most likely edit."""
     found = dict.fromkeys(origins[key] for key in keys if key in origins)
     places = sorted(found, key=lambda one: RANKS.index(one.kind))
     return tuple(one for one in places if one != DEFAULT) or (DEFAULT,)
 
 
 def _format_places(origins: Iterable[Origin]) -> str:
-    """``run.toml:3,7, base.toml:2``: each file once."""
+    """Format as ``run.toml:3,7, base.toml:2``, with each file once."""
     lines: dict[str, list[str]] = {}
     for origin in origins:
         place = str(origin if origin.path is None else origin.path)
@@ -563,7 +563,7 @@ def _format_places(origins: Iterable[Origin]) -> str:
 
 
 def _reading_order(problem: Problem) -> tuple[int, str, int]:
-    """Files first, and each from top to bottom."""
+    """Sort key: files first, each from top to bottom."""
     origin = problem.origin
     rank = ("file", "include", "override", "init_from", "default").index(origin.kind)
     return rank, str(origin.path), origin.line or 0
