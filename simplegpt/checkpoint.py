@@ -1,9 +1,9 @@
-"""Models on disk: find one by name or path, read it, start a training from its weights.
+"""Find and read models by name or path, and initialize a training from their weights.
 
 A checkpoint is a Lightning file: the network's weights under ``state_dict`` (``gpt.…``), the run's
-config as plain data under ``hyper_parameters`` (it includes the model's shape and tokenizer), and
-under ``simplegpt`` what Lightning has no place for: the format's version and the validation loss.
-Reading one imports no lightning and runs no code from the file.
+config as plain data under ``hyper_parameters`` (with the model's shape and tokenizer), and under
+``simplegpt`` our own data, such as the format's version and the validation loss. Reading one
+imports no lightning and runs no code from the file.
 """
 
 import difflib
@@ -51,7 +51,7 @@ class LoadedModel:
     gpt: GPT
     """In eval mode."""
     tokenizer_name: str | None
-    """None: no known tokenizer has its vocabulary."""
+    """None if no known tokenizer has its vocabulary."""
     source: Path
     """The checkpoint or folder that it was read from."""
     step: int | None = None
@@ -66,14 +66,14 @@ class LoadedModel:
 
 
 def check_tensors(values: object) -> dict[str, Tensor]:
-    """Return `values` if they are tensors by name, for pydantic."""
+    """Return `values` if they are tensors by name. Raises ValueError, for pydantic."""
     if not are_named_tensors(values):
         raise ValueError("expected tensors by name")
     return values
 
 
 class HyperParameters(BaseModel):
-    """What is read of a run's config."""
+    """The parts of a run's config that are read."""
 
     model: ModelConfig
     tokenizer_name: str | None = None
@@ -81,7 +81,7 @@ class HyperParameters(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def add_activation(cls, values: Any) -> Any:
-        """Add what the original simpleGPT and nanoGPT have no setting for: the exact GELU."""
+        """Add the exact GELU where the original simpleGPT and nanoGPT have no such setting."""
         model = values.get("model", {}) if isinstance(values, dict) else None
         if not isinstance(model, dict):
             return values
@@ -89,7 +89,7 @@ class HyperParameters(BaseModel):
 
 
 class Metrics(BaseModel):
-    """What is read of a training's state (`simplegpt.train.state`)."""
+    """The parts of a training's state (`simplegpt.train.state`) that are read."""
 
     tokens: int = 0
     val_loss: float | None = None
@@ -97,7 +97,7 @@ class Metrics(BaseModel):
 
 
 class Contents(BaseModel):
-    """What is read of a checkpoint; its other keys are for resuming."""
+    """The parts of a checkpoint that are read; its other keys are for resuming."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -116,7 +116,7 @@ def load_model(
     """Load the model `name_or_path` onto `device`, with weights of `dtype`.
 
     It is a checkpoint, a run's directory (its last checkpoint), a folder of a GPT-2 in Hugging
-    Face's format, or the name of one on the hub. `progress` is called with the share that is done
+    Face's format, or the name of one on the hub. `progress` is called with the completed fraction
     and the current activity. Raises UserError if there is no such model or it cannot be read.
     """
     path = find_model(name_or_path, progress)
@@ -133,10 +133,10 @@ def load_model(
 
 @torch.no_grad()
 def load_initial_weights(gpt: GPT, name_or_path: str, tokenizer_name: str | None = None) -> None:
-    """Start `gpt` from the weights of the model `name_or_path` (``init_from``).
+    """Initialize `gpt` with the weights of the model `name_or_path` (``init_from``).
 
-    A shorter context takes the first positions; the additional ids of a larger vocabulary take the
-    mean of the model's token embeddings, since near zero they would be likelier than most of its
+    A shorter context takes the first positions. The additional token IDs of a larger vocabulary get
+    the mean of the model's token embeddings: near zero they would be more likely than most of its
     tokens. Raises UserError listing every other difference in shape, and if the model's tokenizer
     is known and differs from `tokenizer_name`.
     """
@@ -155,8 +155,8 @@ def load_initial_weights(gpt: GPT, name_or_path: str, tokenizer_name: str | None
     theirs = loaded.tokenizer_name
     if tokenizer_name and theirs and not is_same_vocabulary(tokenizer_name, theirs):
         problems.append(
-            f'tokenizer_name ("{tokenizer_name}") must be "{theirs}", with which {name_or_path} '
-            "was trained, or set init_from_other_tokenizer = true"
+            f'tokenizer_name ("{tokenizer_name}") must be "{theirs}", the tokenizer of '
+            f"{name_or_path}, or set init_from_other_tokenizer = true"
         )
     if problems:
         raise UserError("init_from does not fit the config:", *problems)
@@ -243,7 +243,7 @@ def nearest_path(path: Path) -> str:
 
 
 def newest_whole_checkpoint(folder: Path) -> tuple[Path, list[str]]:
-    """Return the newest checkpoint in `folder` without damage, and the errors of the newer ones.
+    """Return the newest intact checkpoint in `folder`, and the errors of the newer ones.
 
     Raises UserError if there is none.
     """
@@ -260,7 +260,7 @@ def newest_whole_checkpoint(folder: Path) -> tuple[Path, list[str]]:
 
 
 def write_missing_sidecars(folder: Path) -> None:
-    """Write the sidecars of checkpoints whose process was killed before it could."""
+    """Write the sidecars of checkpoints whose process was killed before writing them."""
     for path in folder.glob("[!.]*.ckpt"):
         if read_info(path) is not None:
             continue
@@ -279,7 +279,7 @@ def write_missing_sidecars(folder: Path) -> None:
 
 
 def age(path: Path) -> tuple[int, float]:
-    """Sort checkpoints by step, the newest first; those without a sidecar come last, by time."""
+    """Sort key: checkpoints by step, newest first; those without a sidecar come last, by time."""
     info = read_info(path)
     return -info.step if info else 1, -path.stat().st_mtime
 
@@ -287,7 +287,7 @@ def age(path: Path) -> tuple[int, float]:
 def read_checkpoint(path: Path, *, whole: bool = False) -> Contents:
     """Read the contents of the checkpoint at `path`, its tensors mapped from the file on the CPU.
 
-    Compares the weights with their checksums, and with `whole` all else too. Raises UserError.
+    Verifies the checksums of the weights, and with `whole` of the whole file. Raises UserError.
     """
     values = read_torch_file(path, keys=() if whole else ("state_dict", "model"))
     if isinstance(values, dict) and {"model", "model_args"} <= values.keys():
@@ -301,16 +301,16 @@ def read_checkpoint(path: Path, *, whole: bool = False) -> Contents:
 def from_nanogpt(values: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the contents of nanoGPT's ``ckpt.pt``.
 
-    They name no tokenizer: a vocabulary of GPT-2's size is GPT-2's, another one the data's own.
+    They name no tokenizer: a vocabulary of GPT-2's size is taken as GPT-2's, others are unknown.
     """
     given, val_loss = values["model_args"], values.get("best_val_loss")
     given = given if isinstance(given, dict) else {}
-    is_gpt2s = given.get("vocab_size") in GPT2_VOCABULARIES
+    is_gpt2 = given.get("vocab_size") in GPT2_VOCABULARIES
     return {
         "state_dict": values["model"],
         "hyper_parameters": {
             "model": {own: given[name] for own, name in NANOGPT_SHAPE.items() if name in given},
-            "tokenizer_name": "gpt2" if is_gpt2s else None,
+            "tokenizer_name": "gpt2" if is_gpt2 else None,
         },
         "global_step": values.get("iter_num"),
         "simplegpt": {"val_loss": val_loss.item() if isinstance(val_loss, Tensor) else val_loss},
@@ -322,14 +322,14 @@ def from_checkpoint(contents: Contents, path: Path) -> LoadedModel:
 
     Raises UserError if they are inconsistent.
     """
-    about = contents.hyper_parameters
+    hyper_parameters = contents.hyper_parameters
     try:
-        gpt = GPT.from_state_dict(about.model, network_state(contents.state_dict))
+        gpt = GPT.from_state_dict(hyper_parameters.model, network_state(contents.state_dict))
     except ValueError as error:
         raise UserError(f"{path}: weights and config do not match: {error}") from error
     info = read_info(path)
     val_loss = contents.simplegpt.val_loss if info is None else info.own_val_loss
-    tokenizer = about.tokenizer_name
+    tokenizer = hyper_parameters.tokenizer_name
     if tokenizer and is_file(tokenizer) and not Path(tokenizer).exists():
         tokenizer = str(path.parent.parent.absolute() / TOKENIZER_COPY)  # in the run's directory
     return LoadedModel(gpt, tokenizer, path, contents.global_step, val_loss)
@@ -339,7 +339,7 @@ def network_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the network's tensors of a LightningModule's `state`, copied from the mapped file.
 
     Removes the prefixes of the module (``gpt.``) and of a compiled network (``_orig_mod.``), and
-    what nanoGPT adds. Raises ValueError if the output layer is not the token embedding.
+    nanoGPT's additional tensors. Raises ValueError if the output layer is not the token embedding.
     """
     own = {
         name.removeprefix("_orig_mod.").removeprefix("gpt.").removeprefix("_orig_mod."): tensor

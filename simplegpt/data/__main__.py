@@ -1,10 +1,10 @@
-"""Command: text to token files. ``python -m simplegpt.data --help``.
+"""Convert text to token files: ``python -m simplegpt.data --help``.
 
     python -m simplegpt.data --text_file "data/train.txt" --output_file "data/train-char.bin" \
         --tokenizer_name "char"
     python -m simplegpt.data --dataset tinyshakespeare --tokenizer_name gpt2
 
-`simplegpt.data.encode` does the work in a stream. No file has its final name before all of them are
+`simplegpt.data.encode` does the work as a stream. Files get their final names once all of them are
 complete. Nothing here imports torch.
 """
 
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     datasets = "; ".join(f"{c.name} ({c.description})" for c in corpus.CORPORA.values())
-    parser = CommandParser(description="Turn text of any size into token files.")
+    parser = CommandParser(description="Convert text of any size to token files.")
     text = parser.add_argument_group("input")
     source = text.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -94,12 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     text.add_argument(
         "--separator",
         metavar="TOKEN",
-        help=f'Put between documents: "{END_OF_TEXT}" if the tokenizer has it, or a token ID.',
+        help=f'Token between documents: "{END_OF_TEXT}" if the tokenizer has it, or a token ID.',
     )
     text.add_argument(
         "--marker",
         metavar="TEXT",
-        help="Ends a document, as the end of a file does, and is removed from the text.",
+        help="Text that ends a document, as the end of a file does; it is removed.",
     )
     output = parser.add_argument_group("output")
     output.add_argument(
@@ -145,14 +145,14 @@ def _separator_id(separator: str | None, marker: str | None, tokenizer: Tokenize
         raise UserError(f'--separator ({separator}) must be "{END_OF_TEXT}" or a token ID')
     if tokenizer.end_of_text is None:
         raise UserError(
-            f"the tokenizer '{tokenizer.name}' has no {END_OF_TEXT}; give a token ID to put "
-            "between documents, such as --separator 0"
+            f"the tokenizer '{tokenizer.name}' has no {END_OF_TEXT}; give a token ID as the "
+            "separator, such as --separator 0"
         )
     return tokenizer.end_of_text
 
 
 def _plan(options: argparse.Namespace, tokenizer_name: str) -> list[Output]:
-    """Return what to write, checked as far as possible before the work begins."""
+    """Return the files to write, checked as far as possible before the work begins."""
     if options.dataset:
         corpus.check_name(options.dataset)
     if options.workers is not None and options.workers < 1:
@@ -192,7 +192,7 @@ def _corpus_source(options: argparse.Namespace) -> tuple[Source, ...]:
 
 
 def _text_sources(names: Sequence[str]) -> tuple[Source, ...]:
-    """Return the text files; all exist, and at least one is not empty."""
+    """Return the text files. Raises UserError if one is missing or all are empty."""
     paths: list[Path] = []
     for name in names:
         if glob.has_magic(name) and not Path(name).exists():
@@ -205,7 +205,7 @@ def _text_sources(names: Sequence[str]) -> tuple[Source, ...]:
     for path in paths:
         check_text_file(path)
     if not any(path.stat().st_size for path in paths):
-        raise UserError(f"{', '.join(map(str, paths[:3]))}: empty, there is no text to encode")
+        raise UserError(f"no text to encode: {', '.join(map(str, paths[:3]))}: empty")
     return tuple(map(Source, paths))
 
 
@@ -215,7 +215,7 @@ def _write(
     separator: int | None,
     options: argparse.Namespace,
 ) -> list[Written]:
-    """Write every output or none: they get their names once all of them are complete."""
+    """Write all outputs or none: they get their names once all of them are complete."""
     writers: list[TokenWriter] = []
     with contextlib.ExitStack() as stack:
         for output in outputs:
@@ -241,7 +241,7 @@ def _write(
                 )
             if not writer.count:
                 raise UserError(f"{output.path} would be empty: there is no text for it")
-            writer.sync()  # a disk that is full shows here, while no file has its name yet
+            writer.sync()  # reports a full disk before any file gets its name
         for writer in writers:
             if not options.json_progress:
                 show(f"number of tokens = {writer.count}")

@@ -1,6 +1,6 @@
 """Named corpora.
 
-`CORPORA` lists them; `fetch` returns the path of a corpus's text, and downloads or builds it in
+`CORPORA` lists them; `fetch` returns the path of a corpus's text, which it downloads or builds in
 `cache_folder` the first time. Nothing here imports torch.
 """
 
@@ -39,11 +39,11 @@ _LEFT_OUT = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__
 
 
 class CorpusUnavailableError(UserError):
-    """A corpus that cannot be fetched now; another one may be available."""
+    """The error of a corpus that cannot be fetched now; another one may be available."""
 
 
 class _DownloadError(Exception):
-    """Why a download failed."""
+    """The reason why a download failed."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Corpus:
 
     @property
     def path(self) -> Path:
-        """Where its text is kept. A file put there by hand serves as well."""
+        """The path of its text in the cache; the user can also put a copy there."""
         version = "" if self.needs_network else f"-{platform.python_version()}"
         return cache_folder() / f"{self.name}{version}" / self.file_name
 
@@ -73,7 +73,7 @@ class Corpus:
         """Whether `fetch` has nothing to do."""
         try:
             return self.path.is_file() and self.sha256 in (None, _sha256(self.path))
-        except OSError:  # it may not be read
+        except OSError:  # unreadable
             return False
 
 
@@ -147,7 +147,7 @@ def _write_standard_library(path: Path, on_progress: OnProgress) -> None:
         for module in _modules(folder):
             text = module.read_bytes()
             if text.isascii():
-                # As Python reads it, and a blank line between two modules.
+                # Line endings as Python reads them, and a blank line between modules.
                 file.write(text.replace(b"\r\n", b"\n").rstrip(b"\n") + b"\n\n")
                 on_progress(min(file.tell(), size))
         empty = file.tell() == 0
@@ -194,7 +194,7 @@ CORPORA = {
 
 HELLASWAG = Corpus(
     name="hellaswag",
-    description="10,042 beginnings with four endings each: HellaSwag's validation set",
+    description="HellaSwag's validation set: 10,042 contexts with four endings each",
     licence="MIT",
     size=12_246_618,
     needs_network=True,

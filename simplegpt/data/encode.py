@@ -1,8 +1,8 @@
-"""Text files in, token ids out: in a stream, on several threads, in order.
+"""Encode text files to token IDs as a stream, on several threads, in order.
 
-`encode_files` reads the files in chunks that several threads encode, since tiktoken releases
-Python's lock. A few chunks are in flight at a time, so memory does not grow with the input, and the
-ids are exactly those of encoding each document whole. Nothing here imports torch.
+`encode_files` reads the files in chunks that several threads encode, since tiktoken releases the
+GIL. Only a few chunks are in memory at a time, and the IDs are exactly those of encoding each
+document whole. Nothing here imports torch.
 """
 
 import codecs
@@ -25,7 +25,7 @@ from simplegpt.data.tokenizer import Ids, Tokenizer, UnknownCharacterError
 from simplegpt.files import open_regular
 from simplegpt.progress import ProgressLine
 
-CHUNK = 1 << 17  # bytes: large enough that handing it over costs nothing, small in memory
+CHUNK = 1 << 17  # bytes: passing one to a thread costs little, and so does holding it in memory
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a document, to be encoded by itself."""
+    """A part of a document that is encoded separately."""
 
     text: str
     path: Path
@@ -74,11 +74,11 @@ def encode_files(
     progress: ProgressLine | None = None,
     chunk_size: int = CHUNK,
 ) -> None:
-    """Encode text files in order and pass the ids to `write`, some at a time.
+    """Encode text files in order and pass the token IDs to `write` in parts.
 
-    `separator` is an id to write between two documents: the files, and what a `marker` separates in
-    their text. `workers` threads encode; None for all cores, at most 8. Raises UserError for
-    invalid text, with file and line.
+    `separator` is an ID to write between documents: the files, and the parts of their text that
+    `marker` separates. `workers` threads encode; None for all cores, at most 8. Raises UserError
+    for invalid text, with file and line.
     """
     chunks = read_chunks(sources, tokenizer, marker=marker, size=chunk_size)
     n_bytes = n_tokens = 0
@@ -97,7 +97,7 @@ def encode_files(
 def _encode_in_order(
     chunks: Iterator[Chunk], tokenizer: Tokenizer, workers: int
 ) -> Iterator[tuple[Chunk, Ids]]:
-    """Yield the chunks with their ids; two chunks a thread are in flight."""
+    """Yield the chunks with their token IDs; two chunks per thread are in memory."""
 
     def encode(chunk: Chunk) -> Ids:
         try:
@@ -129,10 +129,9 @@ def read_chunks(
 ) -> Iterator[Chunk]:
     """Read the documents of text files in chunks of about `size`, cut where it changes no token.
 
-    A document ends at the end of its file and at each `marker`, which is not part of it. The text
-    is taken as it is: UTF-8, line ends untouched; only a byte-order mark at a file's beginning is
-    dropped. A document without a place to cut is one chunk. Raises UserError for text that is not
-    UTF-8.
+    A document ends at the end of its file and at each `marker`, which is not part of it. The UTF-8
+    text is not changed, line endings included; only a byte-order mark at the start of a file is
+    removed. A document that cannot be cut is one chunk. Raises UserError for invalid UTF-8.
     """
     for source in sources:
         line = 1 + _count_line_ends(Source(source.path, stop=source.start))
@@ -187,7 +186,7 @@ def _documents(blocks: Iterable[str], marker: str | None) -> Iterator[str | None
         for document in ended:
             yield document
             yield None
-        # A marker may lie across two blocks.
+        # A marker may span two blocks.
         known = max(0, len(rest) - len(marker) + 1) if marker else len(rest)
         yield rest[:known]
         held = rest[known:]
@@ -215,8 +214,8 @@ def _cut(
 def split_by_line(sources: Sequence[Source], val_fraction: float) -> tuple[tuple[Source, ...], ...]:
     """Return the training part (the first lines over all files) and the validation part (the last).
 
-    `sources` are whole files. At least one line is for validation; the last line needs no line end.
-    Raises UserError if there is only one line.
+    `sources` are whole files. The validation part has at least one line; the last line need not end
+    with a newline. Raises UserError if there is only one line.
     """
     counts = [_count_lines(source) for source in sources]
     n_val = max(1, round(sum(counts) * val_fraction))
@@ -224,7 +223,7 @@ def split_by_line(sources: Sequence[Source], val_fraction: float) -> tuple[tuple
     if n_train < 1:
         raise UserError(
             f"{sources[0].path}: too few lines ({sum(counts)}) for a train / val split; "
-            "--val_fraction 0 makes no split"
+            "use --val_fraction 0 for no split"
         )
     at = 0  # the file in which the training part ends
     while n_train > counts[at]:

@@ -1,4 +1,4 @@
-"""Text to token ids and back.
+"""Convert text to token IDs and back.
 
 ``load_tokenizer("gpt2")`` returns a `Tokenizer`; `tokenizer_names` lists the names:
 
@@ -6,9 +6,9 @@
 ``char``   the character's code, 0 to 255 (Latin-1); any other character is an error
 ``byte``   the bytes of the text's UTF-8
 ``gpt2``   GPT-2's byte-pair encoding; the package includes its vocabulary
-others     tiktoken's other encodings, downloaded by it on first use
-a path     a ``tokenizer.json`` of Hugging Face's with a byte-level BPE, such as
-           ``python -m simplegpt.tokenizer`` makes
+others     tiktoken's other encodings, which it downloads on first use
+a path     a ``tokenizer.json`` in Hugging Face's format with a byte-level BPE, for
+           example from ``python -m simplegpt.tokenizer``
 =========  ======================================================================
 
 Nothing here imports torch.
@@ -40,12 +40,12 @@ _GPT2_NAMES = ("gpt2", "r50k_base")
 _GPT2_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 END_OF_TEXT = "<|endoftext|>"
 TOKENIZER_COPY = "tokenizer.json"
-"""The copy of a tokenizer's file in a run's directory, for where the file itself is not."""
+"""The copy of a tokenizer's file in a run's directory, used if the original is missing."""
 
-# A byte-pair tokenizer splits a text into pieces by a regular expression, and merges inside the
-# pieces only. In the expressions of these encodings, a blank is at a piece's beginning or amid
-# white space, and a line end is at a piece's end (save for "/" after it) or amid white space. So
-# neither a piece nor a look-ahead reaches across the places where _BETWEEN_PIECES ends.
+# A BPE tokenizer splits a text into pieces by a regular expression, and merges only within the
+# pieces. In the expressions of these encodings, a space is at the start of a piece or within
+# whitespace, and a newline is at the end of a piece (unless "/" follows) or within whitespace. So
+# neither a piece nor a look-ahead crosses a position where a match of _BETWEEN_PIECES ends.
 _CUTTABLE = {
     *("gpt2", "r50k_base", "p50k_base", "p50k_edit"),
     *("cl100k_base", "o200k_base", "o200k_harmony"),
@@ -54,7 +54,7 @@ _BETWEEN_PIECES = re.compile(r"\S(?= )|\S\n(?=[^\s/])")
 _ANYWHERE = re.compile(r".", re.DOTALL)
 _NOWHERE = re.compile(r"(?!)")
 
-# Bytes of the files that tiktoken downloads.
+# Sizes of the files that tiktoken downloads, in bytes.
 _DOWNLOADS = {
     **dict.fromkeys(("p50k_base", "p50k_edit"), 836_186),
     "cl100k_base": 1_681_126,
@@ -65,31 +65,31 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}".encode()
 
 
 class Tokenizer(ABC):
-    """Text to ids and back. Safe to use from several threads."""
+    """A tokenizer: text to token IDs and back. Thread-safe."""
 
     name: str
     n_vocab: int
     end_of_text: int | None = None
-    """The id that separates documents, if the vocabulary has one."""
+    """The ID that separates documents, if the vocabulary has one."""
     cut: re.Pattern[str]
-    """Where a match ends, a text may be cut: the parts have the same ids as the whole."""
+    """A text may be cut at the end of a match: the parts have the same IDs as the whole."""
 
     @abstractmethod
     def encode_to_numpy(self, text: str) -> Ids:
-        """Return the ids of `text`, uint32 [n]. A literal ``<|endoftext|>`` is text as well.
+        """Return the IDs of `text`, uint32 ``[n]``. A literal ``<|endoftext|>`` is plain text.
 
-        Raises UnknownCharacterError (a UserError) if the vocabulary has no id for a character.
+        Raises UnknownCharacterError (a UserError) if the vocabulary has no ID for a character.
         """
 
     @abstractmethod
     def decode_bytes(self, ids: Sequence[int]) -> bytes:
         """Return the UTF-8 of `ids`; it may begin or end inside a character.
 
-        An id outside the vocabulary (a padded model may emit one) becomes U+FFFD.
+        An ID outside the vocabulary (a padded model may emit one) becomes U+FFFD.
         """
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of `text` as a list."""
+        """Return the IDs of `text` as a list."""
         ids: list[int] = self.encode_to_numpy(text).tolist()
         return ids
 
@@ -99,7 +99,7 @@ class Tokenizer(ABC):
 
 
 class UnknownCharacterError(UserError):
-    """A character that the tokenizer's vocabulary does not have, in a line counted from 1."""
+    """The error for a character that is not in the vocabulary; lines are counted from 1."""
 
     def __init__(self, tokenizer: str, character: str, line: int) -> None:
         self.line = line
@@ -117,14 +117,14 @@ def tokenizer_names() -> list[str]:
 
 
 def download_size(name: str) -> int | None:
-    """Return about how many bytes `load_tokenizer` downloads the first time; None if not known."""
-    is_here = name in ("char", "byte", *_GPT2_NAMES) or is_file(name)
-    return 0 if is_here else _DOWNLOADS.get(name)
+    """Return about how many bytes `load_tokenizer` downloads the first time; None if unknown."""
+    is_local = name in ("char", "byte", *_GPT2_NAMES) or is_file(name)
+    return 0 if is_local else _DOWNLOADS.get(name)
 
 
 @functools.cache
 def load_tokenizer(name: str) -> Tokenizer:
-    """Return the tokenizer called `name`; the same object for the same name.
+    """Return the tokenizer `name`, always the same object for the same name.
 
     Raises UserError for an unknown name, and if tiktoken cannot download a vocabulary.
     """
@@ -150,12 +150,12 @@ def is_file(name: str) -> bool:
 
 
 def short_name(name: str) -> str:
-    """A tokenizer's name for file names: of a file, its own without the folder."""
+    """Return a tokenizer's name for use in file names: for a path, its stem."""
     return Path(name).stem if is_file(name) else name
 
 
 def is_same_vocabulary(one: str, other: str) -> bool:
-    """Return whether two names of tokenizers stand for the same ids."""
+    """Whether two tokenizer names have the same IDs."""
     if one == other or {one, other} == set(_GPT2_NAMES):
         return True
     if not (is_file(one) and is_file(other)):
@@ -167,7 +167,7 @@ def is_same_vocabulary(one: str, other: str) -> bool:
 
 
 class CharTokenizer(Tokenizer):
-    """Character-level: a character's code is its id, for the 256 characters of Latin-1."""
+    """A character-level tokenizer: a character's code is its ID, for the 256 of Latin-1."""
 
     name = "char"
     n_vocab = 256
@@ -185,7 +185,7 @@ class CharTokenizer(Tokenizer):
 
 
 class ByteTokenizer(Tokenizer):
-    """Byte-level: the bytes of the text's UTF-8."""
+    """A byte-level tokenizer: the bytes of the text's UTF-8."""
 
     name = "byte"
     n_vocab = 256
@@ -199,7 +199,7 @@ class ByteTokenizer(Tokenizer):
 
 
 class BytePairTokenizer(Tokenizer):
-    """A byte-pair encoding (BPE) of tiktoken."""
+    """A BPE encoding of tiktoken."""
 
     def __init__(self, encoding: tiktoken.Encoding) -> None:
         self.name = encoding.name
@@ -232,7 +232,7 @@ class FileTokenizer(Tokenizer):
     """
 
     def __init__(self, path: Path) -> None:
-        import tokenizers  # Rust, 0.1 s: only where such a file is used
+        import tokenizers  # takes 0.1 s
 
         self.name = str(path)
         try:
@@ -243,22 +243,22 @@ class FileTokenizer(Tokenizer):
         except FileNotFoundError:
             names = [p.name for p in path.parent.glob("*.json")]
             raise UserError(f"no tokenizer at {path}{nearest(path.name, names)}") from None
-        except Exception as error:  # the library raises Exception itself
+        except Exception as error:  # the library raises plain Exception
             raise UserError(f"cannot read the tokenizer {path}: {error}") from None
         splitter, decoder = values.get("pre_tokenizer") or {}, values.get("decoder") or {}
         if values["model"].get("type") != "BPE" or decoder.get("type") != "ByteLevel":
             raise UserError(f"{path} is not a byte-level BPE, the only kind that is supported")
-        self._tokenizer.encode_special_tokens = True  # what a text says is text
+        self._tokenizer.encode_special_tokens = True  # encode a literal <|endoftext|> as text
         self.n_vocab = self._tokenizer.get_vocab_size()
         self.end_of_text = self._tokenizer.token_to_id(END_OF_TEXT)
-        # The split into pieces of GPT-2; of another one it is not known where a text can be cut.
-        is_gpt2s = splitter == {
+        # GPT-2's split into pieces. With another one, it is unknown where a text can be cut.
+        splits_like_gpt2 = splitter == {
             "type": "ByteLevel",
             "add_prefix_space": False,
             "trim_offsets": splitter.get("trim_offsets"),
             "use_regex": True,
         }
-        can_cut = is_gpt2s and values.get("normalizer") is None
+        can_cut = splits_like_gpt2 and values.get("normalizer") is None
         self.cut = _BETWEEN_PIECES if can_cut else _NOWHERE
         alphabet = byte_alphabet()
         special = {token["id"] for token in values.get("added_tokens", [])}
@@ -278,7 +278,7 @@ class FileTokenizer(Tokenizer):
 
 
 class StreamDecoder:
-    """Decodes a stream of ids without splitting a character.
+    """Decodes a stream of token IDs without splitting a character.
 
     ``push`` keeps the bytes of an incomplete character; ``flush`` returns them as U+FFFD.
     """
@@ -292,7 +292,7 @@ class StreamDecoder:
         return self._decoder.decode(self._tokenizer.decode_bytes(ids))
 
     def flush(self) -> str:
-        """Return the rest at the end, and reset the decoder."""
+        """Return the remaining text at the end, and reset the decoder."""
         rest = self._decoder.decode(b"", final=True)
         self._decoder.reset()
         return rest
@@ -316,7 +316,7 @@ def _gpt2_encoding(name: str) -> tiktoken.Encoding:
 def gpt2_merges() -> list[tuple[str, str]]:
     """Return GPT-2's merges, in the characters of `byte_alphabet`.
 
-    They are read from the package's own ``vocab.bpe``, checked against its hash.
+    They are read from the package's ``gpt2.bpe``, whose hash is verified.
     """
     data = resources.files("simplegpt").joinpath("vocab", "gpt2.bpe").read_bytes()
     if hashlib.sha256(data).hexdigest() != _GPT2_SHA256:
@@ -326,10 +326,10 @@ def gpt2_merges() -> list[tuple[str, str]]:
 
 
 def byte_alphabet() -> dict[str, int]:
-    """Return {GPT-2's printable character: byte}, in the order of the ids.
+    """Return {GPT-2's printable character: byte}, in the order of the token IDs.
 
-    The bytes that are printable in Latin-1 come first under their own character; the rest (space,
-    controls …) follow as the characters from 256 on, so that a merges file has no blanks in names.
+    The bytes that are printable in Latin-1 come first, as their own characters; the rest (space,
+    controls …) follow as the characters from 256 on, so that names in a merges file have no spaces.
     """
     printable = [byte for byte in range(256) if chr(byte).isprintable() and byte != ord(" ")]
     others = [byte for byte in range(256) if byte not in printable]
