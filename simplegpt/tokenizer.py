@@ -1,7 +1,7 @@
 """Train a tokenizer on a text: ``python -m simplegpt.tokenizer --text_file FILE --n_vocab 4096``.
 
-A byte-level BPE that splits text as GPT-2 does, written as a ``tokenizer.json`` of Hugging Face's.
-Its path is a ``tokenizer_name`` for the other commands and for configs.
+The result is a byte-level BPE that splits text as GPT-2 does, in a ``tokenizer.json`` in Hugging
+Face's format. Its path is a ``tokenizer_name`` for the other commands and for configs.
 """
 
 import argparse
@@ -14,17 +14,17 @@ from simplegpt.data.tokenizer import END_OF_TEXT, load_tokenizer
 from simplegpt.files import write_atomically
 from simplegpt.progress import ProgressLine, format_bytes, format_count
 
-LEAST = 257
-"""The bytes and <|endoftext|>."""
-SHOWN = 12
-"""Tokens that are printed: the longest."""
+MIN_VOCAB = 257
+"""The 256 bytes and <|endoftext|>."""
+N_SHOWN = 12
+"""Number of longest tokens to print."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the options in `argv` say. Raises UserError."""
     options = build_parser().parse_args(argv)
-    if not LEAST <= options.n_vocab <= 2**32:
-        raise UserError(f"--n_vocab ({options.n_vocab}) must be ≥ {LEAST} and ≤ {2**32}")
+    if not MIN_VOCAB <= options.n_vocab <= 2**32:
+        raise UserError(f"--n_vocab ({options.n_vocab}) must be ≥ {MIN_VOCAB} and ≤ {2**32}")
     if options.output_file.suffix != ".json":
         raise UserError(f"--output_file ({options.output_file}) must end with .json")
     if options.output_file.exists() and not options.overwrite:
@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     tokenizer = load_tokenizer(str(options.output_file))
     n_bytes = sum(path.stat().st_size for path in options.text_file)
     lengths = [len(tokenizer.decode_bytes([token])) for token in range(tokenizer.n_vocab)]
-    longest = sorted(range(tokenizer.n_vocab), key=lambda token: -lengths[token])[:SHOWN]
+    longest = sorted(range(tokenizer.n_vocab), key=lambda token: -lengths[token])[:N_SHOWN]
     words = "  ".join(one_line(tokenizer.decode([token])) for token in longest)
     show(f"{format_count(tokenizer.n_vocab)} tokens from {format_bytes(n_bytes)}; longest: {words}")
     show(one_line(f"saved to {options.output_file}"))
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser."""
+    """Return the parser."""
     parser = CommandParser(description="Train a byte-level BPE tokenizer on text.")
     parser.add_argument(
         "--text_file", type=Path, nargs="+", required=True, metavar="FILE", help="UTF-8 text"
@@ -67,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
 def train(paths: Sequence[Path], n_vocab: int) -> str:
     """Return the contents of a ``tokenizer.json`` with at most `n_vocab` tokens.
 
-    A text with few different words has fewer. Raises UserError if a file is not UTF-8.
+    Texts with few distinct words give fewer. Raises UserError if a file is not UTF-8.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -87,7 +87,7 @@ def train(paths: Sequence[Path], n_vocab: int) -> str:
 
 
 def blocks(paths: Sequence[Path], line: ProgressLine) -> Iterator[str]:
-    """Yield the texts in blocks that end with a line, where they have lines."""
+    """Yield the texts in blocks of whole lines."""
     n_bytes = 0
     for path in paths:
         held = ""

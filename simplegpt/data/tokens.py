@@ -1,9 +1,9 @@
-"""Token files: written in a stream, read by position.
+"""Token files: written as a stream, read by position.
 
-``NAME.bin`` is raw little-endian ids without a header, uint16 if the vocabulary fits and uint32
-otherwise, so nanoGPT's files work as they are. ``NAME.bin.json`` beside it describes it
-(`TokenFileInfo`). `open_tokens` reads, `TokenWriter` writes; which tokens make which sample is in
-`simplegpt.data.windows`. Nothing here imports torch.
+``NAME.bin`` has raw little-endian token IDs without a header, uint16 if the vocabulary fits and
+uint32 otherwise, so nanoGPT's files work unchanged. ``NAME.bin.json`` describes it
+(`TokenFileInfo`). `open_tokens` reads, `TokenWriter` writes; `simplegpt.data.windows` decides which
+tokens form a sample. Nothing here imports torch.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from simplegpt.files import check_regular_file, open_regular, read_regular, writ
 DType = Literal["uint16", "uint32"]
 _SCAN = 1 << 22  # tokens read at a time by max_id: 16 MB
 _SAMPLE = 1 << 16  # tokens of each file that are checked when it is opened
-_QUICK_SCAN = 1 << 20  # tokens of a file without a sidecar that max_id reads at once
+_QUICK_SCAN = 1 << 20  # a file without a sidecar of at most this many tokens is always scanned
 
 
 class TokenFileInfo(BaseModel):
@@ -41,7 +41,7 @@ class TokenFileInfo(BaseModel):
     """Tokens in the file."""
     tokenizer: str
     source: str
-    """The text files, for people to read."""
+    """The text files, for display."""
     max_id: int = Field(ge=0)
 
 
@@ -52,7 +52,7 @@ def open_tokens(spec: str | Path) -> "Tokens":
     """
     try:
         paths = _resolve(str(spec))
-    except OSError as error:  # such as a folder that may not be listed, or too long a path
+    except OSError as error:  # such as a folder without read permission, or too long a path
         raise UserError(f"{spec} cannot be read: {error.strerror}") from None
     files = [_inspect(path) for path in paths]
     tokenizers = sorted({file.info.tokenizer for file in files if file.info})
@@ -65,15 +65,15 @@ class Tokens:
     """One or several token files as one sequence. It pickles as paths; each process opens them.
 
     ``len(tokens)`` counts all tokens; `tokenizer` is the name in the sidecars, None without them;
-    `meta` is nanoGPT's meta.pkl, if the ids are those of its vocabulary. The files are read, not
-    mapped: one that is truncated meanwhile is an error, where touching its map would be a SIGBUS.
+    `meta` is nanoGPT's meta.pkl, if the token IDs are those of its vocabulary. The files are read,
+    not memory-mapped: a file truncated meanwhile is then an error instead of a SIGBUS.
     """
 
     def __init__(self, files: Iterable["TokenFile"]) -> None:
         self.files = tuple(files)
         self.tokenizer = next((file.info.tokenizer for file in self.files if file.info), None)
         self.meta = next((file.meta for file in self.files if file.meta), None)
-        # ends[i]: tokens up to and with shard i
+        # ends[i]: number of tokens in shards 0 … i
         self._ends = np.cumsum([file.count for file in self.files])
         self._opened: dict[int, BinaryIO] = {}
         self._max_id: int | None = None
@@ -85,10 +85,10 @@ class Tokens:
         return {**self.__dict__, "_opened": {}}
 
     def slice(self, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """Tokens start … stop - 1 as int64, across shards. Raises IndexError beyond the ends.
+        """Return tokens start … stop - 1 as int64, across shards. Raises IndexError out of range.
 
-        Raises UserError for a file that was truncated since it was opened, and for an id above its
-        sidecar's largest: a GPU would abort on it.
+        Raises UserError for a file that was truncated since it was opened, and for an ID above the
+        sidecar's ``max_id``, on which a GPU would abort.
         """
         if not 0 <= start <= stop <= len(self):
             raise IndexError(f"tokens {start} to {stop} of {len(self)}")
@@ -105,7 +105,7 @@ class Tokens:
         return ids
 
     def max_id(self) -> int:
-        """The largest id: from the sidecars, or by reading the files once, a piece at a time."""
+        """Return the largest token ID, from the sidecars or by scanning the files once."""
         if self._max_id is None:
             self._max_id = max(self._shard_max_id(i) for i in range(len(self.files)))
         return self._max_id
@@ -117,7 +117,7 @@ class Tokens:
         return max(int(self._read(shard, i, _SCAN).max()) for i in range(0, file.count, _SCAN))
 
     def _read(self, shard: int, start: int, count: int) -> npt.NDArray[Any]:
-        """Read `count` ids of a shard from its id `start` on, fewer at its end."""
+        """Read `count` tokens of a shard from position `start`; fewer at its end."""
         file, dtype = self.files[shard], _numpy_dtype(self.files[shard].dtype)
         count = min(count, file.count - start)
         try:
@@ -144,7 +144,7 @@ class TokenFile:
     count: int
     info: TokenFileInfo | None
     meta: Path | None = None
-    """nanoGPT's meta.pkl beside a file without a sidecar: the ids are of its vocabulary."""
+    """nanoGPT's meta.pkl beside a file without a sidecar, whose vocabulary the token IDs are of."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class TokenSet:
 
     train: Path
     val: Path | None
-    """None where there is none beside the training file."""
+    """None if there is none beside the training file."""
     train_info: TokenFileInfo
     val_info: TokenFileInfo | None
 
@@ -161,8 +161,8 @@ class TokenSet:
 def find_token_sets(root: Path) -> list[TokenSet]:
     """Return the token files with sidecars at `root` and two levels below it.
 
-    A file whose name begins with ``train`` goes with the ``val`` beside it. Hidden folders, and
-    files that cannot be read, are left out.
+    A file whose name begins with ``train`` is paired with the ``val`` beside it. Hidden folders and
+    unreadable files are left out.
     """
     patterns = ("train*.bin", "*/train*.bin", "*/*/train*.bin")
     trains = [path for pattern in patterns for path in sorted(root.glob(pattern))]
@@ -175,7 +175,7 @@ def find_token_sets(root: Path) -> list[TokenSet]:
 
 
 def token_set(train: Path, val: Path | None = None) -> TokenSet | None:
-    """Return whole token files with sidecars; None if the training file is not one."""
+    """Return intact token files with sidecars; None if the training file is not one."""
     train_info, val_info = _info(train), _info(val) if val else None
     if train_info is None:
         return None
@@ -183,7 +183,7 @@ def token_set(train: Path, val: Path | None = None) -> TokenSet | None:
 
 
 def _info(path: Path) -> TokenFileInfo | None:
-    """Return the sidecar of a whole token file; None where it is not one."""
+    """Return the sidecar of an intact token file; None if it is not one."""
     try:
         return _inspect(path).info
     except UserError:
@@ -206,11 +206,11 @@ def written_files(path: Path) -> tuple[Path, Path, Path]:
 
 
 class TokenWriter:
-    """Writes a token file and its sidecar in a stream; use as a context manager.
+    """Writes a token file and its sidecar as a stream; use as a context manager.
 
-    Ids go to ``NAME.bin.partial``; `commit` gives it its name. Left without `commit`, by an error
-    or an interruption, the partial file is removed. Raises UserError if the file exists (unless
-    `overwrite`), cannot be written or is being written by another process, or the disk is full.
+    Tokens go to ``NAME.bin.partial``, which `commit` renames. On exit without `commit`, after an
+    error or an interruption, the partial file is removed. Raises UserError if the file exists
+    (unless `overwrite`) or cannot be written, another process is writing it, or the disk is full.
     """
 
     def __init__(
@@ -235,11 +235,11 @@ class TokenWriter:
     def __exit__(self, *error: object) -> None:
         if not self._committed:
             self._partial.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # of a full disk, which `write` or `sync` has reported
+        with contextlib.suppress(OSError):  # a full disk, which `write` or `sync` has reported
             self._file.close()
 
     def write(self, ids: npt.NDArray[Any]) -> None:
-        """Append ids, an integer array [n]."""
+        """Append token IDs, an integer array ``[n]``."""
         if not len(ids):
             return
         with self._user_errors():
@@ -248,13 +248,13 @@ class TokenWriter:
         self._max_id = max(self._max_id, int(ids.max()))
 
     def sync(self) -> None:
-        """Bring all that was written to the disk. `commit` does so too."""
+        """Flush everything written to the disk, as `commit` does too."""
         with self._user_errors():
             self._file.flush()
             os.fsync(self._file.fileno())
 
     def commit(self) -> TokenFileInfo:
-        """Sync the file, write its sidecar and give the file its name."""
+        """Sync the file, write its sidecar and rename the file to its final name."""
         self.sync()
         info = TokenFileInfo(
             dtype=self._dtype,
@@ -264,8 +264,8 @@ class TokenWriter:
             max_id=self._max_id,
         )
         with self._user_errors():
-            # The sidecar first: between the two a reader finds an error (no file, or another
-            # count), never a file taken for what it is not.
+            # The sidecar first: a reader in between finds no file or another count, which is an
+            # error, but never a file without its sidecar.
             write_atomically(sidecar_path(self.path), info.model_dump_json(indent=2) + "\n")
             self._partial.replace(self.path)
         self._committed = True
@@ -273,12 +273,12 @@ class TokenWriter:
 
     @contextlib.contextmanager
     def _user_errors(self) -> Iterator[None]:
-        """Raise an OSError as a UserError."""
+        """Convert an OSError to a UserError."""
         try:
             yield
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                reason = f"the disk is full after {self.count:,} tokens; nothing was kept"
+                reason = f"disk full after {self.count:,} tokens; nothing was kept"
             elif error.errno == errno.EAGAIN:
                 reason = "another process is writing it"
             else:
@@ -287,10 +287,10 @@ class TokenWriter:
 
 
 def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
-    """Check a config against the token files that it names, and its tokenizer's name.
+    """Check a config's token files and the name of its tokenizer.
 
-    Invalid keys are not checked again. `scan` reads even a large file without a sidecar, to find
-    its largest id.
+    Invalid keys are not checked again. With `scan`, even a large file without a sidecar is read to
+    find its largest token ID.
     """
     invalid, values = set(inspection.invalid_keys), inspection.values
     problems: list[Problem] = []
@@ -300,7 +300,7 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
     if "tokenizer_name" not in invalid and is_file(tokenizer):
         if not Path(tokenizer).is_file():
             invalid.add("tokenizer_name")
-            problems.append(inspection.problem(("tokenizer_name",), f"no file {tokenizer}"))
+            problems.append(inspection.problem(("tokenizer_name",), f"no such file: {tokenizer}"))
     elif "tokenizer_name" not in invalid and tokenizer not in names:
         invalid.add("tokenizer_name")
         message = f"unknown tokenizer{nearest(tokenizer, names)} (available: {', '.join(names)})"
@@ -311,21 +311,21 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
         try:
             tokens = open_tokens(values[key])
         except UserError as error:
-            is_there = os.path.lexists(values[key])
-            hint = "" if is_there else "python -m simplegpt.data makes token files"
+            exists = os.path.lexists(values[key])
+            hint = "" if exists else "create it with python -m simplegpt.data"
             problems.append(inspection.problem((key,), str(error), hint))
             continue
         problems += [
-            inspection.problem((misfit, key), message)
-            for misfit, message in _misfits(values, invalid, values[key], tokens, scan=scan)
+            inspection.problem((mismatched, key), message)
+            for mismatched, message in _mismatches(values, invalid, values[key], tokens, scan=scan)
         ]
     return problems
 
 
-def _misfits(
+def _mismatches(
     values: Mapping[str, Any], invalid: Set[str], spec: str, tokens: Tokens, *, scan: bool
 ) -> Iterator[tuple[str, str]]:
-    """Yield the valid keys of a config that do not fit a token file, each with a message."""
+    """Yield the valid keys of a config that do not match a token file, each with a message."""
     if "model.n_vocab" not in invalid:
         n_vocab = values["model.n_vocab"]
         is_known = scan or tokens.tokenizer or len(tokens) <= _QUICK_SCAN
@@ -341,8 +341,8 @@ def _misfits(
             yield "tokenizer_name", message
     if "tokenizer_name" not in invalid and tokens.meta:
         message = (
-            f'tokenizer_name ("{values["tokenizer_name"]}") does not decode {spec}: its token IDs '
-            f"are of {tokens.meta}; encode its text again with python -m simplegpt.data"
+            f'tokenizer_name ("{values["tokenizer_name"]}") cannot decode {spec}: its token IDs '
+            f"are those of {tokens.meta}; encode its text again with python -m simplegpt.data"
         )
         yield "tokenizer_name", message
     seq_len, count = values["data.seq_len"], len(tokens)
@@ -361,7 +361,7 @@ def check_output(path: Path, *, overwrite: bool = False) -> None:
     if not folder.is_dir():
         raise UserError(f"{path} cannot be written: {folder} is not a directory")
     if path.exists() and not overwrite:
-        raise UserError(f"{path} exists already; --overwrite replaces it")
+        raise UserError(f"{path} already exists; --overwrite replaces it")
 
 
 def _numpy_dtype(dtype: DType) -> np.dtype[Any]:
@@ -377,7 +377,7 @@ def _open_exclusively(path: Path) -> Any:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
-            raise BlockingIOError(errno.EAGAIN, "its writer renamed it meanwhile")
+            raise BlockingIOError(errno.EAGAIN, "another process has renamed it")
         file.truncate(0)
     except BaseException:
         file.close()
@@ -419,7 +419,7 @@ def _inspect(path: Path) -> TokenFile:
         raise UserError(f"{path} is empty")
     if size % width:
         raise UserError(
-            f"{path} is not a whole token file: "
+            f"{path} is truncated or not a token file: "
             f"{size:,} bytes are not a multiple of {width} ({dtype})"
         )
     if info and info.count * width != size:
@@ -440,17 +440,17 @@ def _inspect(path: Path) -> TokenFile:
 
 
 def _looks_like_uint32(sample: npt.NDArray[Any]) -> bool:
-    """Whether every second uint16 is the high half of an id below 2^18, as no text's tokens are."""
+    """Whether every second uint16 is the high half of an ID < 2^18, unlike tokens of any text."""
     low, high = sample[::2], sample[1::2]
     return len(high) >= 32 and bool(high.max() < 4 <= low.max())
 
 
 def _check_ids(path: Path, info: TokenFileInfo | None, ids: npt.NDArray[Any]) -> None:
-    """Raise UserError if `ids` of a token file exceed the largest one that its sidecar names."""
+    """Raise UserError if `ids` of a token file exceed its sidecar's ``max_id``."""
     if info and len(ids) and (largest := int(ids.max())) > info.max_id:
         raise UserError(
-            f"{path} has the token ID {largest}, but its sidecar {sidecar_path(path).name} says at "
-            f"most {info.max_id}: encode the text again with python -m simplegpt.data"
+            f"{path} has the token ID {largest}, but max_id is {info.max_id} in its sidecar "
+            f"{sidecar_path(path).name}: encode the text again with python -m simplegpt.data"
         )
 
 
@@ -462,5 +462,5 @@ def _read_sidecar(path: Path) -> TokenFileInfo | None:
         return TokenFileInfo.model_validate_json(read_regular(sidecar))
     except ValidationError as error:
         raise UserError(
-            f"{sidecar}: {invalid_fields(error)} (a token file without a sidecar is uint16)"
+            f"{sidecar}: {invalid_fields(error)} (a file without a sidecar is read as uint16)"
         ) from None

@@ -1,8 +1,8 @@
-"""Which tokens make which sample: pure functions of (seed, index), for training and validation.
+"""The windows of tokens for training and validation, as pure functions of (seed, index).
 
-`Windows` gives the place of sample k of a run; `ValidationWindows` covers a split the same way each
-time. Neither holds any state, so a resumed run, or one spread over several processes, needs only
-the k of its next sample. Nothing here imports torch.
+`Windows` gives the position of sample k of a run; `ValidationWindows` covers a split, always in the
+same way. Both are stateless, so a resumed or distributed run needs only the k of its next sample.
+Nothing here imports torch.
 """
 
 import functools
@@ -22,12 +22,12 @@ def random_seed(*parts: int) -> int:
 def window_count(n_tokens: int, seq_len: int) -> int:
     """Count the windows of seq_len + 1 tokens that share their boundary tokens.
 
-    Raises UserError if there is not even one.
+    Raises UserError if there are not enough tokens for one.
     """
     if n_tokens <= seq_len:
         raise UserError(
-            f"the data has {n_tokens:,} tokens, which is too short for one window: seq_len is "
-            f"{seq_len:,}, which takes {seq_len + 1:,} tokens (the next token is the target)"
+            f"the data has {n_tokens:,} tokens: one window needs seq_len + 1 = {seq_len + 1:,} "
+            "(the inputs and the next token)"
         )
     return (n_tokens - 1) // seq_len
 
@@ -37,11 +37,11 @@ class Windows:
     """The training windows: sample k is a pure function of (seed, k), for any k ≥ 0.
 
     A window is seq_len + 1 tokens: tokens 0 … seq_len - 1 are the inputs and 1 … seq_len their
-    targets. Epoch e is samples e * len(windows) up to (e + 1) * len(windows) - 1: every window
-    once, in an order of its own. Its windows lie seq_len apart, so that each shares one token with
-    the next and no target comes twice, from a phase in 0 … seq_len - 1 that each epoch draws anew,
-    so that the text is cut at different places. A last window that would run over the end is moved
-    back and overlaps its neighbour, so every epoch has the same length.
+    targets. Epoch e is samples e * len(windows) to (e + 1) * len(windows) - 1: every window once,
+    in random order. Windows start seq_len apart, so each shares one token with the next and every
+    target occurs once. The offset of the first, in 0 … seq_len - 1, is random for each epoch, so
+    the text is cut at different places. A last window that would exceed the end is moved back and
+    overlaps its neighbour, so every epoch has the same length.
     """
 
     n_tokens: int
@@ -52,18 +52,18 @@ class Windows:
         window_count(self.n_tokens, self.seq_len)
 
     def __len__(self) -> int:
-        """Windows per epoch."""
+        """Return the number of windows per epoch."""
         return window_count(self.n_tokens, self.seq_len)
 
     def start(self, k: int) -> int:
-        """The first token of sample k; the window is start … start + seq_len."""
+        """Return the first token of sample k; the window is start … start + seq_len."""
         epoch, index = divmod(k, len(self))
         phase, order = _epoch(self.seed, epoch, len(self), self.seq_len)
         last = self.n_tokens - 1 - self.seq_len
         return min(phase + int(order[index]) * self.seq_len, last)
 
     def window(self, k: int) -> slice:
-        """The tokens of sample k, seq_len + 1 of them."""
+        """Return the slice of the seq_len + 1 tokens of sample k."""
         start = self.start(k)
         return slice(start, start + self.seq_len + 1)
 
@@ -78,11 +78,11 @@ class ValidationWindow:
 
 @dataclass(frozen=True)
 class ValidationWindows:
-    """Fixed windows that predict every token but the first exactly once, all of one shape.
+    """Fixed windows of equal length that predict every token but the first exactly once.
 
-    Window i begins at i * seq_len. What is left at the end, shorter than a window, becomes one more
-    that is moved back to full length; its first `skip` targets do not count, because the window
-    before it predicted them. `limit` keeps that many windows, evenly spaced.
+    Window i begins at i * seq_len. The last one is moved back to full length; its first `skip`
+    targets do not count, because the window before it predicted them. `limit` keeps that many
+    windows, evenly spaced.
     """
 
     n_tokens: int
@@ -107,8 +107,8 @@ class ValidationWindows:
         return -(-(self.n_tokens - 1) // self.seq_len)
 
 
-# A process reads its samples in order, so one epoch is enough. Its order takes 8 bytes a window:
-# 70 MB for 9e9 tokens in windows of 1024.
+# A process reads its samples in order, so caching one epoch is enough. The order takes 8 bytes per
+# window: 70 MB for 9e9 tokens in windows of 1024.
 @functools.lru_cache(maxsize=1)
 def _epoch(
     seed: int, epoch: int, n_windows: int, seq_len: int

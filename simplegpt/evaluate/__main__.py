@@ -1,11 +1,11 @@
 """Measure GPTs: ``python -m simplegpt.evaluate MODEL [MODEL …]`` with one of
 
---tokens or --text: the loss (mean cross-entropy in nats a token), its perplexity, and the bits per
-byte of text, which compare models of different vocabularies.
+--tokens or --text: the loss (mean cross-entropy in nats per token), its perplexity, and the bits
+per byte of text, which are comparable between vocabularies.
 
 --choices: the accuracy on multiple-choice questions.
 
-Several models make a table, in the order in which they are named.
+Several models form a table, in the given order.
 """
 
 import argparse
@@ -46,7 +46,7 @@ class Evaluation(BaseModel):
     tokens: str
     """The token file, or the text."""
     loss: float
-    """Mean cross-entropy, nats a token."""
+    """Mean cross-entropy in nats per token."""
     perplexity: float
     bits_per_byte: float | None
     """None if the tokenizer is unknown or the text has no bytes."""
@@ -59,7 +59,7 @@ class Evaluation(BaseModel):
     seconds: float
 
     def figures(self) -> dict[str, str]:
-        """Return what the table shows, by its headings."""
+        """Return the table's figures by heading."""
         bits = self.bits_per_byte
         return {
             "loss": format_loss(self.loss),
@@ -79,15 +79,15 @@ class Answers(BaseModel):
     choices: str
     """The file of the questions."""
     accuracy: float
-    """Share of the questions whose right ending has the greatest sum of log-probabilities."""
+    """Fraction of questions whose right ending has the highest sum of log-probabilities."""
     accuracy_normalized: float
-    """The same by the mean over an ending's tokens, which does not favour short endings."""
+    """The same for the mean over an ending's tokens, which does not favour short endings."""
     n_questions: int
     precision: Precision
     seconds: float
 
     def figures(self) -> dict[str, str]:
-        """Return what the table shows, by its headings."""
+        """Return the table's figures by heading."""
         return {
             "accuracy": f"{self.accuracy:.2%}",
             "normalized": f"{self.accuracy_normalized:.2%}",
@@ -113,7 +113,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser."""
+    """Return the parser."""
     parser = CommandParser(description="Measure GPTs on a text or on multiple-choice questions.")
     parser.add_argument(
         "models", type=model_name, nargs="+", metavar="MODEL", help=f"each {MODEL_HELP}"
@@ -127,10 +127,10 @@ def build_parser() -> argparse.ArgumentParser:
         "--choices",
         metavar="FILE",
         help="multiple-choice questions: JSON lines with ctx, endings and label, or 'hellaswag' "
-        "for its validation set (10,042 questions, downloaded once)",
+        "for HellaSwag's validation set (10,042 questions, downloaded once)",
     )
     parser.add_argument(
-        "--seq_len", type=positive, metavar="N", help="tokens in a window; default n_ctx"
+        "--seq_len", type=positive, metavar="N", help="tokens per window; default n_ctx"
     )
     parser.add_argument(
         "--limit", type=positive, metavar="N", help="only the first N questions; default all"
@@ -141,7 +141,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 Measure = Callable[[str, "Engine", float], Evaluation | Answers]
-"""Measures a model, by its name; the seconds count from the time that is given."""
+"""Measures the model of a name and an engine; the third argument is the start time."""
 
 
 def prepare(options: argparse.Namespace, folder: Path) -> Measure:
@@ -162,7 +162,7 @@ def prepare(options: argparse.Namespace, folder: Path) -> Measure:
 
 
 def find_choices(name_or_path: str) -> Path:
-    """Return the file of questions that is named, after downloading HellaSwag's if needed."""
+    """Return the path of the questions; HellaSwag's are downloaded if needed."""
     if name_or_path != corpus.HELLASWAG.name or Path(name_or_path).exists():
         return Path(name_or_path)
     with ProgressLine("downloading HellaSwag", corpus.HELLASWAG.size, summary=False) as line:

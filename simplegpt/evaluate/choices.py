@@ -1,7 +1,7 @@
-"""The accuracy of a GPT on multiple-choice questions: which ending does it find the likeliest?
+"""The accuracy of a GPT on multiple-choice questions, answered with the most likely ending.
 
-A file has a JSON object a line, in HellaSwag's format: ``ctx``, ``endings`` and ``label`` (the
-index of the right one); other keys are ignored. An ending is encoded after a blank, as in the
+A file has one JSON object per line, in HellaSwag's format: ``ctx``, ``endings`` and ``label`` (the
+index of the right one); other keys are ignored. An ending is encoded after a space, as in the
 figures published for GPT-2: 28.59% by the sum of the tokens' log-probabilities and 29.55% by their
 mean, for 124M parameters on HellaSwag's validation set.
 """
@@ -16,7 +16,7 @@ from simplegpt.cli import UserError
 from simplegpt.files import open_regular
 from simplegpt.progress import ProgressLine
 
-if TYPE_CHECKING:  # imports torch, which takes seconds: invalid files are reported before
+if TYPE_CHECKING:  # imports torch, which takes seconds: invalid files are reported first
     from torch import Tensor
 
     from simplegpt.inference.engine import Engine
@@ -24,7 +24,7 @@ if TYPE_CHECKING:  # imports torch, which takes seconds: invalid files are repor
 
 
 class Question(BaseModel):
-    """A beginning and its possible endings."""
+    """A context and its possible endings."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -41,7 +41,7 @@ class Question(BaseModel):
 
 
 class Accuracy(BaseModel):
-    """Shares of the questions whose right ending is the likeliest."""
+    """Fractions of questions whose right ending is the most likely."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -94,7 +94,7 @@ def measure_accuracy(engine: "Engine", questions: list[Question]) -> Accuracy:
 def ending_losses(engine: "Engine", question: Question) -> Iterator["Tensor"]:
     """Yield the loss of each token of each ending, in nats. Raises UserError.
 
-    Where context and ending exceed the model's context, the beginning is cut off.
+    If a question and an ending exceed the model's context, the beginning is cut off.
     """
     context = engine.encode(question.ctx)
     endings = [engine.encode(f" {ending}") for ending in question.endings]
@@ -109,7 +109,7 @@ def ending_losses(engine: "Engine", question: Question) -> Iterator["Tensor"]:
 
 
 def token_losses(gpt: "GPT", rows: list[list[int]], counts: list[int]) -> Iterator["Tensor"]:
-    """Yield the loss of the last tokens of each row, as many as `counts` says: ``[n]``, in nats."""
+    """Yield the losses ``[n]`` of the last n tokens of each row, in nats; `counts` has the n."""
     import torch
     import torch.nn.functional as F
 

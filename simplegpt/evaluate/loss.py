@@ -1,8 +1,8 @@
 """The loss of a GPT on tokens.
 
-Every token but the first is predicted exactly once, in the windows of a training's validation: side
-by side, of seq_len tokens each (n_ctx by default); the last window is moved back to full length,
-and its overlap does not count twice.
+Every token but the first is predicted exactly once, in the same windows as in validation: adjacent,
+of seq_len tokens each (n_ctx by default); the last window is moved back to full length, and its
+overlap does not count twice.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ from simplegpt.data.tokens import Tokens, TokenWriter, open_tokens
 from simplegpt.data.windows import ValidationWindows
 from simplegpt.progress import ProgressLine, format_loss
 
-if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported before
+if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported first
     from simplegpt.inference.engine import Engine
     from simplegpt.model import GPT
 
@@ -33,7 +33,7 @@ def encode_text(path: Path, tokenizer: Tokenizer | None, folder: Path) -> Tokens
     Raises UserError if the text is invalid or the model has no known tokenizer.
     """
     if tokenizer is None:
-        raise UserError("no known tokenizer has this model's vocabulary: give --tokens, not --text")
+        raise UserError("no known tokenizer has this model's vocabulary: use --tokens, not --text")
     check_text_file(path)
     source = Source(path)
     file = Path(tempfile.mkdtemp(dir=folder), "text.bin")
@@ -52,7 +52,7 @@ def check(engine: "Engine", tokens: Tokens, seq_len: int | None) -> int:
     own = engine.tokenizer.name if engine.tokenizer else None
     if own and tokens.tokenizer and not is_same_vocabulary(own, tokens.tokenizer):
         raise UserError(
-            f"the tokens are encoded with tokenizer '{tokens.tokenizer}', but the model's is "
+            f"the tokens were encoded with the tokenizer '{tokens.tokenizer}', but the model's is "
             f"'{own}': encode the text again with --tokenizer_name {own}"
         )
     if own and tokens.meta:
@@ -73,7 +73,7 @@ def check(engine: "Engine", tokens: Tokens, seq_len: int | None) -> int:
 
 
 def mean_loss(gpt: "GPT", tokens: Tokens, seq_len: int) -> float:
-    """Mean cross-entropy of every token but the first, in nats."""
+    """Return the mean cross-entropy of every token but the first, in nats."""
     n_predicted = len(tokens) - 1
     total, done = 0.0, 0
     with ProgressLine("evaluating", n_predicted, "tokens", summary=False) as line:

@@ -119,7 +119,7 @@ def test_a_file_shorter_than_the_context_is_one_window(
             ["--seq_len", "17"],
             r"--seq_len \(17\) must be ≤ .*n_ctx \(16\)",
         ),
-        ([1, 2, 3], "byte", [], "encoded with tokenizer 'byte', but the model's is 'char'"),
+        ([1, 2, 3], "byte", [], "encoded with the tokenizer 'byte', but the model's is 'char'"),
         ([1, 2, 3], None, ["--seq_len", "x"], "expected an integer"),
         ([1, 2, 3], None, ["--tokns", "x"], "did you mean '--tokens'"),
     ],

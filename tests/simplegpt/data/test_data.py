@@ -137,7 +137,7 @@ def test_existing_output_is_kept_without_overwrite():
     Path("out/val-char.bin").unlink()
     result = run(*words)
     assert result.returncode == 2
-    assert "out/train-char.bin exists already; --overwrite replaces it" in result.stderr
+    assert "out/train-char.bin already exists; --overwrite replaces it" in result.stderr
     assert Path("out/train-char.bin").stat().st_mtime_ns == before
     assert not Path("out/val-char.bin").exists()
     data.main([*words, "--overwrite"])

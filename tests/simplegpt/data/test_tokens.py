@@ -115,7 +115,7 @@ def test_two_writers_of_one_file_do_not_mix(tmp_path):
 
 def test_an_existing_file_is_kept_without_overwrite(tmp_path):
     write(tmp_path / "a.bin", [1])
-    with pytest.raises(UserError, match=r"a\.bin exists already; --overwrite replaces it"):
+    with pytest.raises(UserError, match=r"a\.bin already exists; --overwrite replaces it"):
         write(tmp_path / "a.bin", [2, 2])
     assert open_tokens(tmp_path / "a.bin").slice(0, 1).tolist() == [1]
     write(tmp_path / "a.bin", [2, 2], overwrite=True)
@@ -127,7 +127,7 @@ def test_a_full_disk_is_one_message_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(UserError, match=r"a\.bin cannot be written: the disk is full after 2"):
+    with pytest.raises(UserError, match=r"a\.bin cannot be written: disk full after 2"):
         write(tmp_path / "a.bin", [1, 2])
     assert list(tmp_path.iterdir()) == []
 
@@ -150,10 +150,10 @@ def test_ids_above_the_sidecars_largest_are_an_error(tmp_path):
     ids[90_000] = 300  # beyond what is looked at when it is opened
     tokens = open_tokens(path)
     assert len(tokens.slice(0, 90_000)) == 90_000
-    with pytest.raises(UserError, match=r"a\.bin has the token ID 300, but its sidecar"):
+    with pytest.raises(UserError, match=r"a\.bin has the token ID 300, but max_id is 7"):
         tokens.slice(89_000, 91_000)
     ids[10] = 301
-    with pytest.raises(UserError, match=r"a\.bin has the token ID 301, but its sidecar"):
+    with pytest.raises(UserError, match=r"a\.bin has the token ID 301, but max_id is 7"):
         open_tokens(path)
 
 
