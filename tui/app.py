@@ -293,7 +293,8 @@ class Workbench(App[None]):
             self.runs = found
 
     def watch_runs(self, before: KnownRuns | None, runs: KnownRuns) -> None:
-        for screen in {*self.visited.values(), self.screen}:
+        # A screen that is being mounted gets them from `visit`, when its widgets are there too.
+        for screen in {*self.visited.values(), *self.screen_stack[1:]}:
             if isinstance(screen, WorkbenchScreen):
                 screen.runs = runs
         were_live = {run.path for run in before or () if run.is_live}

@@ -175,7 +175,6 @@ keeps its memory allocated; F only freezes the *display*.
             self._panel(name).border_title = name.capitalize()
         self.add_class("-empty")
         self.set_interval(TICK_SECONDS, self._tick)
-        self.call_after_refresh(self._attach_to_live)  # to runs that were seen before
 
     def watch_runs(self) -> None:
         self._attach_to_live()

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import psutil
 import pytest
-from textual.app import SystemCommand
+from textual.app import ComposeResult, SystemCommand
 from textual.widgets import Input, Static
 
 from simplegpt.cli import UserError
@@ -23,7 +23,7 @@ from tui.shell import messages, settings
 from tui.shell.dialogs import Question, TextDialog
 from tui.shell.header import HeaderTab, LiveRun, live_run_content
 from tui.shell.modes import TABS
-from tui.shell.runs import newest_live, read_run
+from tui.shell.runs import newest_live, read_run, refresh_runs
 from tui.shell.screen import WorkbenchScreen
 from tui.shell.themes import DEFAULT_THEME, THEMES
 from tui.training.screen import TrainingScreen
@@ -89,6 +89,34 @@ async def test_tab_is_highlighted_before_its_screen_is_made(workplace: Path) -> 
         assert shown == [["train"]]
         await app.visit("data")
         await until(pilot, lambda: active() == ["data"])
+
+
+async def test_screen_gets_the_runs_when_its_widgets_are_mounted(workplace: Path) -> None:
+    run = make_run(workplace / "models" / "r", Shape(steps=100))
+    has_widgets: list[bool] = []
+
+    class Mounting(WorkbenchScreen):
+        MODE = "train"
+
+        def compose_body(self) -> ComposeResult:
+            self.app.set_reactive(Workbench.runs, ())
+            self.app.runs = refresh_runs([run.path])  # type: ignore[attr-defined]
+            yield Static(id="inside")
+
+        def watch_runs(self) -> None:
+            if self.runs is not None:
+                has_widgets.append(bool(self.query("#inside")))
+
+    class Visiting(Workbench):
+        CSS_PATH = REPOSITORY / "tui" / "app.tcss"
+        MODES: ClassVar = {**Workbench.MODES, "train": Mounting}
+
+    app = Visiting()
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await app.visit("train")
+        await until(pilot, lambda: bool(has_widgets))
+        assert all(has_widgets)
 
 
 async def test_every_possible_action_with_a_key_is_in_the_palette(workplace: Path) -> None:
