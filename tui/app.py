@@ -386,7 +386,9 @@ class Workbench(App[None]):
         screens = self.visited.values()
         if not await self._is_saved_or_given_up([one for one in screens if one.unsaved()]):
             return
-        runs = await asyncio.to_thread(refresh_runs, [run.path for run in self.runs or ()])
+        # One that was just started may not be among the known runs yet.
+        paths = dict.fromkeys([*(run.path for run in self.runs or ()), *self._watched])
+        runs = await asyncio.to_thread(refresh_runs, paths)
         live = [run.path for run in runs if run.is_live]
         starting = [path for screen in screens for path in screen.starting_runs()]
         if (live or starting) and not await self._may_leave(live, starting):
