@@ -121,7 +121,7 @@ class GPT(nn.Module):
         n_numbers = sum(tensor.numel() for tensor in state.values())
         largest = max(config.n_vocab, config.n_ctx, config.n_embd)
         if config.n_layer > len(state) or largest > n_numbers:
-            raise ValueError("the config describes a larger model than the weights are of")
+            raise ValueError("the config describes a larger model than the weights")
         with torch.device("meta"):  # allocates and draws nothing for weights that are replaced
             gpt = cls(config)
         expected = gpt.state_dict()

@@ -1,4 +1,4 @@
-"""Training: `train` runs a config as the command does. Importing this does not import torch."""
+"""Training: `train` runs a config as the command does. Importing this imports no torch."""
 
 import shutil
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ def train(
     after: Path | None = None,
     callbacks: "Sequence[Callback]" = (),
 ) -> int:
-    """Train `config` in its output_dir, with Lightning callbacks of your own; return the exit code.
+    """Train `config` in its output_dir, with your own Lightning callbacks; return the exit code.
 
-    `resume` continues the run in output_dir from its last checkpoint, or from the start where
-    nothing was saved. `after` is the directory of a run that is to end first. Raise UserError where
-    the run cannot start.
+    `resume` resumes the run in output_dir from its last checkpoint, or from the start if nothing
+    was saved. `after` is the directory of a run that must end first. Raise UserError if the run
+    cannot start.
     """
     run = RunDirectory(config.output_dir)
-    # a relative output_dir, and that of a run that was moved, becomes where the run is now
+    # output_dir may be relative, or outdated in a run that was moved
     config = absolute(config.model_copy(update={"output_dir": run.path}))
     as_launched(config.trainer)  # before torch is imported: it raises UserError
     claimed = claim(run, config, resume=resume) if is_first_rank() else None
@@ -51,7 +51,7 @@ def train(
 
 
 def _keep_tokenizer(path: Path, run: RunDirectory) -> None:
-    """Copy a tokenizer's file into the run's directory, which may go where the file does not."""
+    """Copy a tokenizer's file into the run's directory, in case the directory is moved."""
     from simplegpt.data.tokenizer import TOKENIZER_COPY
 
     copy = run.path / TOKENIZER_COPY

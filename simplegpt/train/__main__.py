@@ -1,10 +1,10 @@
-"""Command: train the GPT that a config describes, or resume a run.
+"""Train the GPT that a config describes, or resume a run.
 
     python -m simplegpt.train configs/shakespeare_char.toml --optimization.peak_lr 3e-4
     python -m simplegpt.train --resume models/tiny_shakespeare_char
     python -m simplegpt.train configs/shakespeare_char.toml --sweep peak_lr=1e-3,3e-4
 
-All errors of the user are reported before torch is imported and before anything is written.
+Invalid input is reported before torch is imported and before anything is written.
 """
 
 import os
@@ -54,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="train a run for each value, or each combination of the values of several settings, "
         "one after another in the background, in OUTPUT_DIR-sweep",
     )
-    parser.add_argument("--plan", action="store_true", help="print what the run costs, and exit")
+    parser.add_argument(
+        "--plan", action="store_true", help="print an estimate of parameters, FLOPs and memory"
+    )
     add_config_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.config is None and not arguments.resume:
@@ -85,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _initial_values(source: Path, overrides: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
-    """The shape and the tokenizer of the model to start from; None for a start from scratch."""
+    """Return the shape and the tokenizer of the model in init_from; None without one."""
     inspection = config_file.inspect(source, overrides)
     name = inspection.values.get("init_from")
     if not isinstance(name, str) or "init_from" in inspection.invalid_keys:
@@ -96,7 +98,7 @@ def _initial_values(source: Path, overrides: Sequence[tuple[str, str]]) -> dict[
 
 
 def _n_train_tokens(config: Config) -> int | None:
-    """None before the token file exists: a plan does not need it."""
+    """Return the number of training tokens; None if there is no token file yet."""
     try:
         return len(open_tokens(config.data.train_fpath))
     except UserError:

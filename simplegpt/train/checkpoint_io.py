@@ -1,4 +1,4 @@
-"""How Lightning writes a checkpoint's file."""
+"""Lightning's plugin for writing checkpoint files."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,10 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint straight to its path, which `CheckpointFiles` renames when it is whole.
+    """Writes a checkpoint directly to its path, which `CheckpointFiles` renames once complete.
 
-    Lightning's own makes a copy in memory and one in the temporary folder first, which may be on a
-    smaller file system, and where a killed run leaves it.
+    Lightning's own first makes copies in memory and in the temporary folder, which may be on a
+    smaller file system, and where a killed run leaves them.
     """
 
     def save_checkpoint(

@@ -19,12 +19,12 @@ from simplegpt.train.state import TrainingState
 
 
 class Checkpoints(Callback):
-    """Acts at the ends of optimizer steps, where nothing is half done.
+    """Validates, saves and stops early at the ends of optimizer steps.
 
-    In place of Lightning's validation loop, which cannot run on demand, in a pause or after the
-    last step, and which a stop would have to wait for; of its ModelCheckpoint, which saves in the
-    middle of a step or of a validation and stores absolute paths; and of its EarlyStopping, which
-    is tied to that loop.
+    This replaces Lightning's validation loop, which cannot run on demand, in a pause or after the
+    last step, and which a stop would have to wait for; its ModelCheckpoint, which saves within a
+    step or a validation and stores absolute paths; and its EarlyStopping, which depends on that
+    loop.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Checkpoints(Callback):
         self.data = data
         self.recorder = recorder
         self.files = CheckpointFiles(run, config.checkpointing)
-        # the last step that was written, whether it was validated, and the names it got
+        # the last saved step, whether it was validated, and its file names
         self._saved: tuple[int, bool, list[str]] | None = None
 
     def on_train_batch_end(
@@ -68,10 +68,9 @@ class Checkpoints(Callback):
     def validate(
         self, trainer: lightning.Trainer, module: GPTModule, *, is_scheduled: bool = False
     ) -> None:
-        """Measure the losses, tell all callbacks, and save.
+        """Measure the losses, notify all callbacks, and save.
 
-        Early stopping counts only the validations that are scheduled, not those that an observer
-        asks for.
+        Early stopping counts only scheduled validations, not those on request.
         """
         state = module.state
         with self.recorder.activity("validating"):
@@ -87,7 +86,7 @@ class Checkpoints(Callback):
             callback.on_validation_end(trainer, module)
         if is_scheduled:
             self._stop_without_improvement(trainer, state, state.score)
-        if self.save(trainer, module):  # the best is a checkpoint that was written
+        if self.save(trainer, module):  # not written: the best is still the previous one
             state.best_loss, state.best_step = best
 
     def _stop_without_improvement(
@@ -109,7 +108,7 @@ class Checkpoints(Callback):
     def _mean_loss(
         self, trainer: lightning.Trainer, module: GPTModule, batches: "DataLoader[ValidationBatch]"
     ) -> float:
-        """Mean cross-entropy over every target, once: a short last batch weighs less."""
+        """Return the mean cross-entropy over all targets: a short last batch weighs less."""
         module.eval()
         loss_sum, n_targets = 0.0, 0
         for i, batch in enumerate(batches):
@@ -127,11 +126,11 @@ class Checkpoints(Callback):
     def save(
         self, trainer: lightning.Trainer, module: GPTModule, *, as_last: bool = False
     ) -> str | None:
-        """Write a checkpoint of this step, unless it is written already; return why it failed.
+        """Save a checkpoint of this step, unless it is saved already; return the error, if any.
 
-        `as_last`: as last.ckpt even with ``save_last = false``, for a run that resumes from it.
-        Where writing fails (a full disk), the run continues and tries again at the next one; only
-        the last one must succeed.
+        `as_last`: write last.ckpt even with ``save_last = false``, to resume from it. If writing
+        fails (a full disk), the run continues and tries again at the next checkpoint; only the
+        final one must succeed.
         """
         step, state = trainer.global_step, module.state
         if step == 0:
@@ -147,13 +146,13 @@ class Checkpoints(Callback):
         with self.recorder.activity("saving"):
             temporary = self.files.temporary()
             try:
-                trainer.save_checkpoint(temporary)  # on all ranks: a strategy may gather
+                trainer.save_checkpoint(temporary)  # on all ranks: Lightning synchronizes them
                 paths = self.files.keep(temporary, info, names) if trainer.is_global_zero else []
             except (OSError, RuntimeError) as error:
                 temporary.unlink(missing_ok=True)
                 if trainer.should_stop or step >= self.config.trainer.max_steps:
                     raise
-                self.recorder.warn(f"no checkpoint at step {step:,}: {error}")
+                self.recorder.warn(f"cannot save a checkpoint at step {step:,}: {error}")
                 return str(error)
         self._saved = wanted
         for path in paths:

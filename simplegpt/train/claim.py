@@ -1,4 +1,4 @@
-"""Claim a run's directory for this process, after all checks that need no torch."""
+"""Claim a run's directory for this process, after all checks that do not need torch."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import LineReader
 
-# What a resumed run may change: its end, its machines and its reports.
+# Settings that a resumed run may change: its end, its devices and its reporting.
 MAY_DIFFER_ON_RESUME = (
     "include",
     "output_dir",
@@ -40,18 +40,18 @@ MAY_DIFFER_ON_RESUME = (
 
 @dataclass(frozen=True)
 class Claim:
-    """What rank 0 has of a run's directory."""
+    """Rank 0's claim on a run's directory."""
 
     lock: IO[bytes]
     """Held until it is closed."""
     commands: LineReader
-    """Reads what is sent from now on: a stop of an earlier attempt must not stop this one."""
+    """Reads commands from now on: a stop of an earlier attempt must not stop this one."""
 
 
 def claim(run: RunDirectory, config: Config, *, resume: bool) -> Claim:
-    """Create the directory, or what is missing of it, and lock it; or raise UserError.
+    """Create the directory, or its missing parts, and lock it; or raise UserError.
 
-    There is no run yet: a process that dies before it could train leaves nothing in the way.
+    This does not create a run yet: a process that dies before training does not block the next.
     """
     _check_extras(config)
     status = run.status()
@@ -62,8 +62,8 @@ def claim(run: RunDirectory, config: Config, *, resume: bool) -> Claim:
     elif run.exists():
         raise UserError(
             f"output_dir {run.path} already contains a run",
-            "resume it:       --resume",
-            f"start another:   --output_dir {first_free_path(run.path)}",
+            "resume it:         --resume",
+            f"start a new run:   --output_dir {first_free_path(run.path)}",
         )
     try:
         run.create()
@@ -73,33 +73,33 @@ def claim(run: RunDirectory, config: Config, *, resume: bool) -> Claim:
         raise UserError(f"another process is training in {run.path}") from None
     except OSError as error:
         raise UserError(f"output_dir {run.path}: {error.strerror}") from None
-    # a loader's worker outlives a killed trainer for a moment, and must not hold its lock
+    # a loader's worker briefly outlives a killed trainer and must not keep its lock
     os.register_at_fork(after_in_child=lock.close)
     return Claim(lock, LineReader.from_end(run.commands))
 
 
 def runs_nearby() -> str:
-    """Where there are runs, as the end of an error; empty where there are none."""
+    """Return the end of an error that lists nearby runs; empty if there are none."""
     runs = [os.path.relpath(run.path) for run in find_runs(Path.cwd())][:5]
     return f"; there are: {', '.join(runs)}" if runs else ""
 
 
 def _check_extras(config: Config) -> None:
-    """Raise UserError without tensorboard; only warn without wandb.
+    """Raise UserError if tensorboard is missing; only warn if wandb is.
 
-    The original simpleGPT's configs all have a [wandb], and train without it.
+    All configs of the original simpleGPT have [wandb], and train without the package.
     """
     if config.tensorboard and find_spec("tensorboard") is None:
         raise UserError(
             "the config uses tensorboard, which is not installed",
             "install it:      pip install 'simplegpt[tensorboard]'",
-            "or switch it off: --tensorboard false",
+            "or disable it:   --tensorboard false",
         )
     if config.wandb is not None and find_spec("wandb") is None:
         show(
             "warning: [wandb] is ignored: wandb is not installed\n"
             "  install it:      pip install 'simplegpt[wandb]'\n"
-            "  or switch it off: --wandb false",
+            "  or disable it:   --wandb false",
             sys.stderr,
         )
 
@@ -111,27 +111,27 @@ def _check_resumable(run: RunDirectory, config: Config) -> None:
     status, max_steps = run.status(), config.trainer.max_steps
     finished = status.step if status is not None and status.state == "finished" else 0
     saved = max((checkpoint.info.step for checkpoint in list_checkpoints(run)), default=0)
-    # at max_steps without having finished, it resumes to complete its end
+    # a run at max_steps that has not finished is resumed to complete its last validation and files
     if finished >= max_steps or saved > max_steps:
         step = max(finished, saved)
         raise UserError(
             f"the run at {run.path} is already at step {step:,} of {max_steps:,}",
-            f"train further:   --trainer.max_steps {2 * step}",
+            f"train for longer:   --trainer.max_steps {2 * step}",
         )
 
 
 def check_same(stored: Config, given: Config, source: Path) -> None:
-    """Raise UserError where a resumed run would train with another config than that of `source`."""
+    """Raise UserError if a resumed run would train with a config that differs from `source`'s."""
     if different := _differences(stored, given):
         raise UserError(
-            f"cannot resume with another config than that of {source}:",
+            f"cannot resume: the config differs from that in {source}:",
             *different,
-            "to change these, start another run with init_from and another output_dir",
+            "to change these settings, start a new run with init_from and a new output_dir",
         )
 
 
 def _differences(stored: Config, given: Config) -> list[str]:
-    """What may not differ and does, one line per key."""
+    """Return one line for each key that differs and must not."""
     old, new = flatten(stored), flatten(given)
     return [
         f"{key}: was {before!r}, is {now!r}"

@@ -1,4 +1,4 @@
-"""The callback that obeys: signals, commands.jsonl and max_time; it also holds a paused run."""
+"""The callback that executes commands (commands.jsonl, signals, max_time) and pauses a run."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Commands(Callback):
-    """Obeys at the end of each optimizer step, the same on all ranks."""
+    """Executes commands at the end of each optimizer step, the same ones on all ranks."""
 
     def __init__(
         self,
@@ -55,13 +55,13 @@ class Commands(Callback):
         self._take_signals()
         assert isinstance(pl_module, GPTModule)
         if trainer.world_size > 1:
-            # a group on the CPUs: what ranks tell each other must not make the GPUs wait
+            # a group on the CPUs: communication must not make the GPUs wait
             self._group = torch.distributed.new_group(backend="gloo")
-        if trainer.global_step >= self._max_steps:  # resumed to complete what its end lacks
+        if trainer.global_step >= self._max_steps:  # resumed only to complete its end
             self.recorder.stop(trainer, Ending("finished"))
-        self._obey_all(trainer, pl_module)
-        # in place of Lightning's Timer, which counts the time of earlier attempts as well and
-        # stops within an accumulation
+        self._execute_all(trainer, pl_module)
+        # instead of Lightning's Timer, which also counts the time of earlier attempts and stops
+        # within an accumulation
         if self._max_seconds is not None:
             self._deadline = time.monotonic() + self._max_seconds
 
@@ -75,27 +75,27 @@ class Commands(Callback):
     ) -> None:
         if ends_step(trainer, batch_idx):
             assert isinstance(pl_module, GPTModule)
-            self._obey_all(trainer, pl_module)
+            self._execute_all(trainer, pl_module)
 
     def on_train_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
-        """Answer what came too late."""
+        """Refuse commands that came too late."""
         for command in self.reader.read_commands() if self.reader else ():
             done = CommandDone(
                 id=command.id, command=command.command, ok=False, message="the run has ended"
             )
             self.recorder.record(done)
 
-    def _obey_all(self, trainer: lightning.Trainer, module: GPTModule) -> None:
-        """Obey and answer what was received; while the run is paused, also what comes then."""
+    def _execute_all(self, trainer: lightning.Trainer, module: GPTModule) -> None:
+        """Execute and answer all new commands; while the run is paused, wait for more."""
         while True:
             ending, commands = self._received(trainer)
             if ending is not None:
                 self.recorder.stop(trainer, ending)
             for command in commands:
                 if isinstance(command, Command):
-                    command = self._obey(trainer, module, command)
+                    command = self._execute(trainer, module, command)
                 self.recorder.record(command)
             if not self.paused or trainer.should_stop:
                 return
@@ -105,7 +105,7 @@ class Commands(Callback):
     def _received(
         self, trainer: lightning.Trainer
     ) -> tuple[Ending | None, list[Command | CommandDone]]:
-        """Why any rank has to end, and what rank 0 read, the same on all ranks."""
+        """Return the ending of any rank and the commands of rank 0, the same on all ranks."""
         ending = self._own_ending()
         commands = self.reader.read_commands() if self.reader else []
         if self._group is None:
@@ -122,7 +122,9 @@ class Commands(Callback):
             return Ending("finished", message="max_time reached")
         return None
 
-    def _obey(self, trainer: lightning.Trainer, module: GPTModule, command: Command) -> CommandDone:
+    def _execute(
+        self, trainer: lightning.Trainer, module: GPTModule, command: Command
+    ) -> CommandDone:
         step, message, refusal = trainer.global_step, "", None
         match command.command:
             case "stop":
@@ -142,7 +144,7 @@ class Commands(Callback):
                     self.samples.generate(trainer, module)
             case "pause":
                 self._set_paused(True)
-                message = "paused; its memory stays allocated"
+                message = "paused; memory stays allocated"
             case "resume":
                 self._set_paused(False)
             case "set_lr_factor":
@@ -191,11 +193,11 @@ class Commands(Callback):
         self.recorder.state = "stopping"
         # not print(), which may be what was interrupted; after a SIGHUP there is no terminal
         with suppress(OSError):
-            os.write(2, b"\nstopping at the next step, with a checkpoint (Ctrl-C again: at once)\n")
+            os.write(2, b"\nstopping after this step, with a checkpoint (Ctrl-C again: stop now)\n")
 
 
 def _seconds(max_time: str | None) -> float | None:
-    """``DD:HH:MM:SS`` in seconds."""
+    """Convert ``DD:HH:MM:SS`` to seconds."""
     if max_time is None:
         return None
     days, hours, minutes, seconds = (int(part) for part in max_time.split(":"))

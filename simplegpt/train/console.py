@@ -1,4 +1,4 @@
-"""What a training process prints: a copy of it in train.log, and a live line on a terminal."""
+"""The output of a training process: a copy in train.log, and a live line on a terminal."""
 
 import os
 import shutil
@@ -11,20 +11,20 @@ from pathlib import Path
 class Console:
     """Standard output and error, copied to a log file once there is one.
 
-    The copy is made at the level of file descriptors, so that what a library prints from C, or
-    Python itself when it crashes, is in the log too. The live line goes to the terminal only.
-    Neither a full disk nor a terminal that is gone ends a run, or makes it wait.
+    The copy is made at the level of file descriptors, so that the log also has output from C
+    libraries and crashes of Python. The live line is shown on the terminal only. Neither a full
+    disk nor a closed terminal ends or blocks a run.
     """
 
     def __init__(self) -> None:
         self.is_terminal = sys.stdout.isatty()
         self._live_length = 0
         self._log: int | None = None
-        self._originals: dict[int, int] = {}  # while they are copied: of stdout and of stderr
+        self._originals: dict[int, int] = {}  # descriptors of stdout and stderr during the copy
         self._copiers: list[threading.Thread] = []
 
     def copy_to(self, log: Path) -> None:
-        """Append all that is printed from now on to `log` as well; later calls change the log."""
+        """Also append all output from now on to `log`; later calls change the log."""
         opened = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         if self._log is not None:
             os.dup2(opened, self._log, inheritable=False)
@@ -49,7 +49,7 @@ class Console:
                 stream.reconfigure(line_buffering=True)
 
     def _copy(self, source: int, original: int, log: int) -> None:
-        partial_line = b""  # the log gets whole lines: the two streams must not mix in one
+        partial_line = b""  # the log gets whole lines: the two streams must not mix within one
         while data := os.read(source, 65536):
             lines, newline, partial_line = (partial_line + data).rpartition(b"\n")
             _write(log, lines + newline)
@@ -59,7 +59,7 @@ class Console:
         os.close(source)
 
     def show_live(self, text: str) -> None:
-        """Replace the live line by `text`; do nothing where there is no terminal."""
+        """Replace the live line by `text`; without a terminal, do nothing."""
         if not self.is_terminal:
             return
         text = text[: shutil.get_terminal_size().columns - 1]
@@ -75,7 +75,7 @@ class Console:
         _write(self._originals.get(1, 1), text.encode())
 
     def close(self) -> None:
-        """Print straight to the terminal again, once the log has everything."""
+        """Print directly to the terminal again, once the log is complete."""
         sys.stdout.flush()
         sys.stderr.flush()
         self._erase_live()
@@ -87,7 +87,7 @@ class Console:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    """Write `data` to a file or a terminal, as far as it takes it."""
+    """Write as much of `data` as the file or terminal accepts."""
     with suppress(OSError):
         while data:
             data = data[os.write(descriptor, data) :]

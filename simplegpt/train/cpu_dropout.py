@@ -1,9 +1,9 @@
 """Fast dropout for training on a CPU.
 
 torch draws a float for each element of a dropout mask, and its flash attention kernel has no
-dropout on a CPU. Here a mask takes 8 random bits an element and attention is written out, which
-makes a training step of the baby GPT 1.5 to 2.5 times faster (batch of 16 windows of 256 tokens,
-6 heads of width 64).
+dropout on a CPU. Here a mask takes 8 random bits per element and attention is computed explicitly,
+which makes a training step of the baby GPT 1.5 to 2.5 times faster (batch of 16 windows of 256
+tokens, 6 heads of width 64).
 """
 
 import math
@@ -26,7 +26,7 @@ def use_cpu_dropout(gpt: GPT) -> None:
 
 
 class CPUDropout(nn.Dropout):
-    """Dropout whose mask costs 8 random bits an element.
+    """Dropout whose mask takes 8 random bits per element.
 
     `p` is rounded to a multiple of 1/256. Kept elements are divided by the probability of being
     kept after rounding, so the expectation is exact.
@@ -44,7 +44,7 @@ class CPUAttention(Attention):
     """`Attention` whose dropout is a `CPUDropout`; takes over the layers of `attention`."""
 
     def __init__(self, attention: Attention) -> None:
-        nn.Module.__init__(self)  # without the layers that Attention's own would make
+        nn.Module.__init__(self)  # not Attention's, which would create layers
         self.n_head, self.layer = attention.n_head, attention.layer
         self.c_attn, self.c_proj = attention.c_attn, attention.c_proj
         self.dropout_p = attention.dropout_p
@@ -63,6 +63,6 @@ class CPUAttention(Attention):
 
 
 def random_bytes(x: Tensor) -> Tensor:
-    """Uniform random uint8 of the shape of `x`, from torch's global generator, 8 a draw."""
+    """Return uniform random uint8 of the shape of `x`, from torch's global generator."""
     words = torch.randint(-(2**63), 2**63 - 1, ((x.numel() + 7) // 8,), device=x.device)
     return words.view(torch.uint8)[: x.numel()].view(x.shape)

@@ -1,4 +1,4 @@
-"""The devices that a run trains on, as torchrun, the config and the machine say. Without torch."""
+"""The devices of a run, from torchrun, the config and the machine. Imports no torch."""
 
 import os
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DeviceKind = Literal["cpu", "gpu"]
 
 @dataclass(frozen=True)
 class Devices:
-    """The devices of a run, each with a process and the whole model of its own."""
+    """The devices of a run, each with its own process and the whole model."""
 
     kind: DeviceKind
     per_node: int = 1
@@ -24,9 +24,9 @@ class Devices:
 
 
 def devices_of(trainer: TrainerConfig, n_gpus: int) -> Devices:
-    """The devices that `trainer` takes on machines with `n_gpus` GPUs, as Lightning counts them.
+    """Return the devices that `trainer` uses on machines with `n_gpus` GPUs, as Lightning does.
 
-    Raise UserError where torchrun started another number of processes.
+    Raise UserError if torchrun started a different number of processes.
     """
     is_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and n_gpus == 0)
     available = 1 if is_cpu else max(n_gpus, 1)
@@ -37,9 +37,9 @@ def devices_of(trainer: TrainerConfig, n_gpus: int) -> Devices:
 
 
 def as_launched(trainer: TrainerConfig) -> TrainerConfig:
-    """`trainer` with the number of processes that torchrun started, if it started this one.
+    """Return `trainer` with the number of processes that torchrun started, if it is in use.
 
-    Raise UserError where the config states another number.
+    Raise UserError if the config has a different number.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return trainer
@@ -52,19 +52,19 @@ def as_launched(trainer: TrainerConfig) -> TrainerConfig:
         raise UserError(
             f"trainer.devices ({stated}) must be {per_node}, the number of processes that torchrun "
             "started on this machine",
-            f"leave it out, or start torchrun with --nproc_per_node {stated}",
+            f"remove it, or start torchrun with --nproc_per_node {stated}",
         )
     if trainer.num_nodes not in (1, n_nodes):
         raise UserError(
             f"trainer.num_nodes ({trainer.num_nodes}) must be {n_nodes}, the number of machines "
             "that torchrun uses",
-            f"leave it out, or start torchrun with --nnodes {trainer.num_nodes}",
+            f"remove it, or start torchrun with --nnodes {trainer.num_nodes}",
         )
     return trainer.model_copy(update={"num_nodes": n_nodes})
 
 
 def is_first_rank() -> bool:
-    """Whether this is rank 0 of all that torchrun, a scheduler or Lightning started."""
+    """Whether this is rank 0 of the processes that torchrun, a scheduler or Lightning started."""
     if "RANK" in os.environ:
         return os.environ["RANK"] == "0"
     ranks = ("SLURM_PROCID", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK")
@@ -72,7 +72,7 @@ def is_first_rank() -> bool:
 
 
 def _stated_number(trainer: TrainerConfig) -> int | None:
-    """The devices on each machine that the config asks for; None for all there are."""
+    """Return the number of devices per machine in the config; None for all."""
     if isinstance(trainer.devices, list):
         return len(trainer.devices)
     return None if trainer.devices in ("auto", -1) else int(trainer.devices)
