@@ -1,4 +1,4 @@
-"""The LightningModule and the data module: what is learned, and from which windows."""
+"""The LightningModule and the data module."""
 
 import itertools
 import os
@@ -22,15 +22,15 @@ from simplegpt.data.tokens import Tokens, open_tokens
 from simplegpt.data.windows import ValidationWindows, Windows, random_seed
 from simplegpt.model import GPT
 from simplegpt.train.optimizer import make_optimizer
-from simplegpt.train.plan import MOST_TRAIN_EVAL_BATCHES
+from simplegpt.train.plan import MAX_TRAIN_EVAL_BATCHES
 from simplegpt.train.schedule import learning_rate_factor
 from simplegpt.train.state import TrainingState
 
 # The run ends at max_steps, not with an epoch. Lightning prefetches from a loader without a
-# length, so the endless one has a length that is never reached.
+# length, so the endless loader has a length that is never reached.
 ENDLESS = 2**40
 
-IGNORED = -100  # a target that torch's cross-entropy leaves out
+IGNORED = -100  # torch's cross-entropy ignores this target
 
 ValidationBatch = tuple[Tensor, Tensor]
 
@@ -46,7 +46,7 @@ class GPTModule(lightning.LightningModule):
         self.state = TrainingState()
         self.is_compiled = False
         self.grad_norm: Tensor | None = None
-        """Of the last step, before clipping."""
+        """Gradient norm of the last step, before clipping."""
 
     def training_step(self, ids: Tensor, batch_idx: int) -> Tensor:
         n_windows = ids.shape[0] * self.trainer.world_size
@@ -57,7 +57,7 @@ class GPTModule(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: ValidationBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Mean cross-entropy over the batch's own targets, and their number."""
+        """Return the mean cross-entropy over the targets that count, and their number."""
         ids, n_skipped = batch
         inputs, targets = ids[:, :-1], ids[:, 1:]
         is_skipped = torch.arange(targets.shape[1], device=ids.device) < n_skipped[:, None]
@@ -89,7 +89,7 @@ class GPTModule(lightning.LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clip, and keep the norm. Lightning's own refuses a fused AdamW under bf16-mixed."""
+        """Clip, and keep the norm. Lightning's own refuses fused AdamW under bf16-mixed."""
         parameters = [p for p in self.gpt.parameters() if p.grad is not None]
         self.grad_norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])  # type: ignore[misc]
         if gradient_clip_val is None:
@@ -109,10 +109,7 @@ class GPTModule(lightning.LightningModule):
 
 
 def freeze(gpt: GPT, n_layers: int) -> None:
-    """Stop the training of the first `n_layers` layers and of the embeddings below them.
-
-    With 0 everything is trained.
-    """
+    """Freeze the first `n_layers` layers and the embeddings; 0 freezes nothing."""
     for part in [gpt.wte, gpt.wpe, *gpt.h[:n_layers]] if n_layers else []:
         part.requires_grad_(False)
 
@@ -120,8 +117,8 @@ def freeze(gpt: GPT, n_layers: int) -> None:
 class TokenData(lightning.LightningDataModule):
     """Training windows by index, and fixed validation windows.
 
-    Sample k of the run, counted over all ranks and batches, is a function of (seed, k) alone: a
-    resumed run, also one on another number of devices, continues at ``module.state.samples_seen``.
+    Sample k of the run, counted over all ranks and batches, is a function of (seed, k) only: a
+    resumed run, even on a different number of devices, continues at ``module.state.samples_seen``.
     """
 
     def __init__(self, config: Config) -> None:
@@ -144,13 +141,13 @@ class TokenData(lightning.LightningDataModule):
         return self._loader(TrainingBatches(self.train_tokens, windows), batches)
 
     def val_dataloader(self) -> "DataLoader[ValidationBatch]":
-        """This rank's share of the validation windows, the same ones at each validation."""
+        """Return this rank's share of the validation windows, the same at each validation."""
         return self._evaluation_loader(self.val_tokens, self.config.trainer.limit_val_batches)
 
     def train_eval_dataloader(self) -> "DataLoader[ValidationBatch]":
-        """Windows of the training data to evaluate beside them, evenly spaced, always the same."""
-        limit = self.config.trainer.limit_val_batches or MOST_TRAIN_EVAL_BATCHES
-        return self._evaluation_loader(self.train_tokens, min(limit, MOST_TRAIN_EVAL_BATCHES))
+        """Return this rank's share of fixed, evenly spaced windows of the training data."""
+        limit = self.config.trainer.limit_val_batches or MAX_TRAIN_EVAL_BATCHES
+        return self._evaluation_loader(self.train_tokens, min(limit, MAX_TRAIN_EVAL_BATCHES))
 
     def _evaluation_loader(
         self, tokens: Tokens, limit: int | None
@@ -175,7 +172,7 @@ class TokenData(lightning.LightningDataModule):
     def _loader(self, dataset: Dataset[Any], batches: Any) -> DataLoader[Any]:
         return DataLoader(
             dataset,
-            sampler=batches,  # whose items are the indices of a whole batch
+            sampler=batches,  # each item has the indices of a whole batch
             batch_size=None,
             num_workers=self.config.data.num_workers,
             worker_init_fn=partial(follow_parent, os.getpid()),
@@ -187,7 +184,7 @@ PARENT_POLL_SECONDS = 1.0
 
 
 def follow_parent(parent: int, worker: int) -> None:
-    """Prepare a loader's worker process: `parent` decides about signals, and its end ends it."""
+    """Make a loader's worker process ignore Ctrl-C and exit when its `parent` ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -199,8 +196,8 @@ def follow_parent(parent: int, worker: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-# A worker process cannot raise an error as it is: torch makes its traceback the message. So batches
-# that cannot be read are the error, for `on_after_batch_transfer` to raise.
+# torch replaces the message of an error in a worker process by its traceback. So a worker returns
+# the error of an unreadable batch, and `on_after_batch_transfer` raises it.
 
 
 class TrainingBatches(Dataset[Tensor | UserError]):
@@ -219,7 +216,7 @@ class TrainingBatches(Dataset[Tensor | UserError]):
 
 
 class ValidationBatches(Dataset[ValidationBatch | UserError]):
-    """Batches of validation windows ``[batch, seq + 1]``, and how many targets each one skips."""
+    """Batches of validation windows ``[batch, seq + 1]``, and the targets that each skips."""
 
     def __init__(self, tokens: Tokens, windows: ValidationWindows) -> None:
         self.tokens = tokens
@@ -236,7 +233,7 @@ class ValidationBatches(Dataset[ValidationBatch | UserError]):
 
 
 class BatchIndices(Sampler[list[int]]):
-    """The sample indices of this rank's batches, from sample `start` of the run on."""
+    """The sample indices of this rank's batches, from sample `start` of the run."""
 
     def __init__(self, *, start: int, batch_size: int, rank: int, world_size: int) -> None:
         self.start = start

@@ -1,4 +1,4 @@
-"""AdamW with decay on matrices only, and Muon for the matrices inside the blocks."""
+"""AdamW with weight decay on matrices only, and Muon for the matrices in the blocks."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
@@ -13,10 +13,10 @@ from simplegpt.config.schema import OptimizationConfig
 def make_optimizer(
     model: nn.Module, config: OptimizationConfig, *, fused: bool
 ) -> torch.optim.Optimizer:
-    """The optimizer that `config` asks for over the parameters of a `GPT`.
+    """Return the optimizer that `config` describes, for the parameters of a `GPT`.
 
-    Every group carries its ``peak_lr``; ``lr`` is set from it at each step.
-    Matrices and embeddings (two dimensions) decay, biases and layer norms do not.
+    Every group has a ``peak_lr``, from which ``lr`` is set at each step. Weight decay applies to
+    matrices and embeddings (two dimensions), not to biases and layer norms.
     """
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     muon = [p for name, p in named if config.optimizer == "muon" and _is_block_matrix(name, p)]
@@ -45,13 +45,13 @@ def _is_block_matrix(name: str, parameter: Tensor) -> bool:
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Muon on the groups that have a ``momentum``, torch's AdamW on the others.
+    """Muon for the groups that have a ``momentum``, torch's AdamW for the others.
 
-    One optimizer, so that a training loop, a checkpoint and a schedule need not know. Muon (Jordan
-    et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a matrix by
-    the nearest orthogonal one. `torch.optim.Muon` computes the same for a single matrix, but would
-    orthogonalize the fused projection of query, key and value as one (here: three), takes the
-    matrices one by one (here: equal shapes in a batch), and always in bf16.
+    As one optimizer, it needs no special case in the training loop, checkpoints and schedule. Muon
+    (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/) replaces the momentum of a
+    matrix by the nearest orthogonal matrix. `torch.optim.Muon` does the same for a single matrix,
+    but orthogonalizes the fused projection of query, key and value as one (here: as three) and the
+    matrices one by one (here: equal shapes in a batch), always in bf16.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self.adamw.state = self.state
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load a state; add the settings that a checkpoint of the first versions lacks.
+        """Load a state; add settings that are missing in checkpoints of the first versions.
 
-        By `fused`, torch decides on which device AdamW's step counters belong.
+        One of them is `fused`, by which torch chooses the device of AdamW's step counters.
         """
         groups = [
             group if "momentum" in group else self.adamw.defaults | group
@@ -77,7 +77,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         super().load_state_dict({**state_dict, "param_groups": groups})
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take a loaded state, here and in the AdamW half: both share state and groups."""
+        """Set a loaded state here and in AdamW: both share state and groups."""
         super().__setstate__(state)
         groups = [group for group in self.param_groups if "momentum" not in group]
         self.adamw.__setstate__({"state": self.state, "param_groups": groups})  # type: ignore[no-untyped-call]
@@ -108,7 +108,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
         updates = torch._foreach_lerp(gradients, buffers, momentum)  # Nesterov
         torch._foreach_mul_(parameters, 1 - group["lr"] * group["weight_decay"])
 
-        # Equal shapes are orthogonalized in one batch: at these sizes the calls cost more
+        # Equal shapes are orthogonalized in one batch: at these sizes, kernel launches take longer
         # than the arithmetic.
         stacks: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for p, update in zip(parameters, updates, strict=True):
@@ -118,7 +118,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
                 stacks[part.shape].append((p_part, part))
         for shape, pairs in stacks.items():
             orthogonal = orthogonalize(torch.stack([part for _, part in pairs]))
-            # the updates' root mean square then is that of a square matrix, whatever the shape
+            # gives updates of any shape the root mean square of a square matrix's
             scale = max(1.0, shape[0] / shape[1]) ** 0.5
             torch._foreach_add_(
                 [p_part for p_part, _ in pairs],
@@ -128,11 +128,11 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
-    """About U·Vᵀ of each matrix ``[batch, rows, columns]`` = U·S·Vᵀ, by Newton-Schulz iterations.
+    """Approximate U·Vᵀ of each matrix ``[batch, rows, columns]`` = U·S·Vᵀ by Newton-Schulz steps.
 
-    The quintic's coefficients (of the Muon post) bring every singular value to between 0.7 and
-    1.2 in five steps, which is near enough for an update. bf16 on CUDA, where it is fast; the
-    matrices' own precision elsewhere.
+    The quintic's coefficients (from the Muon post) bring every singular value to between 0.7 and
+    1.2 in five steps, which is accurate enough for an update. Computes in bf16 on CUDA, where it is
+    fast, elsewhere in the precision of the matrices.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrices.bfloat16() if matrices.is_cuda else matrices

@@ -1,9 +1,9 @@
-"""What a config will cost: parameters, tokens, FLOPs, memory and time. Arithmetic only.
+"""Estimate a config's parameters, tokens, FLOPs, memory and time, by arithmetic only.
 
-FLOPs are those of the PaLM paper (Chowdhery et al. 2022, appendix B), forward and backward:
-6 for each parameter that multiplies and 12 · layers · heads · width of a head · length for the
-attention, a token. Activations are counted tensor by tensor as the backward pass keeps them, much
-as in Korthikanti et al. 2022 ("Reducing Activation Recomputation in Large Transformer Models").
+FLOPs are counted as in the PaLM paper (Chowdhery et al. 2022, appendix B), forward and backward:
+per token, 6 for each parameter that multiplies and 12 · layers · heads · head width · length for
+attention. Activations are counted tensor by tensor, as the backward pass keeps them, similar to
+Korthikanti et al. 2022 ("Reducing Activation Recomputation in Large Transformer Models").
 """
 
 import math
@@ -13,14 +13,14 @@ from simplegpt.config.schema import MAX_LOGITS, Config, ModelConfig
 from simplegpt.progress import format_bytes, format_count, format_duration
 from simplegpt.train.devices import DeviceKind, Devices
 
-# A process with torch and lightning loaded, or a CUDA context.
+# Memory of a process with torch and lightning loaded, or of a CUDA context.
 LIBRARIES: dict[DeviceKind, int] = {"cpu": 370 * 2**20, "gpu": 600 * 2**20}
-# The C library keeps freed blocks of less than 32 MB, with gaps between those in use: what a CPU
-# needs for activations, by their own size. Measured by tests.benchmarks.plan: 1.25 to 1.5.
-CPU_GAPS = 1.35
+# The C library keeps freed blocks of less than 32 MB, which fragments the memory: ratio of memory
+# in use to the size of the activations. Measured by tests.benchmarks.plan: 1.25 to 1.5.
+CPU_FRAGMENTATION = 1.35
 
-# Of the training data, at each validation: enough for two decimals, cheap beside a whole split.
-MOST_TRAIN_EVAL_BATCHES = 20
+# Batches of training data per validation: precise to two decimals, cheaper than a whole split.
+MAX_TRAIN_EVAL_BATCHES = 20
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Memory:
 
     weights: int
     gradients: int
-    """With the copies in which they are added up or made into updates, where those matter."""
+    """Including the copies for accumulation or updates, if they are in memory at the peak."""
     optimizer: int
     activations: int
-    """What the layers keep for the backward pass."""
+    """Tensors that the layers keep for the backward pass."""
     logits: int
-    """The logits, their log-softmax and its gradient: with a large vocabulary the most of all."""
+    """The logits, their log-softmax and its gradient: the largest part for a large vocabulary."""
     libraries: int
 
     @property
@@ -51,7 +51,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run costs, over all its devices where not said otherwise."""
+    """The estimate of a run, for all its devices together unless stated otherwise."""
 
     parameters: int
     """The tied output layer counted once."""
@@ -62,15 +62,15 @@ class Plan:
     """Tokens predicted in one optimizer step."""
     total_tokens: int
     epochs: float | None
-    """Passes over the training tokens; None where their number is not known."""
+    """Passes over the training tokens; None if their number is unknown."""
     flops_per_step: float
     total_flops: float
-    """Of the training; validation not counted."""
+    """FLOPs of the training, without validations."""
     memory: Memory
     checkpoint_bytes: int
-    """Of one checkpoint: weights and optimizer."""
+    """Size of a checkpoint: weights and optimizer."""
     seconds: float | None
-    """With validations; None where no speed was given."""
+    """Duration including validations; None if no speed was given."""
 
 
 def plan(
@@ -81,9 +81,9 @@ def plan(
     *,
     flops_per_second: float | None = None,
 ) -> Plan:
-    """The cost of `config` on `devices`.
+    """Estimate `config` on `devices`.
 
-    `flops_per_second`: what an earlier run reached, all devices together.
+    `flops_per_second`: the speed of an earlier run, all devices together.
     """
     model, data, trainer = config.model, config.data, config.trainer
     batches = data.train_batch_size * trainer.accumulate_grad_batches * devices.count
@@ -113,7 +113,7 @@ def plan(
 
 
 def n_parameters(model: ModelConfig) -> int:
-    """Parameters of the GPT of this shape, exactly; the tied output layer counted once."""
+    """Return the exact number of parameters of a GPT; the tied output layer counts once."""
     embeddings = (model.n_vocab + model.n_ctx) * model.n_embd
     norm = (1 + model.bias) * model.n_embd
     return embeddings + model.n_layer * _layer_parameters(model) + norm
@@ -147,7 +147,7 @@ def flops_per_token(config: Config) -> int:
 
 
 def _forward_flops(config: Config) -> int:
-    """Those of a token. The positions are looked up, which multiplies nothing."""
+    """Return the forward FLOPs per token; looking up positions takes none."""
     model = config.model
     multiplying = n_parameters(model) - model.n_ctx * model.n_embd
     return 2 * multiplying + 4 * model.n_layer * model.n_embd * config.data.seq_len
@@ -156,14 +156,14 @@ def _forward_flops(config: Config) -> int:
 def _validation_tokens(
     config: Config, devices: Devices, n_train_tokens: int | None, n_val_tokens: int | None
 ) -> int:
-    """Tokens that all validations of the run read, the one at its end included."""
+    """Return the number of tokens in all validations of the run, including the last."""
     trainer, data = config.trainer, config.data
     n_batches = trainer.max_steps * trainer.accumulate_grad_batches
     times = min(math.ceil(n_batches / trainer.val_check_interval), trainer.max_steps)
     batch = data.val_batch_size * devices.count * data.seq_len
     limit = (trainer.limit_val_batches or 0) * batch
     val = min(limit or n_val_tokens or 0, n_val_tokens or limit)
-    train = min(limit or math.inf, MOST_TRAIN_EVAL_BATCHES * batch, n_train_tokens or math.inf)
+    train = min(limit or math.inf, MAX_TRAIN_EVAL_BATCHES * batch, n_train_tokens or math.inf)
     return times * (val + int(train)) if val else 0
 
 
@@ -181,17 +181,17 @@ def _memory(config: Config, device: DeviceKind) -> Memory:
     embedding = model.n_vocab * model.n_embd
     is_muon = config.optimization.optimizer == "muon"
     states = 2 * trained - (trained_in_blocks if is_muon else 0)
-    # mixed precision computes with a copy of the matrices in 16 bits
+    # mixed precision computes with a 16-bit copy of the matrices
     copies = 2 * (in_blocks + embedding) if precision.endswith("mixed") else 0
     gradients = size * trained
     activations = _activations(config, device)
-    # Of each logit in fp32 a forward pass has two tensors, beside the last step's gradients, and
-    # the backward pass three, before it has any. A validation has two, and no activations.
+    # A forward pass has two fp32 tensors of logits, besides the last step's gradients; the backward
+    # pass has three, before it has any gradients; a validation has two, and no activations.
     n_logits = _n_logits(config, config.data.train_batch_size)
     n_val_logits = _n_logits(config, config.data.val_batch_size)
     logits = max(8 * n_logits, 12 * n_logits - gradients, 8 * n_val_logits - activations)
-    # Later, the activations are gone: the tied embedding's two gradients are added up in a third
-    # tensor; Muon has the updates and, of a third of the matrices, five copies at a time.
+    # Once the activations are freed: the tied embedding's two gradients are added in a third
+    # tensor; Muon has the updates, and five copies of a third of the matrices at a time.
     later = 0 if frozen else size * (2 * embedding)
     if is_muon:
         later = max(later, size * (trained_in_blocks + 5 * trained_in_blocks // 3))
@@ -206,52 +206,52 @@ def _memory(config: Config, device: DeviceKind) -> Memory:
 
 
 def _n_logits(config: Config, batch_size: int) -> int:
-    """Logits of a batch's loss that are in memory at once."""
+    """Return the number of a batch's logits that are in memory at once."""
     return min(batch_size * config.data.seq_len * config.model.n_vocab, MAX_LOGITS)
 
 
 def _activations(config: Config, device: DeviceKind) -> int:
-    """Bytes that the layers take to keep what the backward pass of one batch needs."""
+    """Return the memory of a batch's activations in bytes, including fragmentation."""
     kept = kept_activations(config, device)
-    return round(kept * CPU_GAPS) if device == "cpu" else kept
+    return round(kept * CPU_FRAGMENTATION) if device == "cpu" else kept
 
 
 def kept_activations(config: Config, device: DeviceKind) -> int:
-    """Bytes that the layers keep for the backward pass of one batch."""
+    """Return the bytes that the layers keep for the backward pass of one batch."""
     model, precision = config.model, config.trainer.precision
     tokens = config.data.train_batch_size * config.data.seq_len
     computed = 4 if precision == "32-true" else 2
-    stream = 2 if precision == "bf16-true" else 4  # the residual stream, the norms' input
-    # In widths of the model: two norms' outputs (1 + 1), query, key and value (3), the heads'
-    # output in two layouts (2), and the feed-forward's two inner tensors (4 + 4).
+    stream = 2 if precision == "bf16-true" else 4  # the residual stream, input of the norms
+    # In multiples of n_embd: the outputs of two norms (1 + 1), query, key and value (3), the output
+    # of the heads in two layouts (2), and two inner tensors of the feed-forward network (4 + 4).
     per_token = (15 * computed + 2 * stream) * model.n_embd
     if config.optimization.dropout_p > 0:
         if device == "gpu":
-            per_token += 2 * model.n_embd  # two masks, a byte each; flash draws its own again
+            per_token += 2 * model.n_embd  # two masks of bytes; flash recomputes its own
         else:
-            # Two masks as numbers; and attention is written out there: the probabilities, their
-            # mask and their product, each length × length a head.
+            # Two masks of floats; and attention is computed explicitly: the probabilities, their
+            # mask and their product, each of length × length per head.
             attention = 3 * model.n_head * config.data.seq_len
             per_token += (2 * model.n_embd + attention) * computed
-    outside = (stream + computed) * model.n_embd + 16  # the last norm, and ids and targets
+    outside = (stream + computed) * model.n_embd + 16  # the last norm, token IDs and targets
     n_layers = model.n_layer - config.optimization.freeze_layers
     return tokens * (n_layers * per_token + outside)
 
 
 def validation_memory(config: Config, n_val_tokens: int) -> int:
-    """Bytes at the peak of a validation, on one device; the optimizer's state stays allocated."""
+    """Return the peak memory of a validation on one device; optimizer state stays allocated."""
     model, data, step = config.model, config.data, _memory(config, "cpu")
     tokens = min(data.val_batch_size * data.seq_len, n_val_tokens)
     computed = 4 if config.trainer.precision == "32-true" else 2
-    # Nothing is kept for a backward pass: ids and targets, and of one layer its input, its norm and
-    # the feed-forward's two inner tensors.
+    # Nothing is kept for a backward pass: only token IDs and targets, and the input, the norm and
+    # two inner tensors of the feed-forward network of one layer.
     batch = tokens * (16 + 10 * computed * model.n_embd)
     logits = min(tokens * model.n_vocab, MAX_LOGITS) * 8
     return step.total - step.activations - step.logits + batch + logits
 
 
 def advise_on_memory(config: Config, device: DeviceKind, available: int) -> str:
-    """Say what to change so that a step needs at most `available` bytes; empty if it does."""
+    """Return how to make a step fit into `available` bytes; empty if it fits."""
     memory = _memory(config, device)
     if memory.total <= available:
         return ""
@@ -280,7 +280,7 @@ def advise_on_memory(config: Config, device: DeviceKind, available: int) -> str:
 
 
 def describe(plan: Plan) -> str:
-    """The plan as a small table."""
+    """Return the plan as a small table."""
     memory = plan.memory
     inner = plan.parameters - plan.embedding_parameters
     layers = f"{format_count(inner)} in the layers"

@@ -1,6 +1,6 @@
-"""Runs one after another: a queued run waits until others have ended, and a sweep queues several.
+"""Queues of runs: a queued run waits until others have ended, and a sweep queues several.
 
-Each queued run is a process of its own, which has checked its config and claimed its directory but
+Each queued run is a separate process, which has checked its config and claimed its directory but
 has not imported torch. So the queue needs neither a file nor a server, and continues when the
 program that started it has ended.
 """
@@ -33,9 +33,9 @@ TRAIN_COMMAND = (sys.executable, "-m", "simplegpt.train")
 
 
 def runs_ahead(after: RunDirectory, nearby: Path) -> list[Path]:
-    """Return the runs that end before one queued after `after` starts: `after` and its queue.
+    """Return the runs that a run queued after `after` waits for: `after` and its queue.
 
-    The queue is looked for below `nearby` and beside `after`. Raise UserError where there is no run
+    Searches for queued runs below `nearby` and beside `after`. Raise UserError if there is no run
     at `after`.
     """
     status = after.status()
@@ -55,8 +55,8 @@ def runs_ahead(after: RunDirectory, nearby: Path) -> list[Path]:
 def wait(run: RunDirectory, config: Config, after: RunDirectory, commands: LineReader) -> bool:
     """Wait until `after` and its queue have ended; return False if a stop command came meanwhile.
 
-    `run` is claimed, and `commands` reads what it is asked. Its state is "queued"; a stop, a signal
-    and an error leave nothing of it. Raise UserError where there is no run at `after`.
+    `run` is claimed, and `commands` reads its commands. Its state is "queued"; after a stop, a
+    signal or an error, its files are removed. Raise UserError if there is no run at `after`.
     """
     try:
         ahead = runs_ahead(after, Path.cwd())
@@ -97,19 +97,19 @@ def _is_live(path: Path) -> bool:
 
 
 def start(arguments: Sequence[str], run: RunDirectory, env: Mapping[str, str] | None = None) -> int:
-    """Start a training in the background that outlives this process; return its process ID.
+    """Start a training that continues when this process ends; return its process ID.
 
-    Wait until it has written its status in `run`. Raise UserError with its message if it ends
-    before that.
+    Wait until it has written its status in `run`. Raise UserError with its error if it ends before
+    that.
     """
-    with tempfile.TemporaryFile() as output:  # train.log has what it prints after this
+    with tempfile.TemporaryFile() as output:  # later output goes to train.log
         process = subprocess.Popen(
             [*TRAIN_COMMAND, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             env=env,
-            start_new_session=True,  # neither Ctrl-C nor the terminal's end reaches it
+            start_new_session=True,  # Ctrl-C and closing the terminal do not reach it
         )
         while process.poll() is None:
             status = run.status()
@@ -134,7 +134,7 @@ class SweepRun:
     """Settings and their values, as given on the command line."""
 
     def arguments(self, config: Path, after: Path | None) -> list[str]:
-        """Return the options of the command that trains it."""
+        """Return the arguments of the command that trains it."""
         values = {**dict(self.overrides), "output_dir": str(self.output_dir)}
         options = [part for key, value in values.items() for part in (f"--{key}", value)]
         return [str(config), *options, *(["--after", str(after)] if after else [])]
@@ -143,10 +143,10 @@ class SweepRun:
 def plan_sweep(
     config: Path, swept: Sequence[str], overrides: Sequence[tuple[str, str]] = ()
 ) -> list[SweepRun]:
-    """Return a run for each combination of the `swept` values, each in a directory of its own.
+    """Return a run for each combination of the `swept` values, each in its own directory.
 
     `swept` are texts such as ``peak_lr=1e-3,3e-4``. The directories are in OUTPUT_DIR-sweep.
-    Raise UserError with every problem, also of the resulting configs.
+    Raise UserError with every problem, including those of the resulting configs.
     """
     axes = parse_sweep(swept)
     base = config_file.load(config, overrides).output_dir
@@ -163,7 +163,7 @@ def plan_sweep(
 
 
 def parse_sweep(swept: Sequence[str]) -> list[list[tuple[str, str]]]:
-    """Return each setting with each of its values, of texts such as ``peak_lr=1e-3,3e-4``.
+    """Parse texts such as ``peak_lr=1e-3,3e-4``; return each setting with each of its values.
 
     Raise UserError.
     """
@@ -176,7 +176,7 @@ def check_config_files(inspection: config_file.Inspection) -> list[config_file.P
 
 
 def _axis(text: str) -> list[tuple[str, str]]:
-    """``peak_lr=1e-3,3e-4`` as settings with one value each."""
+    """Parse ``peak_lr=1e-3,3e-4`` to pairs of the setting and one value."""
     name, equals, values = text.partition("=")
     name = name.strip()
     short = {key: key.rpartition(".")[2] for key in settings()}
@@ -204,7 +204,7 @@ def start_sweep(
 ) -> list[int]:
     """Start the runs in the background, each after the one before it; return the process IDs.
 
-    Raise UserError where one does not start; those before it continue.
+    Raise UserError if one does not start; the runs before it continue.
     """
     process_ids = []
     for run in runs:
@@ -215,6 +215,6 @@ def start_sweep(
 
 
 def describe_sweep(runs: Sequence[SweepRun]) -> str:
-    """Return the directories of a started sweep, for a terminal."""
+    """Return the message that lists the directories of a started sweep."""
     lines = [f"  {os.path.relpath(run.output_dir)}" for run in runs]
     return "\n".join([f"training one after another, in the background ({len(runs)} runs):", *lines])

@@ -1,4 +1,4 @@
-"""The callback that generates text in the middle of a training, to show how it improves."""
+"""The callback that generates samples during training, to show the model improve."""
 
 from contextlib import nullcontext
 from typing import Any
@@ -16,10 +16,10 @@ from simplegpt.train.recorder import Recorder, ends_step
 
 
 class Samples(Callback):
-    """Continues the prompts of ``[samples]`` with the model as it is.
+    """Continues the prompts of ``[samples]`` with the current model.
 
-    The prompts are encoded at the start: one that the tokenizer cannot encode is a UserError then,
-    not the end of a long run.
+    The prompts are encoded at the start, so that one that the tokenizer cannot encode is a
+    UserError before the run, not during it.
     """
 
     def __init__(self, samples: SamplesConfig, tokenizer_name: str, recorder: Recorder) -> None:
@@ -51,7 +51,7 @@ class Samples(Callback):
                 self.recorder.print(f"step {step:,}: {prompt}{text}\n")
 
     def _continue(self, trainer: lightning.Trainer, module: GPTModule, ids: list[int]) -> str:
-        """What follows the prompt `ids`, up to a stop string or the number of tokens."""
+        """Return the continuation of the prompt `ids`, up to a stop string or the length."""
         generation = Generation(
             module.gpt,
             prompts=[ids],
@@ -62,7 +62,7 @@ class Samples(Callback):
         )
         stream = TextStream(self.tokenizer, self.samples.stop)
         pieces = []
-        # compiling the ever new shapes of single tokens would take longer than generating them
+        # generation has changing shapes: compiling each would take longer than generating
         eager = torch.compiler.set_stance("force_eager") if module.is_compiled else nullcontext()
         module.eval()
         with eager, trainer.precision_plugin.val_step_context():

@@ -6,7 +6,7 @@ from simplegpt.config.schema import OptimizationConfig
 
 
 def learning_rate_factor(step: int, config: OptimizationConfig, max_steps: int) -> float:
-    """What the peak learning rate is multiplied with for the update number `step` (from 0)."""
+    """Return the factor of the peak learning rate for update `step`, counted from 0."""
     start = config.start_lr / config.peak_lr
     end = config.end_lr / config.peak_lr
     if step < config.warmup_steps:

@@ -1,4 +1,4 @@
-"""How fast earlier runs on this machine trained, for an estimate of a new run's time."""
+"""The speeds of earlier runs on this machine, to estimate the time of a new run."""
 
 import math
 import socket
@@ -15,12 +15,12 @@ from simplegpt.run.events import TrainStep, skim
 from simplegpt.train.devices import DeviceKind, devices_of
 from simplegpt.train.plan import flops_per_token
 
-MOST_RUNS = 20  # the newest ones, whose events are read
+MAX_RUNS = 20  # newest runs whose events are read
 
 
 @dataclass(frozen=True)
 class MeasuredSpeed:
-    """How fast an earlier run on this machine was."""
+    """The speed of an earlier run on this machine."""
 
     run: str
     flops_per_token: int
@@ -30,17 +30,17 @@ class MeasuredSpeed:
 
 
 def measured_speeds(root: Path) -> tuple[MeasuredSpeed, ...]:
-    """The speeds of the newest runs below `root` that ran on this host."""
-    newest = sorted(find_runs(root), key=_last_written, reverse=True)[:MOST_RUNS]
+    """Return the speeds of the newest runs below `root` that ran on this host."""
+    newest = sorted(find_runs(root), key=_last_written, reverse=True)[:MAX_RUNS]
     return tuple(speed for run in newest if (speed := _measured_speed(run)))
 
 
 def nearest_speed(
     speeds: Sequence[MeasuredSpeed], per_token: int, device: DeviceKind
 ) -> MeasuredSpeed | None:
-    """The speed that fits a model of `per_token` FLOPs best, or None where none was measured.
+    """Return the speed of the run nearest in size to `per_token` FLOPs; None without a run.
 
-    Small models use less of a machine than large ones: the nearest size fits best.
+    Small models utilize a machine less than large ones.
     """
     on_device = [speed for speed in speeds if speed.device == device]
     return min(

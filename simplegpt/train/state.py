@@ -1,4 +1,4 @@
-"""What a training run remembers beside its weights."""
+"""The state of a training besides its weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -7,10 +7,10 @@ from typing import Any
 
 @dataclass
 class TrainingState:
-    """State that survives a resume: one copy, in every checkpoint, as plain data.
+    """State that is kept across a resume, saved in every checkpoint as plain data.
 
-    The callbacks read and change it as ``module.state``. The weights, the optimizer and the step
-    are Lightning's.
+    The callbacks read and change it as ``module.state``. Lightning saves the weights, the optimizer
+    and the step.
     """
 
     samples_seen: int = 0
@@ -18,20 +18,20 @@ class TrainingState:
     tokens: int = 0
     """Tokens trained on so far, over all devices."""
     train_loss: float | None = None
-    """Of the last validation, on training data."""
+    """Loss on training data in the last validation."""
     val_loss: float | None = None
-    """Of the last validation."""
+    """Loss on validation data in the last validation."""
     score: float | None = None
-    """The monitored loss of the weights as they are; None until they are validated."""
+    """The monitored loss of the current weights; None until they are validated."""
     best_loss: float | None = None
     """The best score."""
     best_step: int | None = None
-    """Where it was reached."""
+    """The step of the best score."""
     patience_loss: float | None = None
     """The score from which early stopping measures an improvement."""
     validations_without_improvement: int = 0
     lr_factor: float = 1.0
-    """What an observer multiplies the schedule with."""
+    """Factor on the scheduled learning rate, set by a command."""
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> "TrainingState":

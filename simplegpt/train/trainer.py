@@ -1,4 +1,4 @@
-"""Lightning's Trainer over a claimed directory: from the config to the process's exit code."""
+"""Run Lightning's Trainer in a claimed directory: from the config to the exit code."""
 
 import errno
 import importlib
@@ -44,10 +44,10 @@ from simplegpt.train.plan import plan, validation_memory
 from simplegpt.train.recorder import Ending, Recorder
 from simplegpt.train.samples import Samples
 
-# Compiling takes up to a minute: a run must be long enough to win that back.
-STEPS_THAT_PAY_FOR_COMPILING = 500
-# Settings of [trainer] that the callbacks act upon, not Lightning's Trainer.
-CALLBACKS_SETTINGS = {
+# Compiling takes up to a minute, which a shorter run does not save.
+MIN_STEPS_TO_COMPILE = 500
+# Settings of [trainer] that our callbacks use, not Lightning's Trainer.
+CALLBACK_SETTINGS = {
     "callbacks",
     "limit_val_batches",
     "log_every_n_steps",
@@ -59,7 +59,7 @@ CALLBACKS_SETTINGS = {
 
 @dataclass(frozen=True)
 class Training:
-    """All that a run is made of, before its first step."""
+    """The parts of a run, before its first step."""
 
     trainer: lightning.Trainer
     module: GPTModule
@@ -67,7 +67,7 @@ class Training:
     recorder: Recorder
     commands: Commands
     checkpoint: Path | None
-    """To resume from."""
+    """The checkpoint to resume from."""
 
 
 def fit(
@@ -80,9 +80,9 @@ def fit(
 ) -> int:
     """Train until the end, a stop or a failure; return the exit code.
 
-    `claimed` is None on ranks other than 0, which write nothing. Raise UserError for what only the
-    libraries can judge (a device that is not there …). What fails before the run starts leaves no
-    run behind.
+    `claimed` is None on ranks other than 0, which write nothing. Raise UserError for errors that
+    only the libraries detect (a missing device …). A failure before the run starts leaves no run
+    behind.
     """
     started = time.monotonic()
     try:
@@ -121,7 +121,7 @@ def fit(
         return FAILED
     summary = _summary(run, training, ending, time.monotonic() - started)
     if not recorder.end(RunEnded(reason=ending.reason, error=ending.message), summary):
-        show(f"error: {one_line(str(run.path))} does not hold the end of the run", sys.stderr)
+        show(f"error: cannot write the end of the run to {one_line(str(run.path))}", sys.stderr)
         return FAILED
     return ending.exit_code
 
@@ -134,7 +134,7 @@ def prepare(
     resume: bool,
     callbacks: Sequence[Callback],
 ) -> Training:
-    """Make the trainer, the model and the data; raise UserError where one of them cannot be."""
+    """Make the trainer, the model and the data. Raise UserError if one cannot be made."""
     quiet_lightning()
     checkpoint, step = _checkpoint_to_resume(run, config) if resume else (None, 0)
     torch.manual_seed(config.seed)
@@ -146,11 +146,11 @@ def prepare(
         samples = Samples(config.samples, config.tokenizer_name, recorder)
     reader = claimed.commands if claimed is not None else None
     commands = Commands(config, reader, recorder, checkpoints, samples)
-    # in the order of a step's end: record, validate and save, sample, the user's own, obey
+    # order at the end of a step: record, validate and save, sample, the user's own, commands
     own = [*callbacks, *(load_callback(path) for path in config.trainer.callbacks)]
     ours = [recorder, checkpoints, *([samples] if samples else [])]
-    # At its max_steps, Lightning calls no hook at all: a run that was killed before it had finished
-    # gets none, and `Commands` ends it.
+    # At max_steps, Lightning calls no hooks: a run that was killed at its last step has no limit,
+    # and `Commands` ends it.
     max_steps = config.trainer.max_steps if step < config.trainer.max_steps else -1
     trainer = make_trainer(run, config, [*ours, *own, commands], max_steps)
     device = trainer.strategy.root_device
@@ -168,7 +168,7 @@ def prepare(
 
 
 def _check_is_not_alone(trainer: lightning.Trainer) -> None:
-    """Raise UserError for a rank other than 0 that trains without it: nobody claimed its run."""
+    """Raise UserError for a rank other than 0 that is alone: no rank 0 has claimed its run."""
     if trainer.num_devices * trainer.num_nodes == 1:
         raise UserError(
             "this process is not rank 0, by RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID in its "
@@ -178,7 +178,7 @@ def _check_is_not_alone(trainer: lightning.Trainer) -> None:
 
 
 def _checkpoint_to_resume(run: RunDirectory, config: Config) -> tuple[Path | None, int]:
-    """The newest checkpoint without damage and its step; None and 0 where nothing was saved."""
+    """Return the newest intact checkpoint and its step; None and 0 if nothing was saved."""
     if not any(run.checkpoints.glob("[!.]*.ckpt")):
         return None, 0
     checkpoint, errors = newest_whole_checkpoint(run.checkpoints)
@@ -186,16 +186,16 @@ def _checkpoint_to_resume(run: RunDirectory, config: Config) -> tuple[Path | Non
         show(f"warning: {one_line(error)}", sys.stderr)
     if errors:
         show(f"resuming from {one_line(str(checkpoint))} instead", sys.stderr)
-    # which, unlike the run's config.toml, nobody has edited since
+    # unlike the run's config.toml, the checkpoint's config cannot have been edited
     contents = read_torch_file(checkpoint, keys=("hyper_parameters",))
     check_same(Config.model_validate(contents["hyper_parameters"]), config, checkpoint)
     return checkpoint, contents["global_step"]
 
 
 def _check_memory(config: Config, device: torch.device, n_val_tokens: int) -> None:
-    """Raise UserError where a step or a validation cannot fit, before it is allocated.
+    """Raise UserError if a step or a validation needs over twice the device's memory.
 
-    The estimate would have to be wrong by half.
+    The factor allows for the error of the estimate.
     """
     devices = Devices("cpu" if device.type == "cpu" else "gpu")
     present = device_memory(device)
@@ -215,8 +215,8 @@ def _check_memory(config: Config, device: torch.device, n_val_tokens: int) -> No
 def make_trainer(
     run: RunDirectory, config: Config, callbacks: Sequence[Callback], max_steps: int
 ) -> lightning.Trainer:
-    """Lightning's Trainer with the config's settings; raise UserError where it refuses them."""
-    settings = as_launched(config.trainer).model_dump(exclude=CALLBACKS_SETTINGS, exclude_none=True)
+    """Return Lightning's Trainer for the config. Raise UserError if it rejects a setting."""
+    settings = as_launched(config.trainer).model_dump(exclude=CALLBACK_SETTINGS, exclude_none=True)
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
     try:
@@ -239,14 +239,14 @@ def make_trainer(
 
 
 def _gpu_indices(trainer: lightning.Trainer) -> list[int]:
-    """The GPUs of this machine that the run uses, as CUDA counts them."""
+    """Return the CUDA indices of this machine's GPUs that the run uses."""
     strategy = trainer.strategy
     devices = strategy.parallel_devices if isinstance(strategy, ParallelStrategy) else None
     return [one.index for one in devices or [strategy.root_device] if one.type == "cuda"]
 
 
 def load_callback(path: str) -> Callback:
-    """Make the callback of the class at the import path ``module.Class`` or ``module:Class``."""
+    """Make a callback from its import path, ``module.Class`` or ``module:Class``."""
     module_name, _, name = path.replace(":", ".").rpartition(".")
     if os.getcwd() not in sys.path:  # noqa: PTH109 - as `python -m` does
         sys.path.insert(0, os.getcwd())  # noqa: PTH109
@@ -261,9 +261,9 @@ def load_callback(path: str) -> Callback:
 
 
 def should_compile(config: Config, device: torch.device) -> bool:
-    """Whether to compile; raise UserError if the config insists and there is no compiler."""
+    """Whether to compile. Raise UserError if the config requires it and there is no compiler."""
     if config.torch_compile == "auto":
-        long_enough = config.trainer.max_steps >= STEPS_THAT_PAY_FOR_COMPILING
+        long_enough = config.trainer.max_steps >= MIN_STEPS_TO_COMPILE
         return device.type == "cuda" and long_enough and _missing_compiler(device) is None
     if not config.torch_compile:
         return False
@@ -271,7 +271,7 @@ def should_compile(config: Config, device: torch.device) -> bool:
     if missing is not None:
         raise UserError(
             f"torch_compile = true needs {missing}",
-            "install it, or switch compiling off: --torch_compile false",
+            "install it, or disable compiling: --torch_compile false",
         )
     return True
 
@@ -301,7 +301,7 @@ def _loggers(run: RunDirectory, config: Config) -> list[Logger]:
 
 
 def failure_of(error: BaseException, config: Config) -> Failure:
-    """What `error` means for the user, and the edits that would help."""
+    """Return what to report for `error`, and the edits that would help."""
     text = str(error).strip()
     first_line = text.splitlines()[0] if text else ""
     message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
@@ -341,11 +341,11 @@ def _summary(run: RunDirectory, training: Training, ending: Ending, seconds: flo
 
 
 def quiet_lightning() -> None:
-    """Filter Lightning's advice on what is intended here."""
+    """Suppress Lightning's warnings about intended behaviour."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
-        ".*your dataloader is not resumable.*",  # it is a function of the index
+        ".*your dataloader is not resumable.*",  # it resumes by index
         ".*You defined a `validation_step`.*",
         ".*`isinstance\\(treespec, LeafSpec\\)`.*",
         ".*srun. command is available.*",
