@@ -38,14 +38,13 @@ class GPT(nn.Module):
         """Return the logits ``[b, s, v]`` of the token after each of `ids` ``[b, s]``.
 
         With `targets` ``[b, s]``, return their mean cross-entropy instead, a scalar; negative
-        targets are ignored. With `cache`, `ids` continue the tokens that it holds and are added
-        to it.
+        targets are ignored. With `cache`, `ids` continue its tokens and are added to it.
         """
         x = self.hidden(ids, cache)
         return self.wte.logits(x) if targets is None else self.cross_entropy(x, targets)
 
     def loss(self, ids: Tensor) -> Tensor:
-        """Mean cross-entropy of each token of `ids` ``[b, s + 1]`` but the first: a scalar."""
+        """Return the mean cross-entropy of all tokens of `ids` ``[b, s + 1]`` but the first."""
         loss: Tensor = self(ids[:, :-1], ids[:, 1:])
         return loss
 
@@ -66,7 +65,7 @@ class GPT(nn.Module):
         return normed
 
     def cross_entropy(self, x: Tensor, targets: Tensor) -> Tensor:
-        """Mean cross-entropy of `targets` ``[b, s]`` given `x` ``[b, s, e]``, in fp32."""
+        """Return the mean cross-entropy, in fp32, of `targets` ``[b, s]`` for `x` ``[b, s, e]``."""
         x, targets = rearrange(x, "b s e -> (b s) e"), rearrange(targets, "b s -> (b s)")
         if targets.numel() * self.config.n_vocab <= MAX_LOGITS:
             return F.cross_entropy(self.wte.logits(x).float(), targets)
@@ -83,7 +82,7 @@ class GPT(nn.Module):
     def init_weights(self) -> None:
         """Draw GPT-2's initial weights: N(0, 0.02), biases zero, smaller residual projections.
 
-        The 2 · n_layer residual branches add up their variances, so the weights of their
+        The variances of the 2 · n_layer residual branches add up, so the weights of their
         projections are divided by sqrt(2 · n_layer).
         """
         for name, parameter in self.named_parameters():
@@ -117,12 +116,12 @@ class GPT(nn.Module):
 
         Raises ValueError listing the names and shapes that differ from those of `config`.
         """
-        # before a network of that size is built, which takes long even without its weights
+        # checked before building the network: a large one takes long even without weights
         n_numbers = sum(tensor.numel() for tensor in state.values())
         largest = max(config.n_vocab, config.n_ctx, config.n_embd)
         if config.n_layer > len(state) or largest > n_numbers:
             raise ValueError("the config describes a larger model than the weights")
-        with torch.device("meta"):  # allocates and draws nothing for weights that are replaced
+        with torch.device("meta"):  # do not allocate and initialize weights that are replaced
             gpt = cls(config)
         expected = gpt.state_dict()
         problems = [f"{name} is missing" for name in expected if name not in state]
@@ -140,7 +139,7 @@ class GPT(nn.Module):
 
 
 class TokenEmbedding(nn.Embedding):
-    """The token embedding, whose weight is also that of the output layer."""
+    """The token embedding, which shares its weight with the output layer."""
 
     def logits(self, x: Tensor) -> Tensor:
         """Apply the output layer: ``[…, e]`` to ``[…, v]``."""
@@ -191,7 +190,7 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """The position-wise network, four times as wide inside."""
+    """The position-wise feed-forward network, with an inner width of 4 · n_embd."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -224,7 +223,7 @@ class Cache:
         return self.buffer.shape[4]
 
     def row(self, index: int) -> "Cache":
-        """Return row `index` as a cache on the same memory: what it reads, this cache holds."""
+        """Return row `index` as a cache on the same memory: tokens added to it are added here."""
         return Cache(self.buffer[:, :, index : index + 1], self.lengths[index : index + 1])
 
     def copy_row(self, source: int, target: int) -> None:
@@ -253,7 +252,7 @@ class Cache:
         self._positions = positions.to(self.buffer.device, non_blocking=True)
         self._end, self._new = end, slice(first, end) if same_length else None
         if same_length and (n_new == 1 or first == 0):
-            self._mask = None  # the case of the flash kernel: everything, or a causal prompt
+            self._mask = None  # for the flash kernel: attends to everything, or a causal prompt
         else:
             past = torch.arange(end, device=self.buffer.device)
             self._mask = past <= rearrange(self._positions, "b s -> b 1 s 1")
@@ -263,8 +262,8 @@ class Cache:
     def update(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Write the new `k` and `v` ``[b, h, s, d]``; return all keys, all values and their mask.
 
-        The mask is None where each token attends to all tokens up to itself. Under autocast `k`
-        and `v` differ from the buffer in number format, and the result is in theirs.
+        The mask is None if each token attends to all tokens up to itself. Under autocast, the
+        result has the number format of `k` and `v`, which differs from the buffer's.
         """
         keys, values = self.buffer[:, layer]
         if self._new is not None:

@@ -57,17 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """Make the parser; the sampling options come from the schema."""
+    """Return the parser; the sampling options come from the schema."""
     parser = CommandParser(description="Continue a text with a GPT.")
     parser.add_argument(
         "prompts",
         nargs="*",
         metavar="PROMPT",
-        help='text to continue; several form one batch; "-" reads standard input (without its '
-        "last newline)",
+        help='text to continue; several form one batch; "-" reads standard input (without the '
+        "final newline)",
     )
     parser.add_argument(
-        "--prompt_file", type=Path, metavar="PATH", help="more prompts, one on each line"
+        "--prompt_file", type=Path, metavar="PATH", help="file with more prompts, one per line"
     )
     parser.add_argument(
         "--model_name_or_ckpt_path",
@@ -81,14 +81,14 @@ def build_parser() -> argparse.ArgumentParser:
         type=positive,
         default=30,
         metavar="N",
-        help="maximum number of tokens in each result; default 30",
+        help="maximum number of tokens per result; default 30",
     )
     parser.add_argument(
         "--batch_size",
         type=positive,
         default=4,
         metavar="N",
-        help="results for each prompt; default 4",
+        help="results per prompt; default 4",
     )
     add_loading_options(parser)
     add_options(parser, "sampling", None, settings_of(SamplingConfig).values(), "sampling")
@@ -96,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def read_prompts(words: Sequence[str], file: Path | None) -> list[str]:
-    """Return the prompts given as words, on standard input ("-") and in `file`.
+    """Return the prompts from the command line, standard input ("-") and `file`.
 
     Raises UserError.
     """
@@ -140,7 +140,7 @@ def print_results(engine: "Engine", request: GenerateRequest) -> int:
         if first.n_prompt > n_ctx:
             show(
                 f"warning: prompt {number} has {first.n_prompt:,} tokens: only the last {n_ctx:,} "
-                "(the model's context) were read",
+                "(n_ctx) were read",
                 sys.stderr,
             )
     if sys.stderr.isatty():
@@ -150,7 +150,7 @@ def print_results(engine: "Engine", request: GenerateRequest) -> int:
 
 @contextmanager
 def interruption() -> Iterator[Callable[[], bool]]:
-    """Yield whether Ctrl-C was pressed; a second one raises KeyboardInterrupt."""
+    """Yield a check for Ctrl-C; a second Ctrl-C raises KeyboardInterrupt."""
     pressed = False
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -167,7 +167,7 @@ def interruption() -> Iterator[Callable[[], bool]]:
 
 
 def heading(request: GenerateRequest, result: int) -> str:
-    """``==== Result 1 ====``; if there are several prompts, with each one before its results."""
+    """Return ``==== Result 1 ====``; of several prompts, each precedes its first result."""
     prompt, copy = divmod(result, request.batch_size)
     line = f"==== Result {result + 1} ===="
     if len(request.prompts) > 1 and copy == 0:
@@ -176,7 +176,7 @@ def heading(request: GenerateRequest, result: int) -> str:
 
 
 def write(text: str, end: str = "\n") -> None:
-    """Print `text`: as it is into a file or a pipe, but a terminal obeys nothing in it."""
+    """Print `text`, on a terminal with control characters replaced, otherwise unchanged."""
     if sys.stdout.isatty():
         show(text, end=end)
     else:
@@ -184,7 +184,7 @@ def write(text: str, end: str = "\n") -> None:
 
 
 def summary(done: Done) -> str:
-    """Return the closing line."""
+    """Return the last line: counts, speed and seed."""
     parts = [f"{done.n_tokens} tokens"]
     if done.tokens_per_second is not None:
         parts.append(format_rate(done.tokens_per_second))

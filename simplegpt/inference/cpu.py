@@ -1,10 +1,10 @@
-"""Linear layers for inference on a CPU, where the time goes into reading the weights.
+"""Linear layers for inference on a CPU, which is limited by reading the weights.
 
 `pack` replaces a GPT's linear layers. In float32 and bfloat16 the weights are laid out for oneDNN:
 one token then takes a third of `nn.Linear`'s time on an EPYC 9005 (53 GB/s of 69 there), and long
-prompts are faster too, since torch's fp32 product is MKL's, which is slow on that machine. In int8
-each output has its own scale for its weights, and activations are quantised on the fly with one
-scale for the whole tensor: a third of float32's time, at a small cost in quality.
+prompts are faster too, since torch's fp32 matrix product is MKL's, which is slow on that machine.
+In int8 the weights have one scale per output, and activations are quantized dynamically with one
+scale per tensor: a third of float32's time, at a small loss of quality.
 """
 
 import warnings
@@ -16,18 +16,18 @@ from torch import Tensor, nn
 from simplegpt.cli import UserError
 from simplegpt.model import GPT, TokenEmbedding
 
-# A call costs 13 µs more than nn.Linear's: a float layer smaller than this gains less.
+# A call takes 13 µs more than nn.Linear's: a float layer smaller than this gains less.
 MIN_WEIGHTS = 2**17
-# oneDNN lays weights out for a number of rows; this layout is fast for one as for hundreds.
+# oneDNN optimizes the layout for a number of rows; this one is fast for one and for hundreds.
 ROWS = 8
 
 
 def pack(gpt: GPT, *, int8: bool = False, min_weights: int = MIN_WEIGHTS) -> None:
     """Replace the linear layers of `gpt`, on the CPU, in place; it can no longer be trained.
 
-    Layers of less than `min_weights` weights stay as they are, and so do all layers if torch
-    cannot pack their number format. `int8` replaces every layer; raises UserError if torch has no
-    int8 product for this CPU.
+    Layers with fewer than `min_weights` weights are kept, as are all layers if torch cannot pack
+    their number format. `int8` replaces every layer; raises UserError if torch has no int8 product
+    for this CPU.
     """
     if int8 and not int8_is_supported():
         raise UserError("this build of torch has no int8 product for this CPU: use float32")
@@ -48,7 +48,7 @@ def pack(gpt: GPT, *, int8: bool = False, min_weights: int = MIN_WEIGHTS) -> Non
 
 
 def is_supported(dtype: torch.dtype) -> bool:
-    """Whether oneDNN can pack weights of `dtype` here."""
+    """Whether oneDNN can pack weights of `dtype` on this machine."""
     has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     if not has_onednn or not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
         return False
@@ -58,7 +58,7 @@ def is_supported(dtype: torch.dtype) -> bool:
 
 
 def int8_is_supported() -> bool:
-    """Whether torch has fbgemm's product of 8-bit integers here."""
+    """Whether torch has fbgemm's product of 8-bit integers on this machine."""
     return "fbgemm" in torch.backends.quantized.supported_engines and hasattr(
         torch.ops.quantized, "linear_dynamic"
     )
@@ -93,7 +93,7 @@ class Int8Linear(nn.Module):
             self.packed = torch.ops.quantized.linear_prepack(
                 weight, None if bias is None else bias.detach().float()
             )
-        # Without VNNI, sums of two products are kept in 16 bits: 7-bit activations fit.
+        # Without VNNI, sums of two products have 16 bits, which only fit 7-bit activations.
         self.reduce_range = not torch.cpu.get_capabilities().get("avx512_vnni", False)
         self.n_bytes = weight.numel()
 
@@ -103,7 +103,7 @@ class Int8Linear(nn.Module):
 
 
 class PackedEmbedding(nn.Module):
-    """A `TokenEmbedding` whose output layer is packed: its weight is in memory twice."""
+    """A `TokenEmbedding` with a packed output layer: its weight is in memory twice."""
 
     def __init__(self, weight: Tensor, output: PackedLinear | Int8Linear) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ class PackedEmbedding(nn.Module):
 
 
 def memory_bytes(gpt: GPT) -> int:
-    """Bytes of the weights in memory."""
+    """Return the size of the weights in memory, in bytes."""
     plain = sum(tensor.numel() * tensor.element_size() for tensor in gpt.parameters())
     return plain + sum(
         module.n_bytes for module in gpt.modules() if isinstance(module, PackedLinear | Int8Linear)

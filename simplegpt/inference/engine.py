@@ -1,7 +1,7 @@
 """The engine: a loaded model that answers the requests of `protocol`.
 
-`Engine` is for use within a process. ``python -m simplegpt.inference.engine`` is a process that
-speaks the protocol on its standard streams, so that other programs need not import torch.
+`Engine` is for use within a process. ``python -m simplegpt.inference.engine`` serves the protocol
+on its standard streams, so that other programs need not import torch.
 """
 
 import os
@@ -42,7 +42,7 @@ DTYPES = {
     "float16": torch.float16,
     "int8": torch.float32,
 }
-# A screen draws 30 frames a second at most: more messages than that only cost time.
+# A screen draws at most 30 frames per second: more messages would only take time.
 SECONDS_BETWEEN_MESSAGES = 0.03
 
 
@@ -109,15 +109,15 @@ class Engine:
     def _check_memory(
         self, n_results: int, n_prompt: int, request: protocol.GenerateRequest
     ) -> None:
-        """Raise UserError where the keys and values alone cannot fit into the device's memory."""
+        """Raise UserError if the key/value cache alone does not fit into the device's memory."""
         config, weight = self.gpt.config, self.gpt.wte.weight
         length = min(n_prompt + request.n_tokens_to_generate, config.n_ctx)
         values = 2 * config.n_layer * config.n_embd * length * n_results
         needed, present = values * weight.element_size(), device_memory(weight.device)
         if needed > present:
             raise UserError(
-                f"{n_results:,} results at once need {format_bytes(needed)} of memory, "
-                f"the device has {format_bytes(present)}: lower --batch_size or the prompts' number"
+                f"{n_results:,} results need {format_bytes(needed)} of memory, the device has "
+                f"{format_bytes(present)}: lower --batch_size or give fewer prompts"
             )
 
     @torch.inference_mode()
@@ -145,7 +145,7 @@ class Engine:
         return protocol.Alternatives(id=request.id, alternatives=alternatives, prompt_ids=ids)
 
     def encode(self, prompt: str) -> list[int]:
-        """Encode `prompt`; an empty one becomes the start of a document. Raises UserError."""
+        """Encode `prompt`; an empty one is the start of a document. Raises UserError."""
         if self.tokenizer is None:
             raise UserError(
                 f"no known tokenizer has this model's vocabulary of {self.n_vocab}: "
@@ -164,7 +164,7 @@ class Engine:
 
 
 def device_memory(device: torch.device) -> int:
-    """Return the device's whole memory in bytes."""
+    """Return the device's total memory in bytes."""
     if device.type == "cuda":
         return torch.cuda.get_device_properties(device).total_memory
     return memory_total()
@@ -227,15 +227,15 @@ def load_engine(
     """Load the engine of `request`; return it and the answer. Raises UserError."""
     began = time.perf_counter()
     if request.threads is not None:
-        most = os.cpu_count() or 1
-        if request.threads > most:
-            raise UserError(f"threads ({request.threads}) must be ≤ {most}, the CPU cores here")
+        n_cores = os.cpu_count() or 1
+        if request.threads > n_cores:
+            raise UserError(f"threads ({request.threads}) must be ≤ {n_cores}, the number of cores")
         torch.set_num_threads(request.threads)
     device = choose_device(request.device, request.precision)
     loaded = load_model(request.model, device, DTYPES[request.precision], progress)
     n_parameters = loaded.gpt.n_parameters
     if device == "cpu":
-        progress(0.9, "laying out the weights for this CPU")
+        progress(0.9, "optimizing the weights for this CPU")
         pack(loaded.gpt, int8=request.precision == "int8")
     tokenizer = None if loaded.tokenizer_name is None else load_tokenizer(loaded.tokenizer_name)
     progress(1.0, "ready")
@@ -275,7 +275,7 @@ def choose_device(device: protocol.Device, precision: protocol.Precision = "floa
     return device
 
 
-# A line that cannot be served waits as its answer.
+# The queue of requests; an invalid line is queued as its answer.
 ServedRequest = (
     protocol.LoadRequest
     | protocol.GenerateRequest
@@ -288,8 +288,8 @@ Waiting = queue.SimpleQueue[ServedRequest | protocol.Failed]
 def serve(requests: int, answers: BinaryIO) -> None:
     """Answer the requests on the file descriptor `requests` until it closes.
 
-    A thread reads them, so that a `cancel` acts at the next token. When they end, it exits the
-    process at once, even during a load.
+    A thread reads them, so that `cancel` takes effect at the next token. When they end, it exits
+    the process at once, even during a load.
     """
     waiting: Waiting = queue.SimpleQueue()
     cancelled: set[str] = set()
@@ -351,23 +351,23 @@ def read_requests(descriptor: int, waiting: Waiting, cancelled: set[str]) -> Non
                 cancelled.add(request.target)
             else:
                 waiting.put(request)
-    os._exit(0)  # a load or a long prompt would not notice a gentler end
+    os._exit(0)  # also during a load or a long prompt
 
 
 def explain(error: Exception) -> str:
-    """Return what went wrong as a sentence; print the traceback of unexpected errors to stderr."""
+    """Return the error message; print the traceback of unexpected errors to stderr."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate" in str(error):
-        return "out of memory: use a smaller model, fewer results at once, or a smaller precision"
+        return "out of memory: use a smaller model, fewer results, or a lower precision"
     traceback.print_exception(error, file=sys.stderr)
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 def main() -> int:
-    """Speak the protocol on the standard streams."""
-    # What libraries print would corrupt the stream: it goes to stderr from here on.
+    """Serve the protocol on the standard streams."""
+    # Output of libraries would corrupt the stream: from here on it goes to stderr.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(0, answers)

@@ -1,11 +1,11 @@
-"""Generation: prompts in, tokens out. `Generation` knows token IDs only, `TextStream` their text.
+"""Generate tokens from prompts: `Generation` handles token IDs, `TextStream` their text.
 
-Each prompt is read once, however many results it has; then all results decode together, one token
-a step.
+Each prompt is read once, however many results it has; then all results are decoded together, one
+token per step.
 
-**When the context is full**, its last half is kept (n_ctx // 2 tokens, the newest one included) and
-read again as if it were a text of its own. Of a prompt that is longer than the context, the last
-n_ctx tokens are read. So each token has at least half a context before it, and reading is rare.
+**When the context is full**, its last half (n_ctx // 2 tokens, including the newest) is kept and
+read again as a separate text. Of a prompt longer than the context, only the last n_ctx tokens are
+read. So each token has at least half a context before it, and reading again is rare.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,7 +31,7 @@ class Token:
     """Index of its result."""
     id: int
     logprob: float | None = None
-    """Before the sampling settings; None if not requested."""
+    """Log-probability before the sampling settings; None if not requested."""
 
 
 @dataclass
@@ -40,24 +40,24 @@ class Result:
 
     index: int
     ids: list[int]
-    """The tokens in the context, the newest included."""
+    """The tokens in the context, including the newest."""
     n_prompt: int
-    """Tokens in the prompt, those beyond the context included."""
+    """Number of tokens in the prompt, including those beyond the context."""
     generator: np.random.Generator
     n_generated: int = 0
     n_slides: int = 0
     """Number of times that the context was full."""
     reason: Reason | None = None
-    """Why it ended; None while it grows. Setting it ends the result."""
+    """The reason why it ended; None if it has not. Setting it ends the result."""
 
 
 @dataclass
 class Generation:
-    """The tokens of some results: each iteration yields the next token of every growing result.
+    """An iterator over steps, each of which yields the next token of every unfinished result.
 
     Result r continues ``prompts[r // batch_size]``. Its random generator is seeded with
     ``(sampling.seed, r % batch_size)``, so it does not depend on the other results. IDs ≥ `n_vocab`
-    (padding) are never sampled. Raises UserError for a prompt that the model cannot read.
+    (padding) are never sampled. Raises UserError for an invalid prompt.
     """
 
     gpt: GPT
@@ -126,7 +126,7 @@ class Generation:
         for result, token, logprob in zip(growing, ids.tolist(), logprobs, strict=True):
             if token < 0:
                 raise UserError(
-                    "the model's output is NaN or infinite: its weights are broken, or overflow "
+                    "the model's output is NaN or infinite: its weights are invalid, or overflow "
                     "in this precision (try float32)"
                 )
             result.ids.append(token)
@@ -143,7 +143,7 @@ def read(gpt: GPT, ids: list[int], row: Cache) -> Tensor:
 
 
 def make_room(gpt: GPT, cache: Cache, results: list[Result]) -> None:
-    """Keep only the last half of each full context: read it again."""
+    """Reduce each full context to its last half, and read that again."""
     n_ctx = gpt.config.n_ctx
     for row, result in enumerate(results):
         if cache.lengths[row] == n_ctx:
@@ -155,14 +155,14 @@ def make_room(gpt: GPT, cache: Cache, results: list[Result]) -> None:
 
 
 def context_length(n_prompt: int, n_generated: int, n_ctx: int) -> int:
-    """Return the tokens in the context after a prompt and `n_generated` tokens of an answer."""
+    """Return the length of the context after a prompt and `n_generated` tokens of an answer."""
     length = min(n_prompt, n_ctx) + n_generated
     kept = max(1, n_ctx // 2)
     return length if length <= n_ctx else kept + (length - n_ctx - 1) % (n_ctx + 1 - kept)
 
 
 def check_ids(prompts: list[list[int]], n_vocab: int) -> None:
-    """Raise UserError for a prompt without tokens, or with IDs that the model does not have."""
+    """Raise UserError for a prompt without tokens or with IDs outside the vocabulary."""
     for prompt in prompts:
         if not prompt:
             raise UserError("a prompt must have at least one token")
@@ -177,7 +177,7 @@ class Piece:
 
     token: Token
     text: str
-    """The characters that the token completed; a character that spans tokens is with the last."""
+    """The characters that the token completes; one that spans tokens belongs to the last."""
 
 
 class TextStream:
@@ -215,7 +215,7 @@ class TextStream:
         return held
 
     def _possible_stop(self, text: str) -> int:
-        """Length of the longest end of `text` that is the start of a stop string."""
+        """Return the length of the longest suffix of `text` that is a prefix of a stop string."""
         starts = [stop[:n] for stop in self._stop for n in range(1, len(stop))]
         return max((len(start) for start in starts if text.endswith(start)), default=0)
 

@@ -1,4 +1,4 @@
-"""The options and the progress of loading a model, for the commands that do so."""
+"""The options and the progress of loading a model, shared by the commands."""
 
 import argparse
 import math
@@ -8,7 +8,7 @@ from simplegpt.config.schema import PRETRAINED_NAMES
 from simplegpt.inference.protocol import Device, LoadRequest, Precision
 from simplegpt.progress import ProgressLine
 
-if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported before
+if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported first
     from simplegpt.inference.engine import Engine
 
 MODEL_HELP = (
@@ -18,7 +18,7 @@ MODEL_HELP = (
 
 
 def add_loading_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options of how a model is loaded."""
+    """Add the options for loading a model."""
     parser.add_argument(
         "--device", choices=get_args(Device), default="auto", help="auto takes the best available"
     )
@@ -26,7 +26,7 @@ def add_loading_options(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=get_args(Precision),
         default="float32",
-        help="number format of the weights; int8 is the fastest on a CPU, and slightly inexact",
+        help="number format of the weights; int8 is the fastest on a CPU, but less accurate",
     )
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads to use")
 
@@ -50,7 +50,7 @@ def model_name(text: str) -> str:
 
 
 def load_with_progress(model: str, options: argparse.Namespace) -> "Engine":
-    """Load `model` as `options` say and show the progress. Raises UserError."""
+    """Load `model` with `options` and show the progress. Raises UserError."""
     request = LoadRequest(
         id="load",
         model=model,

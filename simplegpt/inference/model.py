@@ -26,7 +26,7 @@ class Model:
 
     @property
     def tokenizer(self) -> Tokenizer | None:
-        """None: no known tokenizer has its vocabulary."""
+        """The tokenizer; None if no known tokenizer has the model's vocabulary."""
         return self._engine.tokenizer
 
     def generate(self, prompt: str = "", n_tokens_to_generate: int = 100, **sampling: Any) -> str:
@@ -60,7 +60,7 @@ def load(name_or_path: str, *, device: Device = "auto", precision: Precision = "
     """Load a checkpoint, a run's directory, a folder of a GPT-2, or a GPT-2 by its name.
 
     `device` "auto" takes the best available; int8 is the fastest precision on a CPU, and slightly
-    inexact. Raises UserError.
+    less accurate. Raises UserError.
     """
     request = LoadRequest(id="load", model=name_or_path, device=device, precision=precision)
     engine, _ = load_engine(request)

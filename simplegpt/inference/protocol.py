@@ -1,4 +1,4 @@
-"""The engine's requests and answers: one JSON object a line, each way.
+"""The engine's requests and answers: one JSON object per line in each direction.
 
 ``python -m simplegpt.inference.engine`` reads requests on its standard input and writes answers to
 its standard output. Every request has an ``id`` of the caller's choosing, and every answer the
@@ -15,9 +15,9 @@ its standard output. Every request has an ``id`` of the caller's choosing, and e
 =================  ==================================================================
 
 Requests are served in order, one at a time; only ``cancel`` is handled at once. ``failed`` ends
-its request, never the process. A ``load`` frees the previous model first, and a failed one leaves
-none loaded. An invalid line is answered with ``failed`` and its ``id``, or an empty ``id`` if it
-has none. To cancel a load or the reading of a long prompt, end the process; it also exits when its
+its request, never the process. A ``load`` frees the previous model first; if it fails, no model is
+loaded. An invalid line is answered with ``failed`` and its ``id``, or an empty ``id`` if it has
+none. To cancel a load or the reading of a long prompt, end the process; it also exits when its
 input closes.
 
 This module does not import torch. Readers ignore unknown fields.
@@ -65,7 +65,7 @@ class LoadRequest(Message):
     precision: Precision = "float32"
     """Number format of the weights."""
     threads: int | None = Field(None, ge=1)
-    """CPU threads; None is torch's default (one a core)."""
+    """CPU threads; None is torch's default (one per core)."""
 
 
 class GenerateRequest(Message):
@@ -115,7 +115,7 @@ class AlternativesRequest(Message):
     n_generated: int = Field(0, ge=0)
     """Number of last tokens that the presence and frequency penalties count as generated."""
     n_answer: int = Field(0, ge=0)
-    """Number of last tokens that one `generate` gave: the context is the one that it had there."""
+    """Number of last tokens from one `generate`, whose context is then reproduced."""
 
 
 class CancelRequest(Message):
@@ -149,7 +149,7 @@ class Loaded(Message):
     model: str
     """The name or path in the request."""
     source: str
-    """The file or folder that was read: for a run's directory its checkpoint."""
+    """The file or folder that was read: for a run's directory, its checkpoint."""
     config: ModelConfig
     """The network's shape; its `n_ctx` is the context."""
     n_parameters: int
@@ -242,9 +242,9 @@ class Alternative(Record):
     text: str
     """Its text; incomplete characters are shown as �."""
     probability: float
-    """Before the sampling settings."""
+    """Probability before the sampling settings."""
     probability_after: float
-    """With the sampling settings: 0 if they exclude it."""
+    """Probability with the sampling settings: 0 if they exclude it."""
 
 
 class Alternatives(Message):
@@ -258,7 +258,7 @@ class Alternatives(Message):
 
 
 class Unloaded(Message):
-    """No model is loaded any more."""
+    """The model has been unloaded."""
 
     type: Literal["unloaded"] = "unloaded"
 

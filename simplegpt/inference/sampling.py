@@ -1,9 +1,9 @@
-"""From logits to the next token: pure functions of logits, settings and a uniform draw.
+"""Sample the next token: pure functions of logits, settings and a uniform draw.
 
 The order is that of transformers: repetition penalty (over all tokens of the text), then the
 presence and frequency penalties of OpenAI's API (over the generated ones), then temperature,
-top-k, top-p and min-p, each applied to what the previous one kept. Everything is done for a whole
-batch at once, without waiting for the device.
+top-k, top-p and min-p, each applied to the tokens that the previous one kept. A whole batch is
+processed at once, without waiting for the device.
 """
 
 import math
@@ -17,14 +17,14 @@ from simplegpt.config.schema import SamplingConfig
 # Even after rounding, a draw stays below the sum of the probabilities, so that no token of
 # probability 0 is ever sampled. In float64 that sum is exact enough for 50,257 of them.
 MAX_DRAW = 1 - 2.0**-40
-MIN_TEMPERATURE = 1e-30  # less is 0 in fp32, and this already leaves only the most probable token
+MIN_TEMPERATURE = 1e-30  # lower ones may underflow to 0 in fp32; this is already greedy
 # A CPU takes 4 ms to sort GPT-2's vocabulary, and a fifth of that to find its 1,024 most probable
 # tokens, which mostly contain the nucleus. On other devices, checking that would mean waiting.
 HEAD = 1024
 
 
 def choose(logits: Tensor, sampling: SamplingConfig, draws: Tensor) -> Tensor:
-    """Return the next token of each row, ``[b]``, given penalised `logits` ``[b, v]``.
+    """Return the next token of each row, ``[b]``, given penalized `logits` ``[b, v]``.
 
     `draws` ``[b]`` are uniform in [0, 1), on any device; temperature 0 does not use them. The
     result is -1 for a row with NaN or infinite logits.
@@ -67,7 +67,7 @@ def filter_logits(logits: Tensor, sampling: SamplingConfig) -> Tensor:
 
 
 def keep_top_k(scores: Tensor, k: int) -> Tensor:
-    """Keep the k highest scores, and those equal to the last of them."""
+    """Keep the k highest scores, and any that equal the lowest of them."""
     lowest = scores.topk(k, dim=-1).values[:, -1:]
     return scores.masked_fill(scores < lowest, -math.inf)
 
@@ -93,7 +93,7 @@ def keep_min_p(scores: Tensor, p: float) -> Tensor:
 
 
 class Penalties:
-    """The penalties of a batch of texts, and the tokens so far that they depend on."""
+    """The penalties for a batch of texts, and the tokens so far that they depend on."""
 
     def __init__(
         self, sampling: SamplingConfig, texts: list[list[int]], n_generated: int, n_vocab: int
@@ -118,7 +118,7 @@ class Penalties:
     def __call__(self, logits: Tensor) -> Tensor:
         """Apply the penalties to `logits` ``[b, v]``."""
         if self.has_repetition:
-            logits = penalise_repetition(logits, self.seen, self.sampling.repetition_penalty)
+            logits = penalize_repetition(logits, self.seen, self.sampling.repetition_penalty)
         if self.has_counts:
             logits = logits - self.sampling.presence_penalty * (self.counts > 0)
             logits = logits - self.sampling.frequency_penalty * self.counts
@@ -136,11 +136,11 @@ class Penalties:
         self.seen, self.counts = self.seen[rows], self.counts[rows]
 
 
-def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
     """Divide positive logits of `seen` tokens, multiply negative ones (Keskar et al. 2019)."""
     return torch.where(seen, torch.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
 def result_generator(seed: int, copy: int) -> np.random.Generator:
-    """Return the random generator of a prompt's result number `copy`: one ``random()`` a token."""
+    """Return the random generator of a prompt's result `copy`: one ``random()`` per token."""
     return np.random.default_rng((seed, copy))

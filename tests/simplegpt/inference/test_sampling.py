@@ -17,7 +17,7 @@ from simplegpt.inference.sampling import (
     keep_min_p,
     keep_top_k,
     keep_top_p,
-    penalise_repetition,
+    penalize_repetition,
     probabilities,
     result_generator,
 )
@@ -55,7 +55,7 @@ def test_repetition_penalty_is_transformers(penalty: float) -> None:
     logits, ids = random_logits(), torch.randint(200, (3, 20))
     seen = torch.zeros(3, 200, dtype=torch.bool).scatter_(1, ids, True)
     expected = theirs.RepetitionPenaltyLogitsProcessor(penalty)(ids, logits)
-    torch.testing.assert_close(penalise_repetition(logits, seen, penalty), expected)
+    torch.testing.assert_close(penalize_repetition(logits, seen, penalty), expected)
 
 
 def test_all_settings_in_their_order_are_transformers() -> None:
