@@ -1,4 +1,4 @@
-"""Regular files only, writing files that others read at the same time, and names that are free."""
+"""Read regular files only, write files atomically, and find free names."""
 
 import errno
 import itertools

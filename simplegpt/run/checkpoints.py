@@ -1,4 +1,4 @@
-"""The files in a run's ckpts folder: names, sidecars, which are kept. Without torch.
+"""The files in a run's ckpts folder: names, sidecars, and which to keep. Imports no torch.
 
 ``last.ckpt`` is the newest, ``best.ckpt`` the best by the config's monitor. When more than one
 is kept (``save_top_k``), each is ``step-N.ckpt`` as well. Beside each lies a sidecar
@@ -27,9 +27,9 @@ class CheckpointInfo(Record):
 
     step: int
     tokens: int = 0
-    """Trained on so far."""
+    """Tokens trained on so far."""
     val_loss: float | None = None
-    """Of the last validation at or before this step; None before the first."""
+    """Loss of the last validation at or before this step; None before the first."""
     score: float | None = None
     """The monitored loss; None for one that was not validated at its own step."""
     time: float = Field(default_factory=time.time)
@@ -38,7 +38,7 @@ class CheckpointInfo(Record):
 
     @property
     def own_val_loss(self) -> float | None:
-        """The validation loss at this very step; None where it was not validated."""
+        """The validation loss at exactly this step; None if it was not validated."""
         return self.val_loss if self.score is not None else None
 
 
@@ -47,7 +47,7 @@ def sidecar(path: Path) -> Path:
 
 
 def read_info(path: Path) -> CheckpointInfo | None:
-    """A checkpoint's sidecar, or None where there is none that can be read."""
+    """Read a checkpoint's sidecar; None if it is missing or invalid."""
     try:
         return CheckpointInfo.model_validate_json(read_regular(sidecar(path)))
     except (OSError, ValidationError):
@@ -62,7 +62,7 @@ def write_info(path: Path, info: CheckpointInfo) -> None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint of a run, as a list of them shows it."""
+    """A checkpoint of a run, for display in a list."""
 
     path: Path
     info: CheckpointInfo
@@ -71,9 +71,9 @@ class Checkpoint:
 
 
 def list_checkpoints(run: RunDirectory) -> list[Checkpoint]:
-    """The run's checkpoints by step, each step once.
+    """Return the run's checkpoints by step, each step once.
 
-    The names of one step are links to one file; the path is the name that says most.
+    The names of one step are links to one file; best.ckpt and last.ckpt are preferred.
     """
     names: dict[int, dict[str, Path]] = defaultdict(dict)
     infos: dict[int, CheckpointInfo] = {}
@@ -96,9 +96,9 @@ def list_checkpoints(run: RunDirectory) -> list[Checkpoint]:
 
 
 def newest_checkpoint(run: RunDirectory) -> Path | None:
-    """The last checkpoint; without one (``save_last = false``), that of the latest step.
+    """Return last.ckpt, or without it (``save_last = false``) the checkpoint of the latest step.
 
-    None where there is none that can be read.
+    None if there is no checkpoint with a readable sidecar.
     """
     if os.path.exists(run.last_checkpoint):  # noqa: PTH110 - unlike Path's, it never raises
         return run.last_checkpoint
@@ -107,7 +107,7 @@ def newest_checkpoint(run: RunDirectory) -> Path | None:
 
 
 class CheckpointFiles:
-    """Names a written checkpoint, and drops those that are no longer among the best."""
+    """Names new checkpoints, and deletes those that are no longer among the best."""
 
     def __init__(self, run: RunDirectory, config: CheckpointingConfig) -> None:
         self.folder = run.checkpoints
@@ -118,14 +118,14 @@ class CheckpointFiles:
         return all((self.folder / name).exists() for name in names)
 
     def temporary(self) -> Path:
-        """Where to write: beside the final names, so that a rename is atomic."""
+        """Return the path to write to, beside the final names, so that a rename is atomic."""
         return self.folder / ".writing.ckpt"
 
     def names(self, info: CheckpointInfo, *, is_best: bool, is_last: bool) -> list[str]:
-        """The names that a checkpoint gets; none if it is not kept.
+        """Return the names for a checkpoint; empty if it is not kept.
 
-        `is_last`: whether it is last.ckpt even with ``save_last = false``. Once there is a
-        last.ckpt, it is kept up to date.
+        `is_last`: include last.ckpt even with ``save_last = false``. An existing last.ckpt is
+        always kept up to date.
         """
         k, score = self.config.save_top_k, info.score
         names = ["best.ckpt"] if is_best and k != 0 else []
@@ -136,7 +136,7 @@ class CheckpointFiles:
             if k < 0 or (k > 1 and (len(rivals) < k or score < rivals[k - 1])):
                 names.append(name)
         last = self.folder / "last.ckpt"
-        # at the end: when a run resumes from it, the step's other names are there too
+        # last in order: when a run can resume from it, the step's other names exist too
         return [*names, last.name] if is_last or self.config.save_last or last.exists() else names
 
     def keep(self, written: Path, info: CheckpointInfo, names: Sequence[str]) -> list[Path]:
@@ -145,7 +145,7 @@ class CheckpointFiles:
             os.fsync(file.fileno())
         paths = [self.folder / name for name in names]
         for path in paths:
-            # a process killed here leaves a checkpoint without a sidecar, not with another one's
+            # a process killed here leaves a checkpoint without a sidecar, not with a wrong one
             sidecar(path).unlink(missing_ok=True)
             _link(written, path)
             write_info(path, info)

@@ -72,7 +72,7 @@ class RunDirectory:
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        """All of the above, but the checkpoints in their folder."""
+        """All of these files, and the checkpoints' folder."""
         files = (self.config, self.events, self.commands, self.status_file, self.log)
         return (*files, self.checkpoints)
 
@@ -90,7 +90,7 @@ class RunDirectory:
             return os.path.lexists(self.checkpoints)
 
     def create(self) -> None:
-        """Create what is missing. Raise OSError where a name is that of a pipe, a device …"""
+        """Create missing files. Raise OSError if one is a pipe, a device …"""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         for path in self.paths:
             if path != self.checkpoints and path.exists():
@@ -98,16 +98,16 @@ class RunDirectory:
         self.commands.touch(mode=0o600)
 
     def discard(self) -> None:
-        """Take back what `create` and a start that came to nothing left here."""
+        """Remove the files of `create` and of a start that failed."""
         files = (self.config, self.events, self.commands, self.status_file, self.log, self.notes)
         for file in files:
             file.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.path):
-            with suppress(OSError):  # something else lies there
+            with suppress(OSError):  # it has other files
                 folder.rmdir()
 
     def clean(self) -> None:
-        """Remove what a killed process left of its writes. For the process that has the lock."""
+        """Remove partial files of a killed process. Only for the process that has the lock."""
         for path in (*self.path.glob(".*.partial"), *self.checkpoints.glob(".*")):
             with suppress(OSError):
                 path.unlink()
@@ -118,7 +118,7 @@ class RunDirectory:
         write_atomically(self.status_file, status.model_dump_json())
 
     def status(self) -> Status | None:
-        """The run's status, or None where there is none or it cannot be read."""
+        """Return the run's status; None if it is missing or unreadable."""
         status = self._read_status()
         if status is None or not status.is_live or status.process_exists():
             return status
@@ -133,9 +133,9 @@ class RunDirectory:
             return None
 
     def failure(self, exit_code: int | None = None) -> Failure | None:
-        """Why the run failed or crashed; None where it did neither.
+        """Return why the run failed or crashed; None if it did neither.
 
-        `exit_code`: of the run's process, where the caller is its parent (as of `Popen`).
+        `exit_code`: that of the run's process, if the caller is its parent (as from `Popen`).
         """
         status = self.status()
         if status is None or status.state != "crashed":
@@ -151,7 +151,7 @@ class RunDirectory:
     # Its name
 
     def rename(self, name: str) -> "RunDirectory":
-        """Give the directory another name beside its old one; return it under that name.
+        """Rename the directory in place; return it under the new name.
 
         Raise UserError for a live run, and for a name that is taken or invalid.
         """
@@ -162,7 +162,7 @@ class RunDirectory:
         if status is not None and status.is_live:
             raise UserError(
                 f"{self.path.name} is {status.state} (process {status.pid} on {status.host}): "
-                "stop it before it is renamed"
+                "stop it before renaming it"
             )
         try:
             self.path.rename(self.path.with_name(name))
@@ -176,7 +176,7 @@ class RunDirectory:
         return renamed
 
     def rename_problem(self, name: str) -> str | None:
-        """Why the directory cannot be called `name`; None where it can."""
+        """Return why `name` is not a valid new name; None if it is."""
         if not name:
             return "A run needs a name."
         if "/" in name or "\\" in name:
@@ -188,7 +188,7 @@ class RunDirectory:
         if len(os.fsencode(name)) > MAX_NAME_BYTES:
             return f"A name can be at most {MAX_NAME_BYTES} bytes long."
         if name == self.path.name:
-            return "This is its name already."
+            return "This is already its name."
         target = self.path.with_name(name)
         # a file system that ignores case finds the run itself under the other spelling
         if target.exists() and not (self.path.exists() and target.samefile(self.path)):
@@ -198,7 +198,7 @@ class RunDirectory:
     # Commands
 
     def send(self, command: CommandName, *, factor: float | None = None) -> str:
-        """Ask something of the run; returns the id that its answer will carry."""
+        """Send a command to the run; return the id of its answer."""
         request = Command(command=command, factor=factor)
         append_line(self.commands, request.model_dump_json(), mode=0o600)
         return request.id
@@ -209,12 +209,12 @@ class RunDirectory:
         append_line(self.events, event.model_dump_json())
 
     def read_events(self) -> list[Event]:
-        """All events that count, oldest first (see `surviving`)."""
+        """Return all valid events, oldest first (see `surviving`)."""
         return surviving(LineReader(self.events).read_events())
 
 
 def find_runs(root: Path, depth: int = 4) -> Iterator[RunDirectory]:
-    """Runs at or below `root`, found by their status.json; hidden folders are left out."""
+    """Yield the runs at or below `root`, found by status.json; hidden folders are left out."""
     try:
         entries = list(os.scandir(root))
     except OSError:

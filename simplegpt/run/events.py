@@ -25,7 +25,7 @@ MAX_QUOTED = 40  # characters of an invalid command that its answer repeats
 
 
 class Record(BaseModel):
-    """Read leniently (unknown fields are skipped), written with NaN and infinity as strings."""
+    """A line of JSON: unknown fields are ignored, NaN and infinity are written as strings."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="strings")
 
@@ -56,7 +56,7 @@ class TrainStep(BaseEvent):
     """Cross-entropy in nats, averaged over the steps since the last such event."""
     lr: float
     grad_norm: float | None = None
-    """Before clipping."""
+    """Gradient norm before clipping."""
     tokens_per_second: float = 0.0
     step_seconds: float = 0.0
     mfu: float | None = None
@@ -89,7 +89,7 @@ class System(BaseEvent):
     type: Literal["system"] = "system"
     gpus: list[GPU] = []
     cpu_percent: float
-    """Of all cores together: 100 is the whole machine."""
+    """Utilization of all cores together: 100 is the whole machine."""
     memory_used: int
     memory_total: int
     process_memory: int | None = None
@@ -138,13 +138,13 @@ FailureKind: TypeAlias = Literal["out_of_memory", "disk_full", "diverged", "kill
 
 
 class Failure(Record):
-    """Why a run failed or crashed, and what would help."""
+    """The cause of a failure or crash, and edits that would help."""
 
     kind: FailureKind
     message: str
     """The cause in one line."""
     edits: dict[str, int | float] = {}
-    """Settings that would help, by dotted key; empty where none are known."""
+    """Settings that would help, by dotted key; empty if unknown."""
 
 
 class RunEnded(BaseEvent):
@@ -153,7 +153,7 @@ class RunEnded(BaseEvent):
     error: str | None = None
     """Why it ended before max_steps, in one line; None at max_steps."""
     failure: Failure | None = None
-    """Of a failed run; its message is `error`."""
+    """The failure of a failed run; its message is `error`."""
 
 
 Event: TypeAlias = Annotated[
@@ -176,7 +176,7 @@ CommandName = Literal["stop", "save", "validate", "sample", "pause", "resume", "
 
 
 class Command(Record):
-    """What an observer asks of a run. Each is answered by a `CommandDone` with the same id."""
+    """A command to a run. Each is answered by a `CommandDone` with the same id."""
 
     id: str = Field(default_factory=lambda: uuid.uuid4().hex[:12])
     time: float = Field(default_factory=time.time)
@@ -204,7 +204,7 @@ class LineReader:
         self.offset = offset
         self.restarted = False
         self._last_read: bytes | None = None
-        """The bytes before `offset`: if the file has others there, it is another one."""
+        """The bytes before `offset`: if they differ, the file was replaced."""
         self._read_at = time.time()
 
     @classmethod
@@ -241,9 +241,9 @@ class LineReader:
         return parse_events(self.read_lines(limit))
 
     def read_commands(self) -> list[Command | CommandDone]:
-        """The commands not yet read, and the answer to each line that is none.
+        """Return the unread commands, and the answer to each invalid line.
 
-        Of a replaced file, only the commands sent since the last read.
+        From a replaced file, return only the commands sent since the last read.
         """
         read = [parse_command(line) for line in self.read_lines() if line.strip()]
         if self.restarted:  # an editor writes the old ones again
@@ -258,7 +258,7 @@ def _whole_lines(data: bytes) -> list[bytes]:
 
 
 def parse_events(lines: Iterable[bytes]) -> list[Event]:
-    """The events in `lines`; types that this version does not know are skipped."""
+    """Parse the events in `lines`; unknown types are skipped."""
     return [event for event in map(parse_event, lines) if event is not None]
 
 
@@ -270,7 +270,7 @@ def parse_event(line: bytes | str) -> Event | None:
 
 
 def parse_command(line: bytes) -> Command | CommandDone:
-    """The command in `line`, or the answer that says why it is none."""
+    """Parse the command in `line`; return the answer with the error if it is invalid."""
     try:
         return Command.model_validate_json(line)
     except ValidationError as error:
@@ -294,7 +294,7 @@ def _refusal(line: bytes, error: ValidationError) -> CommandDone:
 
 
 def surviving(events: Iterable[Event]) -> list[Event]:
-    """Drops what earlier attempts wrote beyond the step that a later one resumed from."""
+    """Drop events of earlier attempts beyond the step that a later one resumed from."""
     kept: list[Event] = []
     for event in events:
         if isinstance(event, RunStarted) and event.attempt > 1:

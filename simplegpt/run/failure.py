@@ -1,17 +1,17 @@
-"""Why a run failed or crashed, and which edits of its config would help."""
+"""The causes of failures and crashes, and edits of the config that would help."""
 
 import signal
 
 from simplegpt.config.schema import Config
 from simplegpt.run.events import Failure, System
 
-# Share of the machine's memory in use shortly before a crash that makes memory its likely cause.
+# Fraction of memory in use shortly before a crash above which memory is its likely cause.
 FULL_MEMORY = 0.95
 SHORTEST_SEQ_LEN = 16
 
 
 def out_of_memory(config: Config) -> Failure:
-    """A failed allocation; the edits halve the activations and keep the tokens of a step."""
+    """Return the failure of an allocation; the edits halve activations, not tokens per step."""
     data, edits = config.data, dict[str, int | float]()
     if data.train_batch_size > 1:
         edits["data.train_batch_size"] = data.train_batch_size // 2
@@ -24,7 +24,7 @@ def out_of_memory(config: Config) -> Failure:
 
 
 def diverged(config: Config, message: str) -> Failure:
-    """A loss or gradient that is NaN, with a lower learning rate."""
+    """Return the failure of a NaN loss or gradient; the edit lowers the learning rate."""
     lower = float(f"{config.optimization.peak_lr / 3:.2g}")
     return Failure(kind="diverged", message=message, edits={"optimization.peak_lr": lower})
 
@@ -32,10 +32,10 @@ def diverged(config: Config, message: str) -> Failure:
 def crashed(
     config: Config | None, last_system: System | None, step: int, exit_code: int | None
 ) -> Failure:
-    """A process that is gone without a final status.
+    """Return the failure of a process that ended without a final status.
 
-    `config` is the run's, None where it cannot be read; `last_system` its last measurement of
-    the machine; `exit_code` the process's, known only to its parent (negative: a signal's number).
+    `config` is the run's, None if unreadable; `last_system` its last hardware measurement;
+    `exit_code` that of the process, known only to its parent (negative: the number of a signal).
     """
     memory_was_full = (
         last_system is not None and last_system.memory_used > FULL_MEMORY * last_system.memory_total

@@ -1,4 +1,4 @@
-"""What the GPUs, the CPU and the memory are doing, and how fast they could be. Without torch."""
+"""Utilization and memory of the GPUs and the CPU, and peak speeds of GPUs. Imports no torch."""
 
 import itertools
 import os
@@ -35,12 +35,12 @@ PEAK_TFLOPS: dict[str, tuple[float, float]] = {
     "RTX A6000": (155, 77),
 }
 _MAKER = re.compile(r"^((NVIDIA|Tesla|GeForce) )*")
-# What does not change a model's peak. Anything else does: Laptop, Ti, SUPER, a MIG slice.
+# Suffixes that do not change a model's peak. Any other does: Laptop, Ti, SUPER, a MIG slice.
 _FORM = re.compile(r"[ -](SXM\d?|PCIE?|\d+GB|HBM\w+)$", re.IGNORECASE)
 
 
 def peak_flops(device_name: str, precision: str) -> float | None:
-    """The published peak in FLOP/s of a GPU by its whole name, or None for one we do not know."""
+    """Return the published peak in FLOP/s of a GPU by its full name; None if unknown."""
     models = {name.lower(): peak for name, peak in PEAK_TFLOPS.items()}
     model = _MAKER.sub("", device_name).lower()
     while model not in models and _FORM.search(model):
@@ -52,17 +52,17 @@ def peak_flops(device_name: str, precision: str) -> float | None:
 
 
 def is_peak_published(devices: str) -> bool:
-    """Whether that of a run's devices is, such as of ``8 x NVIDIA A100``."""
+    """Whether the peak of a run's devices is known, for example of ``8 x NVIDIA A100``."""
     return peak_flops(re.sub(r"^\d+ x ", "", devices), "bf16-true") is not None
 
 
 class Hardware:
-    """Reads the machine's figures; NVIDIA's through its management library, where there is one."""
+    """Reads the utilization of the machine; of NVIDIA GPUs through NVML, if available."""
 
     def __init__(self, gpus: Sequence[int] | None = None, nvml: Any = None) -> None:
-        """`gpus`: those to report, as CUDA counts them; None is all that CUDA sees.
+        """`gpus`: CUDA indices of the GPUs to report; None is all visible ones.
 
-        `nvml`: the management library, `pynvml` unless another one is given.
+        `nvml`: NVIDIA's management library; default `pynvml`.
         """
         self._process = psutil.Process()
         self._nvml = nvml if nvml is not None else _load_nvml()
@@ -86,27 +86,27 @@ class Hardware:
 
 
 def memory_total() -> int:
-    """Bytes of main memory."""
+    """Return the total main memory in bytes."""
     return int(psutil.virtual_memory().total)
 
 
 def memory_available() -> int:
-    """Bytes of main memory that a new program could use without swapping."""
+    """Return the main memory, in bytes, that a new program can use without swapping."""
     return int(psutil.virtual_memory().available)
 
 
 def cpu_count() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def gpus() -> list[GPU]:
-    """The NVIDIA GPUs that CUDA sees, in its order, with what they are doing now."""
+    """Return the NVIDIA GPUs visible to CUDA, in its order, with their current utilization."""
     return Hardware().read_gpus()
 
 
 def _load_nvml() -> Any | None:
-    """NVIDIA's management library; None without its driver or the permission to use it."""
+    """Load NVIDIA's management library; None without its driver or permission."""
     import pynvml
 
     try:
@@ -117,11 +117,11 @@ def _load_nvml() -> Any | None:
 
 
 def _visible_gpus(nvml: Any) -> list[Any]:
-    """The handles of the GPUs that CUDA sees, in its order.
+    """Return the handles of the GPUs visible to CUDA, in its order.
 
-    CUDA_VISIBLE_DEVICES names them by index, by UUID or its beginning, or as MIG slices; as for
-    CUDA, the first entry that names none ends the list. Its indices are NVML's where the GPUs are
-    of one model, and elsewhere with CUDA_DEVICE_ORDER=PCI_BUS_ID.
+    CUDA_VISIBLE_DEVICES names them by index, by UUID or its prefix, or as MIG slices; as for CUDA,
+    the first invalid entry ends the list. Its indices are NVML's if all GPUs are of one model, or
+    with CUDA_DEVICE_ORDER=PCI_BUS_ID.
     """
     try:
         every = [nvml.nvmlDeviceGetHandleByIndex(i) for i in range(nvml.nvmlDeviceGetCount())]
@@ -135,7 +135,7 @@ def _visible_gpus(nvml: Any) -> list[Any]:
 
 
 def _find_gpu(nvml: Any, every: Sequence[Any], entry: str) -> Any | None:
-    """The handle of the one GPU that an entry of CUDA_VISIBLE_DEVICES names."""
+    """Return the handle of the GPU that an entry of CUDA_VISIBLE_DEVICES names."""
     if entry.isdecimal():
         return every[int(entry)] if int(entry) < len(every) else None
     try:
@@ -148,7 +148,7 @@ def _find_gpu(nvml: Any, every: Sequence[Any], entry: str) -> Any | None:
 
 
 def _read_gpu(nvml: Any, handle: Any) -> GPU:
-    """A GPU's figures, None for what it does not tell."""
+    """Read a GPU's figures; None for those that it does not report."""
 
     def figure(read: Callable[..., Any], *arguments: object) -> Any:
         try:

@@ -1,4 +1,4 @@
-"""What people write about a run: a note and tags, in its notes.json. Training never reads it."""
+"""The user's note and tags on a run, in its notes.json. Training never reads it."""
 
 from collections.abc import Iterable
 
@@ -28,12 +28,12 @@ class Notes(Record):
         return cls(text=text, tags=tuple(dict.fromkeys(tags)))
 
     def __str__(self) -> str:
-        """The line that `parse` reads."""
+        """Return the line that `parse` reads."""
         return " ".join([*([self.text] if self.text else []), *(f"#{tag}" for tag in self.tags)])
 
 
 def read_notes(run: RunDirectory) -> Notes:
-    """Return the notes on a run; empty where there are none that can be read."""
+    """Return the notes on a run; empty if missing or unreadable."""
     try:
         return Notes.model_validate_json(run.notes.read_bytes())
     except (OSError, ValidationError):
@@ -52,7 +52,7 @@ def write_notes(run: RunDirectory, notes: Notes) -> None:
 
 
 def move_baseline(run: RunDirectory | None, others: Iterable[RunDirectory]) -> None:
-    """Make `run` the baseline, and none of the `others`; None: leave no baseline."""
+    """Make `run` the only baseline among `others`; None removes the baseline."""
     for other in others:
         notes = read_notes(other)
         if BASELINE in notes.tags:

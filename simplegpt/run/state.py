@@ -26,15 +26,15 @@ STALE_AFTER_SECONDS = 30.0
 
 
 class Status(Record):
-    """Where a run stands, written about once a second.
+    """The status of a run, written about once a second.
 
-    `RunDirectory.status` reads it, and gives the state "crashed" to a run whose process is gone
-    although its last written state is a live one. So `state` is always the run's state.
+    `RunDirectory.status` reads it, and sets the state "crashed" if the last written state is a live
+    one but the process no longer exists.
     """
 
     state: RunState
     activity: str = ""
-    """What it is busy with: compiling, training, validating, saving, sampling …"""
+    """Current activity: compiling, training, validating, saving, sampling …"""
     pid: int = Field(gt=0)
     pid_created: float
     """The process's creation time: the same pid can be given to another process."""
@@ -47,11 +47,11 @@ class Status(Record):
     """When the last step ended."""
     best_loss: float | None = None
     eta_seconds: float | None = None
-    """Until the last step, at the mean pace of the last minute; None where nothing trains."""
+    """Seconds to the last step, at the mean speed of the last minute; None if not training."""
     lr_factor: float = 1.0
-    """What an observer multiplies the scheduled learning rate by."""
+    """Factor on the scheduled learning rate, set by a command."""
     failure: Failure | None = None
-    """Of a failed run."""
+    """The failure of a failed run."""
     waits_for: tuple[str, ...] = ()
     """Directories of the runs that a queued one waits for."""
 
@@ -72,10 +72,10 @@ class Status(Record):
         return self.state in LIVE_STATES
 
     def process_exists(self) -> bool:
-        """Whether the process that wrote this status is still there.
+        """Whether the process that wrote this status still exists.
 
-        On this host: that pid with that creation time, and not a zombie (a killed child that its
-        parent has not reaped still has its pid). On another: a status that still changes.
+        On this host: a process with this pid and creation time that is not a zombie (a killed child
+        that its parent has not reaped). On another host: a status that is still updated.
         """
         if self.host != socket.gethostname():
             return time.time() - self.time < STALE_AFTER_SECONDS

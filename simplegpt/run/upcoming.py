@@ -1,4 +1,4 @@
-"""The next steps at which a run validates, samples and saves. Without torch."""
+"""The next steps at which a run validates, samples and saves. Imports no torch."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from simplegpt.config.schema import Config
 
 @dataclass(frozen=True)
 class Upcoming:
-    """Optimizer steps; None where the run does not reach one, or the config has none."""
+    """Optimizer steps; None if the run ends before, or the config has none."""
 
     validation: int | None
     sample: int | None
@@ -15,7 +15,7 @@ class Upcoming:
 
 
 def upcoming(config: Config, step: int) -> Upcoming:
-    """What follows after `step`."""
+    """Return the next steps after `step`."""
     samples, end = config.samples, config.trainer.max_steps
     validation = min(next_validation(config, step), end)  # the last step is always validated
     every = config.checkpointing.every_n_steps
@@ -29,7 +29,7 @@ def upcoming(config: Config, step: int) -> Upcoming:
 
 
 def next_validation(config: Config, step: int) -> int:
-    """The next step whose batches pass a multiple of `val_check_interval`."""
+    """Return the next step whose batches reach a multiple of `val_check_interval`."""
     interval, per_step = config.trainer.val_check_interval, config.trainer.accumulate_grad_batches
     batches = _next_multiple(interval, step * per_step)
     return -(-batches // per_step)  # rounded up

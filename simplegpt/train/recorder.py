@@ -38,7 +38,7 @@ INTERRUPT_SECONDS = 2.0  # that an interrupted run waits for a write in progress
 
 @dataclass(frozen=True)
 class Ending:
-    """How a training ends that does not fail, and the process's exit code."""
+    """The end of a training that does not fail, and the process's exit code."""
 
     reason: Literal["finished", "stopped"]
     exit_code: int = DONE
@@ -81,7 +81,7 @@ class Recorder(Callback):
         self._last_plain_line = 0.0
         self._warned_of_nan = False
         self._problems: dict[str, str] = {}
-        """Why a file could not be written, or the hardware not be read, the last time."""
+        """The last error of each file that could not be written, and of reading the hardware."""
         # of the fields that a status holds, and of what is written
         self._lock = threading.RLock()
         # its put() is the one way to wake a thread that is safe in a signal handler
@@ -209,7 +209,7 @@ class Recorder(Callback):
             return True
 
     def _restore(self) -> None:
-        """Create again what was removed or renamed under the run, and say what."""
+        """Restore files that were removed or renamed during the run, with a warning."""
         run = self.run
         missing = [path for path in run.paths if not os.path.lexists(path)]
         if not missing:
@@ -226,7 +226,7 @@ class Recorder(Callback):
         self.warn(f"{names}: removed or renamed under the run, and created again")
 
     def _report(self, what: str, problem: str) -> None:
-        """Print a problem, unless it is that of the last time."""
+        """Print a problem, unless it is the same as the last time."""
         if self._problems.get(what) != problem:
             self._problems[what] = problem
             show(f"warning: {one_line(what)}: {problem}")
@@ -413,17 +413,17 @@ class Throughput:
         return seconds / n_steps
 
     def average_step_seconds(self) -> float:
-        """Over about the last minute; 0 before the first measurement."""
+        """Return the mean of about the last minute; 0 before the first measurement."""
         return self._recent_seconds / self._recent_steps if self._recent_steps else 0.0
 
 
 def describe_losses(state: TrainingState) -> str:
-    """The losses of the last validation, as ``train loss 1.4321 · val loss 1.5678``."""
+    """Return the losses of the last validation: ``train loss 1.4321 · val loss 1.5678``."""
     return f"train loss {format_loss(state.train_loss)} · val loss {format_loss(state.val_loss)}"
 
 
 def describe_devices(trainer: lightning.Trainer, precision: str) -> tuple[str, float | None]:
-    """The devices' name, and their peak in FLOP/s; None where it is not known."""
+    """Return the name of the devices, and their peak in FLOP/s or None if unknown."""
     device, n, n_nodes = trainer.strategy.root_device, trainer.world_size, trainer.num_nodes
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
