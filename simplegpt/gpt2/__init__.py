@@ -1,5 +1,5 @@
-"""Weights from and to Hugging Face's GPT-2, without transformers.
+"""Import and export of Hugging Face GPT-2 weights, without transformers.
 
 `folder` reads and writes a model's folder, `hub` downloads one, and `gguf` writes a file for
-llama.cpp. ``python -m simplegpt.export`` is their command.
+llama.cpp. ``python -m simplegpt.export`` exports.
 """

@@ -26,12 +26,12 @@ from simplegpt.gpt2.weights import WEIGHT_FILES, read_folder_weights, with_gpt2_
 from simplegpt.model import GPT
 from simplegpt.progress import OnProgress, no_progress
 
-# GPT-2's vocabulary, and the same rounded up to a multiple of 128.
+# GPT-2's vocabulary size, up to the next multiple of 128.
 GPT2_VOCABULARIES = range(50_257, 50_304 + 1)
 # OpenAI's Conv1D stores these as [in, out], where nn.Linear has [out, in].
 TRANSPOSED = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
 ACTIVATIONS = {"gelu_new": "gelu_tanh", "gelu_pytorch_tanh": "gelu_tanh", "gelu": "gelu"}
-# Our names of config.json's shape, and what else it may say: only this, which is all that GPT does.
+# Our names of the shape in config.json, and the only values of other keys that GPT supports.
 SHAPE_KEYS = {
     "n_vocab": "vocab_size",
     "n_ctx": "n_positions",
@@ -76,9 +76,9 @@ def export_folder(
 ) -> None:
     """Write `gpt` into `folder`, which must be new or empty, with `card` as its README.md.
 
-    A model without biases gets biases of zero. The tokenizers gpt2, byte and char are written for
-    transformers too. config.json, which names the tokenizer for us, is written last: an interrupted
-    export does not look like a model. Raises UserError if the folder cannot be written.
+    A model without biases gets zero biases. The tokenizers gpt2, byte and char are written for
+    transformers too. config.json, from which we read the tokenizer's name, is written last: without
+    it, an interrupted export is not a model. Raises UserError if the folder cannot be written.
     """
     tensors = {f"transformer.{name}": tensor for name, tensor in to_hugging_face(gpt).items()}
     weights = folder / WEIGHT_FILES[0]
@@ -102,7 +102,7 @@ def export_folder(
 
 def hugging_face_config(config: ModelConfig, tokenizer_name: str | None) -> dict[str, Any]:
     """Return the contents of config.json for a model of the shape `config`."""
-    has_file = tokenizer_name is not None and is_file(tokenizer_name)  # then it is in the folder
+    has_file = tokenizer_name is not None and is_file(tokenizer_name)  # copied to the folder
     end = None if tokenizer_name is None else load_tokenizer(tokenizer_name).end_of_text
     return {
         "architectures": ["GPT2LMHeadModel"],
@@ -187,9 +187,9 @@ def to_hugging_face(gpt: GPT) -> dict[str, Tensor]:
 def tokenizer_of(folder: Path, values: Mapping[str, Any], config: ModelConfig) -> str | None:
     """Return the tokenizer of the model in `folder`, or None.
 
-    The one that config.json names (in our exports), else GPT-2's if the vocabulary size matches
-    and the folder has no other vocabulary, else the folder's tokenizer.json if it is a byte-level
-    BPE whose ids the model has.
+    It is the one that config.json names (in our exports), else GPT-2's if the vocabulary size
+    matches and the folder has no other vocabulary, else the folder's tokenizer.json if it is a
+    byte-level BPE that fits the model's vocabulary.
     """
     named = values.get("simplegpt_tokenizer")
     if isinstance(named, str):

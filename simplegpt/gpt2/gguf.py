@@ -1,4 +1,4 @@
-"""A GPT-2 as a GGUF file, which llama.cpp reads. Needs the extra ``simplegpt[gguf]``."""
+"""Export to a GGUF file for llama.cpp. Needs the extra ``simplegpt[gguf]``."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -25,7 +25,7 @@ LAYER_TENSORS = {
     "mlp.c_proj": "ffn_down",
 }
 
-# llama.cpp refuses an empty list of merges. No text has these characters once it is in bytes.
+# llama.cpp rejects an empty list of merges. These characters never occur in byte-level text.
 NO_MERGE = "\u2581 \u2581"
 
 
@@ -33,7 +33,7 @@ class Vocabulary(NamedTuple):
     """A byte-level BPE, in the characters of `byte_alphabet`."""
 
     tokens: list[str]
-    """By id."""
+    """Tokens by ID."""
     merges: list[str]
     end: int | None = None
     """The id of <|endoftext|>."""
@@ -42,9 +42,8 @@ class Vocabulary(NamedTuple):
 def export_gguf(gpt: GPT, path: Path, tokenizer_name: str | None, name: str) -> None:
     """Write `gpt` and its tokenizer to the file `path`, in fp32; `name` is shown by llama.cpp.
 
-    A model without biases gets biases of zero, and ids without a token get one that is never
-    written. Raises UserError if llama.cpp has no such model, or the file exists or cannot be
-    written.
+    A model without biases gets zero biases, and IDs without a token get an unused one. Raises
+    UserError if llama.cpp does not support the model, or the file exists or cannot be written.
     """
     try:
         import gguf
@@ -54,8 +53,8 @@ def export_gguf(gpt: GPT, path: Path, tokenizer_name: str | None, name: str) -> 
     vocabulary = byte_level_vocabulary(tokenizer_name)
     if config.activation != "gelu_tanh":
         raise UserError(
-            f"llama.cpp's GPT-2 has the activation gelu_tanh, and this model {config.activation}: "
-            "it would compute other logits"
+            f"llama.cpp supports only the activation gelu_tanh for GPT-2, and this model has "
+            f"{config.activation}"
         )
     if path.exists():
         raise UserError(f"{path} already exists: give a new file")
@@ -88,8 +87,8 @@ def export_gguf(gpt: GPT, path: Path, tokenizer_name: str | None, name: str) -> 
 def gguf_tensors(gpt: GPT) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """Yield llama.cpp's name and the values of each tensor, all biases included.
 
-    Linear layers are [out, in], as ours. The output layer is the token embedding, which llama.cpp
-    takes where there is no other.
+    Linear layers are [out, in], as in ours. There is no output layer: llama.cpp then uses the token
+    embedding.
     """
     with torch.device("meta"):
         shapes = GPT(gpt.config.model_copy(update={"bias": True})).state_dict()
@@ -106,7 +105,7 @@ def gguf_tensors(gpt: GPT) -> Iterator[tuple[str, npt.NDArray[Any]]]:
 
 
 def byte_level_vocabulary(tokenizer_name: str | None) -> Vocabulary:
-    """Return the tokenizer as llama.cpp knows it. Raises UserError if it has no such form.
+    """Return the tokenizer in llama.cpp's form. Raises UserError if it has none.
 
     The characters of `char` are merged from the bytes of their UTF-8.
     """

@@ -1,4 +1,4 @@
-"""GPT-2s on Hugging Face's hub: downloaded once, then read from the hub's cache on this machine."""
+"""Download GPT-2 models from the Hugging Face Hub once; later, read them from its local cache."""
 
 import urllib.error
 import urllib.request
@@ -39,7 +39,7 @@ def find_folder(name: str, progress: OnProgress = no_progress) -> Path:
 
 
 def reason(error: BaseException) -> str:
-    """Return the system's reason behind an HTTP client's error, else its first line."""
+    """Return the system error that caused an HTTP client's error, else the error's first line."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.strerror:

@@ -1,4 +1,4 @@
-"""The tokenizer files of a Hugging Face folder: written for transformers, recognised as GPT-2's."""
+"""The tokenizer files of a Hugging Face folder: write them, and check whether they are GPT-2's."""
 
 import json
 from pathlib import Path
@@ -14,15 +14,15 @@ from simplegpt.data.tokenizer import (
 )
 from simplegpt.files import check_regular_file
 
-# Where a folder keeps its vocabulary; those without the ids as JSON are other models'.
+# Files that may have a folder's vocabulary; those that are not JSON belong to other models.
 VOCABULARY_FILES = ("vocab.json", "tokenizer.json", "vocab.txt", "spiece.model", "tokenizer.model")
 
 
 def tokenizer_files(tokenizer_name: str | None, n_ctx: int) -> dict[str, dict[str, Any]]:
     """Return the contents of tokenizer.json and tokenizer_config.json by their names.
 
-    There are none for tiktoken's encodings other than gpt2. Raises UserError if a tokenizer's own
-    file cannot be read.
+    The result is empty for tiktoken's encodings other than gpt2. Raises UserError if the file of a
+    tokenizer cannot be read.
     """
     if tokenizer_name is not None and is_file(tokenizer_name):
         end_of_text = (
@@ -79,21 +79,21 @@ def tokenizer_config(class_name: str, n_ctx: int, end: str | None) -> dict[str, 
 
 
 def added_token(text: str, token: int) -> dict[str, Any]:
-    """Return the entry of a token that no text is encoded to."""
+    """Return the entry of a special token."""
     flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     return {"id": token, "content": text, **flags, "special": True}
 
 
 def gpt2_vocabulary() -> dict[str, int]:
-    """Return GPT-2's ids by their names in a vocab.json."""
+    """Return GPT-2's token IDs by their names in a vocab.json."""
     names = [*byte_alphabet(), *("".join(pair) for pair in gpt2_merges()), END_OF_TEXT]
     return {name: token for token, name in enumerate(names)}
 
 
 def has_other_vocabulary(folder: Path) -> bool:
-    """Whether `folder` has a vocabulary whose ids are not GPT-2's.
+    """Whether `folder` has a vocabulary whose token IDs are not GPT-2's.
 
-    Models of other languages may have one of the same size.
+    Models for other languages may have a vocabulary of the same size.
     """
     path = next((folder / name for name in VOCABULARY_FILES if (folder / name).exists()), None)
     if path is None:

@@ -1,7 +1,7 @@
-"""Weight files: torch's and safetensors', read without running code from them.
+"""Read torch's and safetensors' weight files, without running code from them.
 
-torch writes a file as a zip archive, in which every tensor is a record with its CRC-32, but does
-not compare them when it reads: a flipped bit would load as another weight. `read_torch_file` does.
+A torch file is a zip archive with a CRC-32 of every tensor, which torch does not verify: a flipped
+bit would change a weight silently. `read_torch_file` verifies them.
 """
 
 import json
@@ -28,8 +28,8 @@ PATH_TYPES = ("pathlib.PosixPath", "pathlib._local.PosixPath")
 def read_torch_file(path: Path, *, keys: Sequence[str] = ()) -> Any:
     """Return the contents of the torch file at `path`, its tensors mapped from it on the CPU.
 
-    Compares the checksums of the whole file or, with `keys`, of the tensors under these keys only,
-    which leaves an optimizer's state unread. A file of torch before 1.6 has no checksums. Raises
+    Verifies the checksums of the whole file or, with `keys`, only of the tensors under these keys,
+    which does not read an optimizer's state. Files of torch before 1.6 have no checksums. Raises
     UserError for a file that is damaged, or that has more than plain data and tensors.
     """
     try:
@@ -45,8 +45,8 @@ def read_torch_file(path: Path, *, keys: Sequence[str] = ()) -> Any:
         damaged = damaged_record(path, values, keys) if is_archive else None
     except pickle.UnpicklingError as error:
         raise UserError(
-            f"{path} is not a checkpoint, or has more than plain data and tensors: it could run "
-            "code and was not opened"
+            f"{path} is not a checkpoint, or has more than plain data and tensors: it was not "
+            "opened, because it could run code"
         ) from error
     except MemoryError:
         raise
@@ -54,8 +54,8 @@ def read_torch_file(path: Path, *, keys: Sequence[str] = ()) -> Any:
         raise UserError(f"{path} is not a checkpoint, or is damaged or truncated") from error
     if damaged is not None:
         raise UserError(
-            f"{path} is damaged: the checksum of {damaged} differs; restore the file from a copy, "
-            "or use another checkpoint"
+            f"{path} is damaged: wrong checksum of {damaged}; restore the file from a copy, or use "
+            "another checkpoint"
         )
     return values
 
@@ -88,9 +88,9 @@ def are_named_tensors(values: object) -> TypeGuard[dict[str, Tensor]]:
 
 
 def read_folder_weights(folder: Path) -> dict[str, Tensor]:
-    """Return the tensors of Hugging Face's `folder`, under their names there.
+    """Return the tensors of Hugging Face's `folder`, with Hugging Face's names.
 
-    They are in one file, or in those that its index names: other files are ignored. Raises
+    They are in one file, or in those that its index lists; other files are ignored. Raises
     UserError.
     """
     for name in WEIGHT_FILES:
@@ -106,7 +106,7 @@ def read_folder_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def indexed_files(index: Path) -> list[Path]:
-    """Return the weight files that `index` names, which lie beside it. Raises UserError."""
+    """Return the weight files beside `index` that it lists. Raises UserError."""
     try:
         check_regular_file(index)
         names = set(json.loads(index.read_bytes())["weight_map"].values())
