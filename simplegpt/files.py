@@ -38,9 +38,8 @@ def _check_mode(path: Path, mode: int) -> None:
 def append_line(path: Path, line: str, mode: int = 0o644) -> None:
     """Append one line in a single write, so that lines of several processes do not mix.
 
-    If the last writer was killed in the middle of a line, that half line is closed first. Raises
-    OSError for a line that was not written whole (a full disk), and for anything but a regular
-    file.
+    If the last writer was killed within a line, that line is ended first. Raises OSError if the new
+    line was not written completely (a full disk), and for anything but a regular file.
     """
     flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
     descriptor = os.open(path, flags, mode)
@@ -59,9 +58,8 @@ def append_line(path: Path, line: str, mode: int = 0o644) -> None:
 def write_atomically(path: Path, text: str, *, sync: bool = False) -> None:
     """Replace a file's whole content: a reader sees the old text or the new, never half.
 
-    The file keeps its mode, and a link stays a link. `sync` waits until the disk has the text,
-    for what a power failure must not take. Raises OSError where the name is that of anything but a
-    regular file.
+    The file keeps its mode, and a link stays a link. `sync` waits until the text is on the disk, so
+    that it survives a power failure. Raises OSError if the path is anything but a regular file.
     """
     target = Path(os.path.realpath(path))  # Path.resolve raises RuntimeError for a loop of links
     if target.exists():
@@ -83,8 +81,8 @@ def write_atomically(path: Path, text: str, *, sync: bool = False) -> None:
 def first_free_path(path: Path, is_taken: Callable[[Path], bool] = os.path.lexists) -> Path:
     """Return `path` if it is free, otherwise the first free of ``NAME-2``, ``NAME-3`` …
 
-    A number that the name ends in is counted up: after ``NAME-2`` comes ``NAME-3``. The suffix of
-    a file stays last: ``NAME-2.toml``.
+    A number at the end of the name is incremented: ``NAME-2`` becomes ``NAME-3``. A file keeps its
+    suffix: ``NAME-2.toml``.
     """
     if not is_taken(path):
         return path

@@ -194,9 +194,9 @@ class Command(Record):
 class LineReader:
     """Reads what was appended to a JSON-lines file since the last read.
 
-    A half-written last line waits for its end. A file that shrank or was replaced (a new run under
-    the same name) is read again from its start, and `restarted` says so. What cannot be read, or is
-    not a regular file, has no lines.
+    An incomplete last line is left for the next read. A file that shrank or was replaced (a new run
+    of the same name) is read again from its start, and `restarted` is True. An unreadable or not
+    regular file has no lines.
     """
 
     def __init__(self, path: Path, offset: int = 0) -> None:

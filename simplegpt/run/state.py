@@ -21,7 +21,7 @@ RunState: TypeAlias = Literal[
     "crashed",
 ]
 LIVE_STATES: tuple[RunState, ...] = ("queued", "starting", "running", "paused", "stopping")
-# A status is written about once a second; one of another host is out of date after this long.
+# A status is written about once a second; from another host, it is outdated after this time.
 STALE_AFTER_SECONDS = 30.0
 
 
