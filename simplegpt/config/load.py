@@ -66,7 +66,7 @@ class Problem:
     keys: tuple[str, ...]
     """Dotted keys; several for a rule across settings, empty for a whole file."""
     message: str
-    """What is expected, with a suggestion for a misspelled name. Includes the keys if there are
+    """The expected value, or a suggestion for a misspelled name. Includes the keys if there are
     several."""
     origins: tuple[Origin, ...] = (DEFAULT,)
     """The places of the values, starting with the one that the user is most likely to edit."""

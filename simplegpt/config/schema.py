@@ -332,7 +332,7 @@ class Rule:
     keys: tuple[str, ...]
     holds: Callable[..., bool]
     message: str
-    """What must be true; ``{0}``, ``{1}`` … are the values of `keys`."""
+    """The condition; ``{0}``, ``{1}`` … are the values of `keys`."""
 
 
 RULES = (

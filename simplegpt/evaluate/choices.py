@@ -46,9 +46,9 @@ class Accuracy(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     accuracy: float
-    """By the sum of the log-probabilities of an ending's tokens."""
+    """Accuracy by the sum of the log-probabilities of an ending's tokens."""
     accuracy_normalized: float
-    """By their mean, which does not favour short endings."""
+    """Accuracy by their mean, which does not favour short endings."""
     n_questions: int
 
 

@@ -151,7 +151,7 @@ class RunEnded(BaseEvent):
     type: Literal["run_ended"] = "run_ended"
     reason: Literal["finished", "stopped", "failed"]
     error: str | None = None
-    """Why it ended before max_steps, in one line; None at max_steps."""
+    """The reason for ending before max_steps, in one line; None at max_steps."""
     failure: Failure | None = None
     """The failure of a failed run; its message is `error`."""
 
@@ -182,7 +182,7 @@ class Command(Record):
     time: float = Field(default_factory=time.time)
     command: CommandName
     factor: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    """For set_lr_factor: multiplies the schedule's learning rate."""
+    """Factor on the scheduled learning rate, for set_lr_factor."""
 
     @model_validator(mode="after")
     def _check_factor(self) -> Self:
