@@ -174,7 +174,7 @@ class Workbench(App[None]):
         try:
             await asyncio.to_thread(settings.change, theme=theme.name)
         except OSError as error:
-            self.notify(f"The theme cannot be saved: {error}", severity="warning")
+            self.notify(f"The theme cannot be saved: {error}", severity="warning", markup=False)
 
     # Routes
 
@@ -450,7 +450,7 @@ def max_steps_dialog(name: str, step: int) -> TextDialog:
         with contextlib.suppress(ValueError):
             if int(text) > step:
                 return None
-        return f"Expected a whole number above {step:,}."
+        return f"Expected an integer above {step:,}."
 
     text = f"{one_line(name)} finished at step {step:,}. New total number of steps:"
     return TextDialog("Resume", text, str(2 * max(step, 1)), accept="Resume", error_in=error_in)

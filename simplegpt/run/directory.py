@@ -63,6 +63,11 @@ class RunDirectory:
         return self.path / "notes.json"
 
     @property
+    def tokenizer(self) -> Path:
+        """A copy of the tokenizer's file, for where the file itself is not."""
+        return self.path / "tokenizer.json"
+
+    @property
     def checkpoints(self) -> Path:
         return self.path / "ckpts"
 
@@ -100,7 +105,7 @@ class RunDirectory:
     def discard(self) -> None:
         """Remove the files of `create` and of a start that failed."""
         files = (self.config, self.events, self.commands, self.status_file, self.log, self.notes)
-        for file in files:
+        for file in (*files, self.tokenizer):
             file.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.path):
             with suppress(OSError):  # it has other files

@@ -156,7 +156,7 @@ def test_engine_killed_in_an_answer_is_started_again_for_the_next(terminal: Term
     kill(engine)
 
     terminal.wait_for("The engine was killed")
-    terminal.wait_for(r"[1-9][\d,]* tokens · interrupted")
+    terminal.wait_for(r"[1-9][\d,]* tokens · .*interrupted")
     terminal.wait_for(r"step 3 · .* parameters")  # loaded again
     terminal.type("/tokens 12")
     terminal.press("Enter")

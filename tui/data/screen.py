@@ -233,7 +233,9 @@ confirm.
         try:
             await asyncio.to_thread(remember, path)
         except OSError as error:
-            self.notify(f"The recent texts cannot be saved: {error}", severity="warning")
+            self.notify(
+                f"The recent texts cannot be saved: {error}", severity="warning", markup=False
+            )
         self.find_choices(path)
 
     def choose_text(self, choice: Choice) -> None:

@@ -447,7 +447,7 @@ keeps its memory allocated; F only freezes the *display*.
         try:
             id = await asyncio.to_thread(run.send, command, factor=factor)
         except OSError as error:
-            self.notify(f"Cannot send the command: {error}", severity="error")
+            self.notify(f"Cannot send the command: {error}", severity="error", markup=False)
             return
         if self.view.path == run.path:
             self.sent = self.sent.add(id, command)
@@ -512,7 +512,9 @@ keeps its memory allocated; F only freezes the *display*.
         if await asyncio.to_thread(path.exists):
             self._chat_with(self.view, path)
         else:
-            self.notify(f"{path.name} was deleted: only the best checkpoints are kept.")
+            self.notify(
+                f"{path.name} was deleted: only the best checkpoints are kept.", markup=False
+            )
 
     def _chat_with(self, view: RunView, checkpoint: Path) -> None:
         live_run = view.path if view.is_live else None
