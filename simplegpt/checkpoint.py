@@ -19,7 +19,7 @@ from torch import Tensor
 
 from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
-from simplegpt.data.tokenizer import TOKENIZER_COPY, is_file, is_same_vocabulary
+from simplegpt.data.tokenizer import is_file, is_same_vocabulary
 from simplegpt.gpt2.folder import (
     GPT2_VOCABULARIES,
     load_folder,
@@ -32,6 +32,7 @@ from simplegpt.gpt2.weights import are_named_tensors, read_torch_file, with_gpt2
 from simplegpt.model import GPT
 from simplegpt.progress import OnProgress, no_progress
 from simplegpt.run.checkpoints import CheckpointInfo, read_info, write_info
+from simplegpt.run.directory import RunDirectory
 
 NANOGPT_SHAPE = {
     "n_vocab": "vocab_size",
@@ -331,7 +332,7 @@ def from_checkpoint(contents: Contents, path: Path) -> LoadedModel:
     val_loss = contents.simplegpt.val_loss if info is None else info.own_val_loss
     tokenizer = hyper_parameters.tokenizer_name
     if tokenizer and is_file(tokenizer) and not Path(tokenizer).exists():
-        tokenizer = str(path.parent.parent.absolute() / TOKENIZER_COPY)  # in the run's directory
+        tokenizer = str(RunDirectory(path.parent.parent).tokenizer)
     return LoadedModel(gpt, tokenizer, path, contents.global_step, val_loss)
 
 

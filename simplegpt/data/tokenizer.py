@@ -39,8 +39,6 @@ Ids = npt.NDArray[np.uint32]
 _GPT2_NAMES = ("gpt2", "r50k_base")
 _GPT2_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 END_OF_TEXT = "<|endoftext|>"
-TOKENIZER_COPY = "tokenizer.json"
-"""The copy of a tokenizer's file in a run's directory, used if the original is missing."""
 
 # A BPE tokenizer splits a text into pieces by a regular expression, and merges only within the
 # pieces. In the expressions of these encodings, a space is at the start of a piece or within

@@ -52,8 +52,5 @@ def train(
 
 def _keep_tokenizer(path: Path, run: RunDirectory) -> None:
     """Copy a tokenizer's file into the run's directory, in case the directory is moved."""
-    from simplegpt.data.tokenizer import TOKENIZER_COPY
-
-    copy = run.path / TOKENIZER_COPY
-    if path.exists() and not (copy.exists() and copy.samefile(path)):
-        shutil.copyfile(path, copy)
+    if path.exists() and not (run.tokenizer.exists() and run.tokenizer.samefile(path)):
+        shutil.copyfile(path, run.tokenizer)
