@@ -420,7 +420,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         if summary is None:
             return
         if summary.is_live:
-            self._refuse(f"{summary.name} is {summary.state}: stop it before it is renamed.")
+            self._refuse(f"{summary.name} is {summary.state}: stop it before renaming it.")
             return
         run = RunDirectory(summary.path)
         name = await self.app.push_screen_wait(
@@ -564,7 +564,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         runs = [run for run in self.chosen if run not in queued]
         live = [run for run in runs if run.is_live]
         for run in live:
-            self._refuse(f"{run.name} is {run.state}: stop it before it is deleted.")
+            self._refuse(f"{run.name} is {run.state}: stop it before deleting it.")
         if not live:
             await self._delete([run.path for run in runs])
 
