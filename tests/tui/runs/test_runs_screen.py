@@ -323,15 +323,15 @@ async def test_new_config_starts_from_the_runs_weights_in_a_folder_of_its_own(
     assert settings["model.n_layer"] == 4
 
 
-@pytest.mark.parametrize(("key", "done_to_it"), [("d", "deleted"), ("R", "renamed")])
+@pytest.mark.parametrize(("key", "action"), [("d", "deleting"), ("R", "renaming")])
 async def test_live_run_is_neither_deleted_nor_renamed(
-    workplace: Path, key: str, done_to_it: str
+    workplace: Path, key: str, action: str
 ) -> None:
     run = make_run(workplace / "a", Shape(steps=10))
     async with runs_screen() as (pilot, screen):
         await pilot.press(key)
         await settle(pilot)
-        assert f"a is running: stop it before it is {done_to_it}" in toasts(pilot.app)
+        assert f"a is running: stop it before {action} it" in toasts(pilot.app)
         assert pilot.app.screen is screen
     assert run.path.exists()
 
