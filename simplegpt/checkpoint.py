@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, mod
 from torch import Tensor
 
 from simplegpt.cli import UserError, invalid_fields, nearest
-from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig
-from simplegpt.data.tokenizer import is_file, is_same_vocabulary
+from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig, is_tokenizer_file
+from simplegpt.data.tokenizer import is_same_vocabulary
 from simplegpt.gpt2.folder import (
     GPT2_VOCABULARIES,
     load_folder,
@@ -331,7 +331,7 @@ def from_checkpoint(contents: Contents, path: Path) -> LoadedModel:
     info = read_info(path)
     val_loss = contents.simplegpt.val_loss if info is None else info.own_val_loss
     tokenizer = hyper_parameters.tokenizer_name
-    if tokenizer and is_file(tokenizer) and not Path(tokenizer).exists():
+    if tokenizer and is_tokenizer_file(tokenizer) and not Path(tokenizer).exists():
         tokenizer = str(RunDirectory(path.parent.parent).tokenizer)
     return LoadedModel(gpt, tokenizer, path, contents.global_step, val_loss)
 

@@ -28,6 +28,7 @@ from simplegpt.config.schema import (
     Setting,
     broken_rules,
     flat,
+    is_tokenizer_file,
     settings,
     settings_of,
     tables,
@@ -253,7 +254,7 @@ def absolute(config: Config) -> Config:
         "output_dir": config.output_dir.absolute(),
         "data": config.data.model_copy(update=files),
     }
-    if config.tokenizer_name.endswith(".json"):
+    if is_tokenizer_file(config.tokenizer_name):
         changes["tokenizer_name"] = str(Path(config.tokenizer_name).absolute())
     if config.init_from is not None and os.path.exists(config.init_from):  # noqa: PTH110
         changes["init_from"] = str(Path(config.init_from).absolute())

@@ -35,6 +35,11 @@ PRETRAINED_NAMES = {
 EXPLAINED = "explained"  # the type of errors whose message is shown unchanged
 
 
+def is_tokenizer_file(name: str) -> bool:
+    """Whether a ``tokenizer_name`` is the path of a ``tokenizer.json``."""
+    return name.endswith(".json")
+
+
 def _check_path(path: object) -> object:
     if path == "":  # Path("") is the working directory
         raise PydanticCustomError(EXPLAINED, "must not be empty")

@@ -31,6 +31,7 @@ import tiktoken
 from tiktoken_ext.openai_public import r50k_pat_str  # type: ignore[import-untyped]
 
 from simplegpt.cli import UserError, nearest
+from simplegpt.config.schema import is_tokenizer_file
 from simplegpt.files import check_regular_file
 
 Ids = npt.NDArray[np.uint32]
@@ -116,7 +117,7 @@ def tokenizer_names() -> list[str]:
 
 def download_size(name: str) -> int | None:
     """Return about how many bytes `load_tokenizer` downloads the first time; None if unknown."""
-    is_local = name in ("char", "byte", *_GPT2_NAMES) or is_file(name)
+    is_local = name in ("char", "byte", *_GPT2_NAMES) or is_tokenizer_file(name)
     return 0 if is_local else _DOWNLOADS.get(name)
 
 
@@ -132,7 +133,7 @@ def load_tokenizer(name: str) -> Tokenizer:
         return ByteTokenizer()
     if name in _GPT2_NAMES:
         return BytePairTokenizer(_gpt2_encoding(name))
-    if is_file(name):
+    if is_tokenizer_file(name):
         return FileTokenizer(Path(name).absolute())
     names = tokenizer_names()
     if name not in names:
@@ -142,21 +143,16 @@ def load_tokenizer(name: str) -> Tokenizer:
     return BytePairTokenizer(_download_encoding(name))
 
 
-def is_file(name: str) -> bool:
-    """Whether a tokenizer's name is the path of a ``tokenizer.json``."""
-    return name.endswith(".json")
-
-
 def short_name(name: str) -> str:
     """Return a tokenizer's name for use in file names: for a path, its stem."""
-    return Path(name).stem if is_file(name) else name
+    return Path(name).stem if is_tokenizer_file(name) else name
 
 
 def is_same_vocabulary(one: str, other: str) -> bool:
     """Whether two tokenizer names have the same IDs."""
     if one == other or {one, other} == set(_GPT2_NAMES):
         return True
-    if not (is_file(one) and is_file(other)):
+    if not (is_tokenizer_file(one) and is_tokenizer_file(other)):
         return False
     try:
         return filecmp.cmp(one, other, shallow=False)

@@ -22,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.load import Inspection, Problem
-from simplegpt.data.tokenizer import is_file, is_same_vocabulary, short_name, tokenizer_names
+from simplegpt.config.schema import is_tokenizer_file
+from simplegpt.data.tokenizer import is_same_vocabulary, short_name, tokenizer_names
 from simplegpt.files import check_regular_file, open_regular, read_regular, write_atomically
 
 DType = Literal["uint16", "uint32"]
@@ -297,7 +298,7 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
     if not inspection.is_complete:
         return problems
     tokenizer, names = values["tokenizer_name"], tokenizer_names()
-    if "tokenizer_name" not in invalid and is_file(tokenizer):
+    if "tokenizer_name" not in invalid and is_tokenizer_file(tokenizer):
         if not Path(tokenizer).is_file():
             invalid.add("tokenizer_name")
             problems.append(inspection.problem(("tokenizer_name",), f"no such file: {tokenizer}"))

@@ -199,11 +199,13 @@ def answer(
     began: float,
 ) -> Answers:
     """Measure the accuracy of `engine` on `questions`. Raises UserError."""
-    accuracy = measure_accuracy(engine, questions)
+    by_sum, by_mean = measure_accuracy(engine, questions)
     return Answers(
         model=model,
         choices=options.choices,
-        **accuracy.model_dump(),
+        accuracy=by_sum,
+        accuracy_normalized=by_mean,
+        n_questions=len(questions),
         precision=options.precision,
         seconds=time.monotonic() - began,
     )

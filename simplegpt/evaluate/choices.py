@@ -40,18 +40,6 @@ class Question(BaseModel):
         return self
 
 
-class Accuracy(BaseModel):
-    """Fractions of questions whose right ending is the most likely."""
-
-    model_config = ConfigDict(frozen=True)
-
-    accuracy: float
-    """Accuracy by the sum of the log-probabilities of an ending's tokens."""
-    accuracy_normalized: float
-    """Accuracy by their mean, which does not favour short endings."""
-    n_questions: int
-
-
 def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     """Read the questions, at most `limit`. Raises UserError with file and line."""
     questions = []
@@ -74,8 +62,12 @@ def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     return questions
 
 
-def measure_accuracy(engine: "Engine", questions: list[Question]) -> Accuracy:
-    """Answer all `questions`. Raises UserError if one does not fit into the context."""
+def measure_accuracy(engine: "Engine", questions: list[Question]) -> tuple[float, float]:
+    """Answer all `questions`; return the fraction that is right, by sum and by mean.
+
+    The sum is that of the log-probabilities of an ending's tokens; their mean does not favour short
+    endings. Raises UserError if an ending does not fit into the context.
+    """
     n_right = n_right_normalized = 0
     with ProgressLine("answering", len(questions), "questions", summary=False) as line:
         for done, question in enumerate(questions, start=1):
@@ -84,11 +76,7 @@ def measure_accuracy(engine: "Engine", questions: list[Question]) -> Accuracy:
             n_right += sums.index(min(sums)) == question.label
             n_right_normalized += means.index(min(means)) == question.label
             line.update(done, f"{n_right_normalized / done:.2%} right")
-    return Accuracy(
-        accuracy=n_right / len(questions),
-        accuracy_normalized=n_right_normalized / len(questions),
-        n_questions=len(questions),
-    )
+    return n_right / len(questions), n_right_normalized / len(questions)
 
 
 def ending_losses(engine: "Engine", question: Question) -> Iterator["Tensor"]:

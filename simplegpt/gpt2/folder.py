@@ -18,8 +18,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from simplegpt.cli import UserError
-from simplegpt.config.schema import ModelConfig
-from simplegpt.data.tokenizer import is_file, load_tokenizer
+from simplegpt.config.schema import ModelConfig, is_tokenizer_file
+from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.files import check_regular_file
 from simplegpt.gpt2.tokenizer import has_other_vocabulary, tokenizer_files
 from simplegpt.gpt2.weights import WEIGHT_FILES, read_folder_weights, with_gpt2_names
@@ -102,7 +102,8 @@ def export_folder(
 
 def hugging_face_config(config: ModelConfig, tokenizer_name: str | None) -> dict[str, Any]:
     """Return the contents of config.json for a model of the shape `config`."""
-    has_file = tokenizer_name is not None and is_file(tokenizer_name)  # copied to the folder
+    # copied to the folder
+    has_file = tokenizer_name is not None and is_tokenizer_file(tokenizer_name)
     end = None if tokenizer_name is None else load_tokenizer(tokenizer_name).end_of_text
     return {
         "architectures": ["GPT2LMHeadModel"],

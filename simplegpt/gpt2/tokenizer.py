@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from simplegpt.config.schema import is_tokenizer_file
 from simplegpt.data.tokenizer import (
     END_OF_TEXT,
     byte_alphabet,
     gpt2_merges,
-    is_file,
     is_same_vocabulary,
     load_tokenizer,
 )
@@ -24,7 +24,7 @@ def tokenizer_files(tokenizer_name: str | None, n_ctx: int) -> dict[str, dict[st
     The result is empty for tiktoken's encodings other than gpt2. Raises UserError if the file of a
     tokenizer cannot be read.
     """
-    if tokenizer_name is not None and is_file(tokenizer_name):
+    if tokenizer_name is not None and is_tokenizer_file(tokenizer_name):
         end_of_text = (
             END_OF_TEXT if load_tokenizer(tokenizer_name).end_of_text is not None else None
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from simplegpt.cli import DONE
 from simplegpt.config.load import absolute
-from simplegpt.config.schema import Config
+from simplegpt.config.schema import Config, is_tokenizer_file
 from simplegpt.run.directory import RunDirectory
 from simplegpt.train.claim import claim
 from simplegpt.train.devices import as_launched, is_first_rank
@@ -40,7 +40,7 @@ def train(
 
             if not wait(run, config, RunDirectory(after), claimed.commands):
                 return DONE
-        if claimed is not None and config.tokenizer_name.endswith(".json"):
+        if claimed is not None and is_tokenizer_file(config.tokenizer_name):
             _keep_tokenizer(Path(config.tokenizer_name), run)
         from simplegpt.train.trainer import fit  # imports torch and lightning: seconds
 

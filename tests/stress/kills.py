@@ -11,43 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import torch
 
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Validation
 from simplegpt.train.__main__ import main as train
+from tests.simplegpt import tiny
 from tests.stress.child import Command
 from tests.stress.outcome import HANG, OK, TRACEBACK, WRONG, Tally
 
-TINY = """
-output_dir = "run"
-tokenizer_name = "byte"
-[model]
-n_vocab = 256
-n_ctx = 16
-n_embd = 16
-n_head = 2
-n_layer = 2
-[data]
-train_fpath = "train.bin"
-val_fpath = "val.bin"
-seq_len = 16
-train_batch_size = 4
-val_batch_size = 8
-[optimization]
-dropout_p = 0.1
-warmup_steps = 2
-decay_steps = 20
-[trainer]
-accelerator = "cpu"
-max_steps = 60
-val_check_interval = 8
-log_every_n_steps = 2
-[checkpointing]
-every_n_steps = 3
-"""
+TINY = tiny.TINY.replace("max_steps = 12", "max_steps = 60")
+TINY = TINY.replace("val_check_interval = 4", "val_check_interval = 8")
+TINY += "[checkpointing]\nevery_n_steps = 3\n"
 KILLS_OF_A_DIRECTORY = 5
 WORKERS_END_SECONDS = 5.0
 
@@ -55,10 +31,7 @@ WORKERS_END_SECONDS = 5.0
 def make_folder(folder: Path) -> None:
     """A folder with token files and tiny.toml."""
     folder.mkdir()
-    generator = np.random.default_rng(0)
-    for name, n in (("train.bin", 3000), ("val.bin", 300)):
-        steps = (generator.random(n) < 0.1) * generator.integers(0, 9, n) + 1
-        (np.cumsum(steps) % 64).astype("<u2").tofile(folder / name)
+    tiny.write_token_files(folder, n_val=300)
     (folder / "tiny.toml").write_text(TINY)
 
 

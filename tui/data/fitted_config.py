@@ -53,10 +53,10 @@ def fit_config(tokens: "TokenSet", *, has_gpu: bool) -> FittedConfig:
 
 def _tokenizer_name(tokens: "TokenSet") -> str:
     """Return the tokenizer; the path of a file relative to the working directory if it is there."""
-    from simplegpt.data.tokenizer import is_file
+    from simplegpt.config.schema import is_tokenizer_file
 
     name = tokens.train_info.tokenizer
-    return str(relative(Path(name))) if is_file(name) else name
+    return str(relative(Path(name))) if is_tokenizer_file(name) else name
 
 
 def vocabulary_size(tokens: "TokenSet") -> int:

@@ -26,7 +26,7 @@ from simplegpt.run.events import (
     Validation,
     Warned,
 )
-from tests.simplegpt.train.conftest import TINY
+from tests.simplegpt.tiny import TINY
 
 E = TypeVar("E")
 DEADLINE_SECONDS = 60.0
