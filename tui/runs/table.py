@@ -46,7 +46,7 @@ class RunTable(DataTable[Text]):
     """Rows of `RunSummary`; Enter or a click on the row under the cursor chooses it."""
 
     HELP = """\
-**Runs** — live ones first. The sign tells the state: ● running, ‖ paused, ✓ finished, ■ stopped,
+**Runs** — live ones first. The symbol shows the state: ● running, ‖ paused, ✓ finished, ■ stopped,
 ✗ failed, **?** crashed. ★ marks the lowest loss of each tokenizer, ◎ the baseline (**B**), from
 which *Differs* shows the settings that differ, and ◆ a marked run. The small curve leaves out the
 first tenth of a run. A click on a heading sorts by it, a second click inverts the order.
