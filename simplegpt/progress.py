@@ -211,6 +211,11 @@ def format_scientific(value: float) -> str:
     return f"{float(digits):g}e{int(exponent)}" if value else "0"
 
 
+def format_money(amount: float) -> str:
+    """``1,513.20``: in the currency of the price that was given."""
+    return f"{amount:,.2f}"
+
+
 def format_loss(loss: float | None) -> str:
     """Four decimals, ``NaN``, ``inf``, or a dash for None."""
     if loss is None:

@@ -1,28 +1,31 @@
 """Train the GPT that a config describes, or resume a run.
 
     python -m simplegpt.train configs/shakespeare_char.toml --optimization.peak_lr 3e-4
+    python -m simplegpt.train configs/gpt2.toml --plan --gpu H100 --price 2.5
     python -m simplegpt.train --resume models/tiny_shakespeare_char
     python -m simplegpt.train configs/shakespeare_char.toml --sweep peak_lr=1e-3,3e-4
 
 Invalid input is reported before torch is imported and before anything is written.
 """
 
+import argparse
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simplegpt.cli import CommandParser, UserError, run_command
+from simplegpt.cli import CommandParser, UserError, nearest, run_command
 from simplegpt.config import load as config_file
 from simplegpt.config.load import add_config_options
-from simplegpt.config.schema import Config
+from simplegpt.config.schema import Config, TrainerConfig
 from simplegpt.data.tokens import open_tokens
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from simplegpt.train import train
 from simplegpt.train.claim import runs_nearby
-from simplegpt.train.devices import devices_of
-from simplegpt.train.plan import describe, plan
+from simplegpt.train.devices import Devices, devices_of
+from simplegpt.train.plan import ASSUMED_MFU, describe, plan
 from simplegpt.train.queue import check_config_files, describe_sweep, plan_sweep, start_sweep
 
 
@@ -54,9 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="train a run for each value, or each combination of the values of several settings, "
         "one after another in the background, in OUTPUT_DIR-sweep",
     )
-    parser.add_argument(
-        "--plan", action="store_true", help="print an estimate of parameters, FLOPs and memory"
-    )
+    _add_plan_options(parser)
     add_config_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.config is None and not arguments.resume:
@@ -74,12 +75,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     source = arguments.config or RunDirectory(arguments.resume).config
     if arguments.config is None and not source.exists():
         raise UserError(f"no run to resume at {arguments.resume}{runs_nearby()}")
+    if not arguments.plan:
+        for name in ("gpu", "flops", "mfu", "price"):
+            if getattr(arguments, name) is not None:
+                parser.error(f"--{name} works only with --plan")
     check = None if arguments.plan else check_config_files
     initial = None if arguments.resume is not None else _initial_values(source, arguments.overrides)
     config = config_file.load(source, arguments.overrides, check, initial=initial)
     if arguments.plan:
-        devices = devices_of(config.trainer, len(hardware.gpus()))
-        print(describe(plan(config, devices, _n_train_tokens(config))))
+        print(_estimate(config, arguments))
         return 0
     if arguments.resume:
         config = config.model_copy(update={"output_dir": Path(arguments.resume)})
@@ -97,10 +101,81 @@ def _initial_values(source: Path, overrides: Sequence[tuple[str, str]]) -> dict[
     return initial_values(name)
 
 
-def _n_train_tokens(config: Config) -> int | None:
-    """Return the number of training tokens; None if there is no token file yet."""
+def _add_plan_options(parser: CommandParser) -> None:
+    group = parser.add_argument_group(
+        "plan", "--trainer.devices and --trainer.num_nodes set the number of GPUs."
+    )
+    group.add_argument(
+        "--plan",
+        action="store_true",
+        help="print an estimate of parameters, FLOPs, memory, and time if the GPU's speed is known",
+    )
+    device = group.add_mutually_exclusive_group()
+    device.add_argument(
+        "--gpu", metavar="NAME", help="GPU to plan for, such as H100; default: this machine's"
+    )
+    device.add_argument(
+        "--flops", type=_positive, metavar="X", help="peak FLOP/s of a GPU to plan for"
+    )
+    group.add_argument(
+        "--mfu",
+        type=_positive,
+        metavar="X",
+        help=f"fraction of the peak that the run is assumed to reach; default {ASSUMED_MFU}",
+    )
+    group.add_argument("--price", type=_positive, metavar="X", help="price of a GPU per hour")
+
+
+def _positive(text: str) -> float:
+    """Parse a number > 0, for argparse."""
     try:
-        return len(open_tokens(config.data.train_fpath))
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number > 0, got '{text}'")
+    return value
+
+
+def _estimate(config: Config, arguments: argparse.Namespace) -> str:
+    """Return the plan for the GPU in the arguments, or for this machine's devices."""
+    devices, peak = _devices_to_plan_for(config.trainer, arguments)
+    if (arguments.mfu or arguments.price) and not peak:
+        raise UserError("--mfu and --price need a GPU whose peak is known: add --gpu or --flops")
+    speed, basis = None, ""
+    if peak:
+        mfu = arguments.mfu or ASSUMED_MFU
+        speed = mfu * peak * devices.count
+        basis = f"assuming {mfu:.0%} MFU of {devices.count} × {peak / 1e12:,.0f} TFLOP/s"
+    n_train, n_val = _n_tokens(config.data.train_fpath), _n_tokens(config.data.val_fpath)
+    planned = plan(config, devices, n_train, n_val, flops_per_second=speed)
+    return describe(planned, basis, arguments.price)
+
+
+def _devices_to_plan_for(
+    trainer: TrainerConfig, arguments: argparse.Namespace
+) -> tuple[Devices, float | None]:
+    """Return the devices, and the peak of each in FLOP/s or None if unknown."""
+    if arguments.gpu or arguments.flops:
+        devices = devices_of(trainer.model_copy(update={"accelerator": "gpu"}), n_gpus=1)
+        peak = arguments.flops or hardware.peak_flops(arguments.gpu, trainer.precision)
+        if not peak:
+            raise UserError(
+                f"--gpu: unknown GPU {arguments.gpu}"
+                f"{nearest(arguments.gpu.upper(), hardware.PEAK_TFLOPS)}",
+                f"known: {', '.join(hardware.PEAK_TFLOPS)}; for another, give its peak to --flops",
+            )
+        return devices, peak
+    gpus = hardware.gpus()
+    devices = devices_of(trainer, len(gpus))
+    on_gpu = devices.kind == "gpu" and len(gpus) > 0
+    return devices, hardware.peak_flops(gpus[0].name, trainer.precision) if on_gpu else None
+
+
+def _n_tokens(fpath: Path) -> int | None:
+    """Return the number of tokens; None if there is no token file yet."""
+    try:
+        return len(open_tokens(fpath))
     except UserError:
         return None
 

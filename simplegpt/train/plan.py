@@ -1,4 +1,4 @@
-"""Estimate a config's parameters, tokens, FLOPs, memory and time, by arithmetic only.
+"""Estimate a config's parameters, tokens, FLOPs, memory, time and cost, by arithmetic only.
 
 FLOPs are counted as in the PaLM paper (Chowdhery et al. 2022, appendix B), forward and backward:
 per token, 6 for each parameter that multiplies and 12 · layers · heads · head width · length for
@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 
 from simplegpt.config.schema import MAX_LOGITS, Config, ModelConfig
-from simplegpt.progress import format_bytes, format_count, format_duration
+from simplegpt.progress import format_bytes, format_count, format_duration, format_money
 from simplegpt.train.devices import DeviceKind, Devices
 
 # Memory of a process with torch and lightning loaded, or of a CUDA context.
@@ -18,6 +18,10 @@ LIBRARIES: dict[DeviceKind, int] = {"cpu": 370 * 2**20, "gpu": 600 * 2**20}
 # The C library keeps freed blocks of less than 32 MB, which fragments the memory: ratio of memory
 # in use to the size of the activations. Measured by tests.benchmarks.plan: 1.25 to 1.5.
 CPU_FRAGMENTATION = 1.35
+# Fraction of a GPU's peak that a training is assumed to reach, if nothing was measured. For GPT-2
+# 124M on 8 A100s, nanoGPT's published time (300 B tokens in 4 days) is 30%, llm.c's (10 B tokens in
+# 90 minutes) is 63%.
+ASSUMED_MFU = 0.4
 
 # Batches of training data per validation: precise to two decimals, cheaper than a whole split.
 MAX_TRAIN_EVAL_BATCHES = 20
@@ -29,7 +33,8 @@ class Memory:
 
     weights: int
     gradients: int
-    """Including the copies for accumulation or updates, if they are in memory at the peak."""
+    """Including the copies for accumulation or updates, if they are in memory at the peak, and
+    those that DDP sends to the other devices."""
     optimizer: int
     activations: int
     """Tensors that the layers keep for the backward pass."""
@@ -83,7 +88,7 @@ def plan(
 ) -> Plan:
     """Estimate `config` on `devices`.
 
-    `flops_per_second`: the speed of an earlier run, all devices together.
+    `flops_per_second`: the speed that the run reaches, all devices together.
     """
     model, data, trainer = config.model, config.data, config.trainer
     batches = data.train_batch_size * trainer.accumulate_grad_batches * devices.count
@@ -91,7 +96,7 @@ def plan(
     per_token = flops_per_token(config)
     total_tokens = tokens_per_step * trainer.max_steps
     total_flops = float(per_token * total_tokens)
-    memory = _memory(config, devices.kind)
+    memory = _memory(config, devices)
     seconds = None
     if flops_per_second:
         validation_tokens = _validation_tokens(config, devices, n_train_tokens, n_val_tokens)
@@ -171,7 +176,7 @@ def _weight_bytes(config: Config) -> int:
     return 2 if config.trainer.precision == "bf16-true" else 4
 
 
-def _memory(config: Config, device: DeviceKind) -> Memory:
+def _memory(config: Config, devices: Devices) -> Memory:
     model, precision = config.model, config.trainer.precision
     size = _weight_bytes(config)
     frozen = config.optimization.freeze_layers
@@ -184,7 +189,7 @@ def _memory(config: Config, device: DeviceKind) -> Memory:
     # mixed precision computes with a 16-bit copy of the matrices
     copies = 2 * (in_blocks + embedding) if precision.endswith("mixed") else 0
     gradients = size * trained
-    activations = _activations(config, device)
+    activations = _activations(config, devices.kind)
     # A forward pass has two fp32 tensors of logits, besides the last step's gradients; the backward
     # pass has three, before it has any gradients; a validation has two, and no activations.
     n_logits = _n_logits(config, config.data.train_batch_size)
@@ -195,13 +200,14 @@ def _memory(config: Config, device: DeviceKind) -> Memory:
     later = 0 if frozen else size * (2 * embedding)
     if is_muon:
         later = max(later, size * (trained_in_blocks + 5 * trained_in_blocks // 3))
+    ddp_copies = gradients if devices.count > 1 else 0
     return Memory(
         weights=size * count + copies,
-        gradients=gradients + max(0, later - activations - logits),
+        gradients=gradients + ddp_copies + max(0, later - activations - logits),
         optimizer=size * states,
         activations=activations,
         logits=logits,
-        libraries=LIBRARIES[device],
+        libraries=LIBRARIES[devices.kind],
     )
 
 
@@ -240,7 +246,7 @@ def kept_activations(config: Config, device: DeviceKind) -> int:
 
 def validation_memory(config: Config, n_val_tokens: int) -> int:
     """Return the peak memory of a validation on one device; optimizer state stays allocated."""
-    model, data, step = config.model, config.data, _memory(config, "cpu")
+    model, data, step = config.model, config.data, _memory(config, Devices("cpu"))
     tokens = min(data.val_batch_size * data.seq_len, n_val_tokens)
     computed = 4 if config.trainer.precision == "32-true" else 2
     # Nothing is kept for a backward pass: only token IDs and targets, and the input, the norm and
@@ -250,9 +256,9 @@ def validation_memory(config: Config, n_val_tokens: int) -> int:
     return step.total - step.activations - step.logits + batch + logits
 
 
-def advise_on_memory(config: Config, device: DeviceKind, available: int) -> str:
+def advise_on_memory(config: Config, devices: Devices, available: int) -> str:
     """Return how to make a step fit into `available` bytes; empty if it fits."""
-    memory = _memory(config, device)
+    memory = _memory(config, devices)
     if memory.total <= available:
         return ""
     data, trainer = config.data, config.trainer
@@ -266,7 +272,7 @@ def advise_on_memory(config: Config, device: DeviceKind, available: int) -> str:
     while batch >= 1:
         sizes = {"train_batch_size": batch, "val_batch_size": min(data.val_batch_size, batch)}
         smaller = data.model_copy(update=sizes)
-        if _memory(config.model_copy(update={"data": smaller}), device).total <= available:
+        if _memory(config.model_copy(update={"data": smaller}), devices).total <= available:
             edits = [
                 f"data.{name} to {size}"
                 for name, size in sizes.items()
@@ -279,8 +285,11 @@ def advise_on_memory(config: Config, device: DeviceKind, available: int) -> str:
     return "Not even a batch of 1 fits: use a shorter data.seq_len or a smaller model."
 
 
-def describe(plan: Plan) -> str:
-    """Return the plan as a small table."""
+def describe(plan: Plan, basis: str = "", price: float | None = None) -> str:
+    """Return the plan as a small table.
+
+    `basis`: what the time was computed from; `price`: of a GPU per hour.
+    """
     memory = plan.memory
     inner = plan.parameters - plan.embedding_parameters
     layers = f"{format_count(inner)} in the layers"
@@ -311,7 +320,11 @@ def describe(plan: Plan) -> str:
         ("checkpoint", format_bytes(plan.checkpoint_bytes), ""),
     ]
     if plan.seconds is not None:
-        rows.append(("time", format_duration(plan.seconds), "at the speed of an earlier run"))
+        rows.append(("time", format_duration(plan.seconds), basis))
+        if price is not None:
+            hours = plan.seconds * plan.devices.count / 3600
+            at = f"{hours:,.1f} GPU hours at {format_money(price)}"
+            rows.append(("cost", format_money(hours * price), at))
     widest = max(len(figure) for _, figure, _ in rows)
     lines = [f"{name:15}{figure:>{widest}}  {more}".rstrip() for name, figure, more in rows]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from simplegpt.progress import format_bytes, format_count, format_duration
+from simplegpt.train.plan import ASSUMED_MFU
 from tui.config.estimate import Estimate
 from tui.config.fields import ConfigState
 
@@ -26,7 +27,8 @@ class EstimatePanel(VerticalScroll):
 What this config would cost, computed while you type. **Memory** is the estimated peak of a training
 step on each device: a warning from 80% of what this machine has, and advice where it does not fit.
 **FLOPs** count forward and backward (PaLM, appendix B). **Time** is known after a first run on this
-machine: it is scaled from the earlier run that is nearest in size.
+machine: it is scaled from the earlier run that is nearest in size. Before that, a GPU is assumed to
+reach 40% of its peak; `--plan --gpu NAME` on the command line estimates time and cost on another.
 """
 
     state: var[ConfigState | None] = var(None, init=False)
@@ -94,11 +96,7 @@ def figures_column(estimate: Estimate) -> Content:
         Content(""),
         _line("checkpoint", format_bytes(plan.checkpoint_bytes)),
         _line("time", _format_time(plan.seconds)),
-        _detail(
-            f"at the speed of {estimate.speed.run}"
-            if estimate.speed
-            else "known after a first run here"
-        ),
+        _detail(_time_basis(estimate)),
     ]
     return Content("\n").join(lines)
 
@@ -159,6 +157,14 @@ def _format_epochs(epochs: float | None) -> str:
     if epochs is None:
         return "–"
     return f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.3g}"
+
+
+def _time_basis(estimate: Estimate) -> str:
+    if estimate.speed is not None:
+        return f"at the speed of {estimate.speed.run}"
+    if estimate.plan.seconds is not None:
+        return f"assuming {ASSUMED_MFU:.0%} MFU"
+    return "known after a first run here"
 
 
 def _format_time(seconds: float | None) -> str:

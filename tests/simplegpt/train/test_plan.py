@@ -1,5 +1,6 @@
 """What a run will cost, held against what it does cost."""
 
+import re
 from typing import Any
 
 import pytest
@@ -8,6 +9,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from simplegpt.cli import UserError
+from simplegpt.config.load import config_folder
 from simplegpt.config.schema import (
     Config,
     DataConfig,
@@ -17,6 +20,8 @@ from simplegpt.config.schema import (
 )
 from simplegpt.model import GPT
 from simplegpt.progress import format_count
+from simplegpt.run import hardware
+from simplegpt.train.__main__ import main
 from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.devices import Devices, devices_of
 from simplegpt.train.module import freeze
@@ -240,6 +245,60 @@ def test_time_counts_the_validations_on_all_devices() -> None:
         tokens = 3 * (min(batches, 10_000) + batches)  # and as many of the training data
         validation = tokens * flops_per_token(wanted) / 3
         assert planned.seconds == pytest.approx((planned.total_flops + validation) / 1e9)
+
+
+def test_ddp_keeps_a_copy_of_the_gradients() -> None:
+    one, two = (plan(config(), Devices("gpu", n)).memory for n in (1, 2))
+    assert two.gradients - one.gradients == 4 * n_parameters(SHAPES[0])
+    assert two.total - two.gradients == one.total - one.gradients
+
+
+def printed_plan(capsys: pytest.CaptureFixture[str], *options: str) -> dict[str, str]:
+    """The figures that --plan prints for GPT-2 124M."""
+    assert main([str(config_folder() / "gpt2.toml"), "--plan", *options]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 79
+    return {line[:15].strip(): line[15:].strip().split("  ")[0] for line in lines}
+
+
+def test_time_and_cost_on_named_gpus_are_those_published(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gpus = ["--gpu", "a100", "--trainer.devices", "8", "--trainer.accumulate_grad_batches", "5"]
+    # nanoGPT: about 4 days
+    assert printed_plan(capsys, *gpus, "--mfu", "0.3")["time"] == "3d 21h"
+    # llm.c: 10 billion tokens in 90 minutes, for about 20 dollars
+    steps = ["--trainer.max_steps", "20_345", "--mfu", "0.63", "--price", "1.75"]
+    rows = printed_plan(capsys, *gpus, *steps)
+    assert (rows["total tokens"], rows["time"][:2]) == ("10.00 B", "1h")
+    assert float(rows["cost"]) == pytest.approx(20, abs=2)
+
+
+def test_time_at_a_given_peak_is_that_of_a_gpu_with_it(capsys: pytest.CaptureFixture[str]) -> None:
+    named = printed_plan(capsys, "--gpu", "A100", "--price", "2")
+    assert printed_plan(capsys, "--flops", "312e12", "--price", "2") == named
+    assert named["memory"] == printed_plan(capsys, "--trainer.accelerator", "gpu")["memory"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--plan", "--gpu", "H10"], "unknown GPU H10; did you mean 'H100'"),
+        (["--plan", "--gpu", "4090"], "did you mean 'RTX 4090'"),
+        (["--plan", "--flops", "-1"], "--flops: expected a number > 0, got '-1'"),
+        (["--plan", "--gpu", "H100", "--trainer.strategy", "fsdp"], "that shard the model are not"),
+        (["--gpu", "H100"], "--gpu works only with --plan"),
+    ],
+)
+def test_invalid_device_to_plan_for_is_explained(options: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        main([str(config_folder() / "gpt2.toml"), *options])
+
+
+def test_price_without_a_known_speed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hardware, "gpus", list)
+    with pytest.raises(UserError, match="add --gpu or --flops"):
+        main([str(config_folder() / "gpt2.toml"), "--plan", "--price", "2"])
 
 
 def test_table_has_one_row_per_figure() -> None:

@@ -1,6 +1,7 @@
 """The estimate: the machine, the token files, and what a config costs on both."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,10 @@ def test_a_gpu_counts_only_where_the_config_does_not_say_cpu(workplace: Path) ->
     assert (on_gpu.device_name, on_gpu.available_memory) == ("H100", 80 * 2**30)
     assert on_gpu.plan.devices.count == 2
     assert on_gpu.speed == speeds[1]
+    unmeasured = estimate(load(path), TokenFiles(), replace(machine, speeds=()))
+    assert unmeasured.plan.seconds == pytest.approx(
+        unmeasured.plan.total_flops / (2 * 0.4 * 495e12)
+    )
     config = load(path, {"trainer.accelerator": "cpu"})
     on_cpu = estimate(config, TokenFiles(), machine)
     assert (on_cpu.device_name, on_cpu.available_memory) == ("CPU", MACHINE.memory)
