@@ -1,8 +1,5 @@
-"""Generation from Python, as the README shows it."""
+"""Generation from Python."""
 
-import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,7 +10,6 @@ from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from tests.simplegpt.models import random_gpt, save_checkpoint
 
-README = Path(__file__).parents[3] / "README.md"
 SHAPE = ModelConfig(n_vocab=256, n_ctx=32, n_embd=16, n_head=2, n_layer=1)
 
 
@@ -45,12 +41,3 @@ def test_an_invalid_setting_is_named(checkpoint: Path) -> None:
         model.generate("a", temperature=-1)
     with pytest.raises(UserError, match="temprature"):
         model.generate("a", temprature=1)
-
-
-def test_readme_program_runs(checkpoint: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (program,) = [block for block in blocks if "simplegpt.load" in block]
-    program = program.replace('"gpt2"', repr(str(checkpoint)))
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert len(done.stdout) > 100

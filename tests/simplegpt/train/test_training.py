@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import Callback
 
+import simplegpt.train
 from simplegpt.checkpoint import load_model
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
@@ -31,8 +33,6 @@ from simplegpt.run.events import (
 )
 from simplegpt.train.__main__ import main as train
 from simplegpt.train.module import BatchIndices, GPTModule
-
-README = Path(__file__).parents[3] / "README.md"
 
 
 def run_train(*arguments: str) -> int:
@@ -430,14 +430,16 @@ def test_callback_that_is_not_one_is_one_message(folder: Path, path: str) -> Non
     assert not Path("run").exists()
 
 
-def test_config_is_trained_from_python_with_a_callback_as_in_the_readme(folder: Path) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    (program,) = [block for block in blocks if "simplegpt.train import train" in block]
-    program = program.replace("configs/shakespeare_char.toml", "tiny.toml").replace("% 100", "% 5")
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert re.findall(r"step (\d+): gradient norm", done.stdout) == ["5", "10"]
-    assert (RunDirectory("run").status() or pytest.fail("no status")).state == "finished"
+def test_callbacks_given_in_python_see_each_step(folder: Path) -> None:
+    norms = []
+
+    class GradNorm(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, *batch: Any) -> None:
+            norms.append(float(pl_module.grad_norm))
+
+    assert simplegpt.train.train(load(Path("tiny.toml")), callbacks=[GradNorm()]) == 0
+    assert len(norms) == 12
+    assert min(norms) > 0
 
 
 def test_training_package_is_imported_without_torch() -> None:
