@@ -2,8 +2,11 @@
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
+import pytest
 from textual.actions import parse
 from textual.binding import Binding
 from textual.dom import DOMNode
@@ -102,8 +105,8 @@ MEANINGS: Mapping[str, tuple[str, set[str]]] = {
 """What each key means, and the actions that do this somewhere."""
 
 
-def bindings() -> Iterator[tuple[str, Binding]]:
-    """The bindings of the workbench's own classes, each with the name of its class."""
+def bindings() -> Iterator[tuple[type[DOMNode], Binding]]:
+    """The bindings of the workbench's own classes, each with its class."""
     for module in pkgutil.walk_packages(tui.__path__, "tui."):
         for value in vars(importlib.import_module(module.name)).values():
             is_node = isinstance(value, type) and issubclass(value, DOMNode)
@@ -112,18 +115,52 @@ def bindings() -> Iterator[tuple[str, Binding]]:
             inherited = [b for base in value.__mro__[1:] for b in vars(base).get("BINDINGS", ())]
             own = [b for b in vars(value).get("BINDINGS", ()) if b not in inherited]
             for binding in Binding.make_bindings(own):
-                yield value.__name__, binding
+                yield value, binding
+
+
+def part_of(node: type[DOMNode]) -> str:
+    """The folder of the class: runs, data, config, training, chat, shared or shell."""
+    return node.__module__.split(".")[1]
 
 
 def test_every_key_has_one_meaning() -> None:
     others = []
-    for name, binding in bindings():
+    for node, binding in bindings():
         _, action, parameters = parse(binding.action)
         # `explain` says why a screen's action cannot be run now.
         meant = {"explain"} | MEANINGS.get(binding.key, ("", set()))[1]
         if binding.key not in MOVING | OWN and meant.isdisjoint({action, *map(str, parameters)}):
-            others.append(f"{name}: {binding.key} is {binding.action}")
+            others.append(f"{node.__name__}: {binding.key} is {binding.action}")
     assert not others
+
+
+SIGNS = {
+    "/": "slash",
+    "?": "question_mark",
+    "+": "plus",
+    "-": "minus",
+    "=": "equals_sign",
+    "[": "left_square_bracket",
+    "]": "right_square_bracket",
+    "<": "less_than_sign",
+    ">": "greater_than_sign",
+    "Esc": "escape",
+}
+SECTIONS = {"Data": "data", "Config": "config", "Train": "training", "Chat": "chat", "Runs": "runs"}
+
+
+@pytest.mark.parametrize("title", SECTIONS)
+def test_guide_to_the_workbench_has_every_letter_and_no_unbound_key(title: str) -> None:
+    guide = (Path(__file__).parents[2] / "docs/workbench.md").read_text(encoding="utf-8")
+    section = guide.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    keys = re.findall("`([^`]+)`", " ".join(cells))
+    documented = {SIGNS.get(key, key if len(key) == 1 else key.lower()) for key in keys}
+    part = SECTIONS[title]
+    bound = {binding.key for node, binding in bindings() if part_of(node) in (part, "shared")}
+    assert documented <= bound
+    letters = {key for key in bound if len(key) == 1 and key.isalpha()}
+    assert letters <= documented | {"c", "j", "k"}  # as everywhere
 
 
 def test_prefix_of_tmux_is_free() -> None:
