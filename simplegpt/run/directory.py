@@ -151,7 +151,7 @@ class RunDirectory:
             config = config_file.load(self.config)
         except UserError:
             config = None
-        return crashed(config, systems[-1] if systems else None, status.step, exit_code)
+        return crashed(config, systems[-1] if systems else None, status.place, exit_code)
 
     # Its name
 

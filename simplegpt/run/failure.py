@@ -30,12 +30,13 @@ def diverged(config: Config, message: str) -> Failure:
 
 
 def crashed(
-    config: Config | None, last_system: System | None, step: int, exit_code: int | None
+    config: Config | None, last_system: System | None, place: str, exit_code: int | None
 ) -> Failure:
     """Return the failure of a process that ended without a final status.
 
     `config` is the run's, None if unreadable; `last_system` its last hardware measurement;
-    `exit_code` that of the process, known only to its parent (negative: the number of a signal).
+    `place` where it was (`Status.place`); `exit_code` that of the process, known only to its
+    parent (negative: the number of a signal).
     """
     memory_was_full = (
         last_system is not None and last_system.memory_used > FULL_MEMORY * last_system.memory_total
@@ -45,7 +46,7 @@ def crashed(
         cause = f"killed by {signal.Signals(-exit_code).name}"
     elif exit_code is not None:
         cause = f"the process exited with code {exit_code}"
-    message = f"crashed at step {step:,}: {cause}"
+    message = f"crashed {place}: {cause}"
     if memory_was_full or exit_code == -signal.SIGKILL:
         message += ", probably out of memory"
         edits = {} if config is None else out_of_memory(config).edits

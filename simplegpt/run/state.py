@@ -71,6 +71,11 @@ class Status(Record):
         """Whether a process is training, or waits for its turn."""
         return self.state in LIVE_STATES
 
+    @property
+    def place(self) -> str:
+        """Where the training is, for messages: "in the queue" or "at step 1,200"."""
+        return "in the queue" if self.activity == "queued" else f"at step {self.step:,}"
+
     def process_exists(self) -> bool:
         """Whether the process that wrote this status still exists.
 

@@ -5,13 +5,15 @@ has not imported torch. So the queue needs neither a file nor a server, and cont
 program that started it has ended.
 """
 
+import contextlib
+import fcntl
 import itertools
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +28,7 @@ from simplegpt.run.events import CommandDone, LineReader
 from simplegpt.run.state import RunState, Status
 
 POLL_SECONDS = 1.0
+LOCK = Path(tempfile.gettempdir(), f"simplegpt-queue-{os.getuid()}.lock")
 TRAIN_COMMAND = (sys.executable, "-m", "simplegpt.train")
 
 
@@ -59,8 +62,10 @@ def wait(run: RunDirectory, config: Config, after: RunDirectory, commands: LineR
     signal or an error, its files are removed. Raise UserError if there is no run at `after`.
     """
     try:
-        ahead = runs_ahead(after, Path.cwd())
         write_atomically(run.config, resolved(config))
+        with _queueing():
+            ahead = runs_ahead(after, Path.cwd())
+            run.write_status(_status("queued", config, ahead))
         with sigterm_as_exit():
             while any(_is_live(path) for path in ahead):
                 run.write_status(_status("queued", config, ahead))
@@ -82,9 +87,24 @@ def wait(run: RunDirectory, config: Config, after: RunDirectory, commands: LineR
     return True
 
 
+@contextlib.contextmanager
+def _queueing() -> Iterator[None]:
+    """Hold the lock of this user's queues on this machine.
+
+    Of two runs that are queued at once, the second must find the first: otherwise both wait for the
+    same runs, and start together.
+    """
+    with LOCK.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _status(state: RunState, config: Config, ahead: Sequence[Path]) -> Status:
     return Status.of_this_process(
-        state, max_steps=config.trainer.max_steps, waits_for=tuple(map(str, ahead))
+        state,
+        activity=state,
+        max_steps=config.trainer.max_steps,
+        waits_for=tuple(map(str, ahead)),
     )
 
 

@@ -67,7 +67,7 @@ def describe(run: RunSummary, baseline: RunSummary | None) -> Content:
     if run.error:
         lines.append(Content.styled(one_line(run.error), "$text-error"))
     elif run.state == "crashed" and run.status is not None:
-        text = f"The process exited unexpectedly at step {run.status.step:,}; see its log."
+        text = f"The process exited unexpectedly {run.status.place}; see its log."
         lines.append(Content.styled(text, "$text-warning"))
     if str(run.notes):
         lines.append(Content.styled(one_line(str(run.notes)), "$text-accent"))

@@ -89,4 +89,4 @@ def end_message(run: KnownRun) -> str:
         case "failed":
             return f"{name} failed: {status.failure.message if status.failure else 'see its log'}"
         case _:
-            return f"{name} crashed at step {format_count(status.step)}: exited unexpectedly"
+            return f"{name} crashed {status.place}: exited unexpectedly"

@@ -1,9 +1,11 @@
 """Queued runs start when those before them have ended; a sweep is such a queue."""
 
+import fcntl
 import os
 import signal
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from simplegpt.run.events import CommandDone
 from simplegpt.run.notes import Notes, write_notes
 from simplegpt.run.state import RunState, Status
 from simplegpt.train.__main__ import main
-from simplegpt.train.queue import plan_sweep, runs_ahead, start
+from simplegpt.train.queue import LOCK, plan_sweep, runs_ahead, start
 
 DEADLINE_SECONDS = 120.0
 
@@ -74,6 +76,26 @@ def test_stopped_in_the_queue_a_run_leaves_nothing(folder: Path, how: str) -> No
     else:
         os.kill(pid, signal.SIGTERM)
     until(lambda: not run.path.exists())
+
+
+def test_of_two_runs_queued_at_once_the_second_waits_for_the_first(folder: Path) -> None:
+    first, run = make_run(folder / "first", "running"), RunDirectory(folder / "run")
+    with LOCK.open("ab") as lock, ThreadPoolExecutor() as threads:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        starting = threads.submit(start, ["tiny.toml", "--after", "first"], run)
+        until(run.config.exists)
+        other = make_run(folder / "other", "queued", first.path)
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        pid = starting.result(DEADLINE_SECONDS)
+    status = run.status()
+    assert status is not None
+    assert status.waits_for == (str(first.path), str(other.path))
+
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: state_of(run) == "crashed")
+    failure = run.failure()
+    assert failure is not None
+    assert "in the queue" in failure.message
 
 
 def test_run_that_cannot_start_says_why_and_leaves_nothing(folder: Path) -> None:
