@@ -2,8 +2,8 @@
 
 A checkpoint is a Lightning file: the network's weights under ``state_dict`` (``gpt.…``), the run's
 config as plain data under ``hyper_parameters`` (with the model's shape and tokenizer), and under
-``simplegpt`` our own data, such as the format's version and the validation loss. Reading one
-imports no lightning and runs no code from the file.
+``simplegpt`` our own data, such as the format's version, the validation loss and the chat template.
+Reading one imports no lightning and runs no code from the file.
 """
 
 import difflib
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig, is_tokenizer_file
+from simplegpt.data.chat import ChatTemplate
 from simplegpt.data.tokenizer import is_same_vocabulary
 from simplegpt.gpt2.folder import (
     GPT2_VOCABULARIES,
@@ -59,6 +60,8 @@ class LoadedModel:
     """Optimizer steps it was trained for, if known."""
     val_loss: float | None = None
     """Its validation loss, if known."""
+    chat_template: ChatTemplate | None = None
+    """The template of the dialogues that it was trained on, if any."""
 
     @property
     def config(self) -> ModelConfig:
@@ -90,11 +93,12 @@ class HyperParameters(BaseModel):
 
 
 class Metrics(BaseModel):
-    """The parts of a training's state (`simplegpt.train.state`) that are read."""
+    """The parts of a training's state (`simplegpt.train.state`) and data that are read."""
 
     tokens: int = 0
     val_loss: float | None = None
     score: float | None = None
+    chat_template: ChatTemplate | None = None
 
 
 class Contents(BaseModel):
@@ -124,7 +128,12 @@ def load_model(
     progress(0.05, f"reading {path}")
     if path.is_dir():
         pretrained = load_folder(path, progress)
-        loaded = LoadedModel(pretrained.gpt, pretrained.tokenizer_name, path)
+        loaded = LoadedModel(
+            pretrained.gpt,
+            pretrained.tokenizer_name,
+            path,
+            chat_template=pretrained.chat_template,
+        )
     else:
         loaded = from_checkpoint(read_checkpoint(path), path)
     progress(0.8, f"moving the weights to {device}")
@@ -333,7 +342,8 @@ def from_checkpoint(contents: Contents, path: Path) -> LoadedModel:
     tokenizer = hyper_parameters.tokenizer_name
     if tokenizer and is_tokenizer_file(tokenizer) and not Path(tokenizer).exists():
         tokenizer = str(RunDirectory(path.parent.parent).tokenizer)
-    return LoadedModel(gpt, tokenizer, path, contents.global_step, val_loss)
+    template = contents.simplegpt.chat_template
+    return LoadedModel(gpt, tokenizer, path, contents.global_step, val_loss, template)
 
 
 def network_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -71,7 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             export_gguf(loaded.gpt, options.output, loaded.tokenizer_name, name)
         else:
             card = model_card(loaded, name)
-            export_folder(loaded.gpt, options.output, loaded.tokenizer_name, card)
+            export_folder(
+                loaded.gpt, options.output, loaded.tokenizer_name, card, loaded.chat_template
+            )
     show(one_line(f"saved to {options.output}"), sys.stderr)
     return 0
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig, is_tokenizer_file
+from simplegpt.data.chat import CHAT_TEMPLATE, ChatTemplate
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.files import check_regular_file
 from simplegpt.gpt2.tokenizer import has_other_vocabulary, tokenizer_files
@@ -55,6 +56,8 @@ class Pretrained:
     gpt: GPT
     tokenizer_name: str | None
     """None if the vocabulary is neither GPT-2's nor named in config.json."""
+    chat_template: ChatTemplate | None = None
+    """The template of the dialogues that it was trained on, if config.json names it."""
 
 
 def load_folder(folder: Path, progress: OnProgress = no_progress) -> Pretrained:
@@ -68,11 +71,17 @@ def load_folder(folder: Path, progress: OnProgress = no_progress) -> Pretrained:
         gpt = GPT.from_state_dict(config, from_hugging_face(tensors))
     except ValueError as error:
         raise UserError(f"{folder} is not a GPT-2: {error}") from error
-    return Pretrained(gpt, tokenizer_of(folder, values, config))
+    has_template = values.get("simplegpt_chat_template") == CHAT_TEMPLATE
+    template = CHAT_TEMPLATE if has_template else None
+    return Pretrained(gpt, tokenizer_of(folder, values, config), template)
 
 
 def export_folder(
-    gpt: GPT, folder: Path, tokenizer_name: str | None, card: str | None = None
+    gpt: GPT,
+    folder: Path,
+    tokenizer_name: str | None,
+    card: str | None = None,
+    chat_template: ChatTemplate | None = None,
 ) -> None:
     """Write `gpt` into `folder`, which must be new or empty, with `card` as its README.md.
 
@@ -82,8 +91,8 @@ def export_folder(
     """
     tensors = {f"transformer.{name}": tensor for name, tensor in to_hugging_face(gpt).items()}
     weights = folder / WEIGHT_FILES[0]
-    contents = tokenizer_files(tokenizer_name, gpt.config.n_ctx)
-    contents["config.json"] = hugging_face_config(gpt.config, tokenizer_name)
+    contents = tokenizer_files(tokenizer_name, gpt.config.n_ctx, chat_template)
+    contents["config.json"] = hugging_face_config(gpt.config, tokenizer_name, chat_template)
     files = {} if card is None else {"README.md": card}
     files |= {name: json.dumps(values, indent=2) + "\n" for name, values in contents.items()}
     try:
@@ -100,7 +109,9 @@ def export_folder(
         raise UserError(f"cannot write {folder}: {error}") from error
 
 
-def hugging_face_config(config: ModelConfig, tokenizer_name: str | None) -> dict[str, Any]:
+def hugging_face_config(
+    config: ModelConfig, tokenizer_name: str | None, chat_template: ChatTemplate | None
+) -> dict[str, Any]:
     """Return the contents of config.json for a model of the shape `config`."""
     # copied to the folder
     has_file = tokenizer_name is not None and is_tokenizer_file(tokenizer_name)
@@ -119,6 +130,7 @@ def hugging_face_config(config: ModelConfig, tokenizer_name: str | None) -> dict
         "bos_token_id": end,
         "eos_token_id": end,
         "simplegpt_tokenizer": None if has_file else tokenizer_name,
+        **({} if chat_template is None else {"simplegpt_chat_template": chat_template}),
     }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from simplegpt.config.schema import is_tokenizer_file
+from simplegpt.data.chat import JINJA, ChatTemplate
 from simplegpt.data.tokenizer import (
     END_OF_TEXT,
     byte_alphabet,
@@ -18,7 +19,9 @@ from simplegpt.files import check_regular_file
 VOCABULARY_FILES = ("vocab.json", "tokenizer.json", "vocab.txt", "spiece.model", "tokenizer.model")
 
 
-def tokenizer_files(tokenizer_name: str | None, n_ctx: int) -> dict[str, dict[str, Any]]:
+def tokenizer_files(
+    tokenizer_name: str | None, n_ctx: int, chat_template: ChatTemplate | None = None
+) -> dict[str, dict[str, Any]]:
     """Return the contents of tokenizer.json and tokenizer_config.json by their names.
 
     The result is empty for tiktoken's encodings other than gpt2. Raises UserError if the file of a
@@ -29,7 +32,7 @@ def tokenizer_files(tokenizer_name: str | None, n_ctx: int) -> dict[str, dict[st
             END_OF_TEXT if load_tokenizer(tokenizer_name).end_of_text is not None else None
         )
         values = json.loads(Path(tokenizer_name).read_text(encoding="utf-8"))
-        config = tokenizer_config("PreTrainedTokenizerFast", n_ctx, end_of_text)
+        config = tokenizer_config("PreTrainedTokenizerFast", n_ctx, end_of_text, chat_template)
         return {"tokenizer.json": values, "tokenizer_config.json": config}
     bytes_of = {byte: character for character, byte in byte_alphabet().items()}
     byte_level = {
@@ -61,13 +64,18 @@ def tokenizer_files(tokenizer_name: str | None, n_ctx: int) -> dict[str, dict[st
         "decoder": after,
         "model": model,
     }
-    config = tokenizer_config("GPT2Tokenizer" if end else "PreTrainedTokenizerFast", n_ctx, end)
+    class_name = "GPT2Tokenizer" if end else "PreTrainedTokenizerFast"
+    config = tokenizer_config(class_name, n_ctx, end, chat_template)
     return {"tokenizer.json": tokenizer, "tokenizer_config.json": config}
 
 
-def tokenizer_config(class_name: str, n_ctx: int, end: str | None) -> dict[str, Any]:
+def tokenizer_config(
+    class_name: str, n_ctx: int, end: str | None, chat_template: ChatTemplate | None
+) -> dict[str, Any]:
     """Return the contents of tokenizer_config.json; `end` is the token between documents."""
+    template = {} if chat_template is None else {"chat_template": JINJA}
     return {
+        **template,
         "tokenizer_class": class_name,
         "model_max_length": n_ctx,
         "clean_up_tokenization_spaces": False,

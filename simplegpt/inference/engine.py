@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import contains
 from typing import BinaryIO
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from simplegpt.checkpoint import load_model
 from simplegpt.cli import UserError, invalid_fields, run_command
+from simplegpt.data.chat import ChatMessage, ChatPrompt, ChatTemplate, encode_prompt
 from simplegpt.data.tokenizer import Tokenizer, load_tokenizer
 from simplegpt.inference import protocol
 from simplegpt.inference.cpu import memory_bytes, pack
@@ -49,8 +50,10 @@ SECONDS_BETWEEN_MESSAGES = 0.03
 class Engine:
     """A model that generates text; without a tokenizer, token IDs only."""
 
-    def __init__(self, gpt: GPT, tokenizer: Tokenizer | None) -> None:
-        self.gpt, self.tokenizer = gpt, tokenizer
+    def __init__(
+        self, gpt: GPT, tokenizer: Tokenizer | None, chat_template: ChatTemplate | None = None
+    ) -> None:
+        self.gpt, self.tokenizer, self.chat_template = gpt, tokenizer, chat_template
         size = gpt.config.n_vocab
         self.n_vocab = size if tokenizer is None else min(size, tokenizer.n_vocab)
         end = None if tokenizer is None else tokenizer.end_of_text
@@ -60,24 +63,32 @@ class Engine:
         self, request: protocol.GenerateRequest, cancelled: Callable[[], bool] = lambda: False
     ) -> Iterator[protocol.Tokens | protocol.Done]:
         """Answer `request`; `cancelled` is called after each token. Raises UserError."""
-        prompts = request.prompt_ids or [self.encode(prompt) for prompt in request.prompts]
+        n_tokens = request.n_tokens_to_generate
+        dialogue: ChatPrompt | None = None
+        if request.messages:
+            dialogue = self.encode_messages(request.messages)
+            prompts = [dialogue.ids]
+            n_tokens = min(n_tokens, self.gpt.config.n_ctx - len(dialogue.ids))
+        else:
+            prompts = request.prompt_ids or [self.encode(prompt) for prompt in request.prompts]
         self._check_memory(len(prompts) * request.batch_size, max(map(len, prompts)), request)
         generation = Generation(
             self.gpt,
             prompts,
-            request.n_tokens_to_generate,
+            n_tokens,
             request.batch_size,
             request.sampling,
             self.n_vocab,
             request.n_generated,
             request.logprobs,
         )
-        return self._stream(request, generation, cancelled)
+        return self._stream(request, generation, dialogue, cancelled)
 
     def _stream(
         self,
         request: protocol.GenerateRequest,
         generation: Generation,
+        dialogue: ChatPrompt | None,
         cancelled: Callable[[], bool],
     ) -> Iterator[protocol.Tokens | protocol.Done]:
         results = generation.results
@@ -104,7 +115,11 @@ class Engine:
         for pieces, text in zip(unsent, texts, strict=True):
             pieces += text.flush()
         yield from messages(request, unsent)
-        yield summary(request, generation, time.perf_counter() - began, first_token)
+        done = summary(request, generation, time.perf_counter() - began, first_token)
+        if dialogue is not None:
+            read = {"prompt_ids": dialogue.ids, "n_dropped": dialogue.n_dropped}
+            done = done.model_copy(update=read)
+        yield done
 
     def _check_memory(
         self, n_results: int, n_prompt: int, request: protocol.GenerateRequest
@@ -123,7 +138,10 @@ class Engine:
     @torch.inference_mode()
     def alternatives(self, request: protocol.AlternativesRequest) -> protocol.Alternatives:
         """Answer `request`. Raises UserError."""
-        ids = request.prompt_ids or self.encode(request.prompt)
+        if request.messages:
+            ids = self.encode_messages(request.messages).ids
+        else:
+            ids = request.prompt_ids or self.encode(request.prompt)
         check_ids([ids], self.gpt.config.n_vocab)
         length = context_length(
             len(ids) - request.n_answer, request.n_answer, self.gpt.config.n_ctx
@@ -146,21 +164,40 @@ class Engine:
 
     def encode(self, prompt: str) -> list[int]:
         """Encode `prompt`; an empty one is the start of a document. Raises UserError."""
+        tokenizer = self._known_tokenizer()
+        if not prompt and self.end_of_text is not None:
+            return [self.end_of_text]
+        ids = tokenizer.encode(prompt or "\n")
+        self._check_vocabulary(ids, tokenizer)
+        return ids
+
+    def encode_messages(self, messages: Sequence[ChatMessage]) -> ChatPrompt:
+        """Encode a dialogue up to the answer. Raises UserError if the model has no template."""
+        tokenizer = self._known_tokenizer()
+        if self.chat_template is None:
+            raise UserError(
+                "this model was not trained on dialogues and has no chat template: it can only "
+                "continue a text"
+            )
+        prompt = encode_prompt(messages, tokenizer, self.gpt.config.n_ctx)
+        self._check_vocabulary(prompt.ids, tokenizer)
+        return prompt
+
+    def _known_tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:
             raise UserError(
                 f"no known tokenizer has this model's vocabulary of {self.n_vocab}: "
                 "it can only continue token IDs"
             )
-        if not prompt and self.end_of_text is not None:
-            return [self.end_of_text]
-        ids = self.tokenizer.encode(prompt or "\n")
+        return self.tokenizer
+
+    def _check_vocabulary(self, ids: Sequence[int], tokenizer: Tokenizer) -> None:
         unknown = next((token for token in ids if token >= self.n_vocab), None)
         if unknown is not None:
             raise UserError(
-                f"{self.tokenizer.decode([unknown])!r} in the prompt (ID {unknown}) is not in the "
+                f"{tokenizer.decode([unknown])!r} in the prompt (ID {unknown}) is not in the "
                 f"model's vocabulary of {self.n_vocab}"
             )
-        return ids
 
 
 def device_memory(device: torch.device) -> int:
@@ -239,13 +276,14 @@ def load_engine(
         pack(loaded.gpt, int8=request.precision == "int8")
     tokenizer = None if loaded.tokenizer_name is None else load_tokenizer(loaded.tokenizer_name)
     progress(1.0, "ready")
-    return Engine(loaded.gpt, tokenizer), protocol.Loaded(
+    return Engine(loaded.gpt, tokenizer, loaded.chat_template), protocol.Loaded(
         id=request.id,
         model=request.model,
         source=str(loaded.source),
         config=loaded.config,
         n_parameters=n_parameters,
         tokenizer_name=loaded.tokenizer_name,
+        chat_template=loaded.chat_template,
         device=device,
         precision=request.precision,
         memory_bytes=memory_bytes(loaded.gpt),

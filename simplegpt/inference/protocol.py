@@ -29,6 +29,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 from simplegpt.config.schema import ModelConfig, SamplingConfig
+from simplegpt.data.chat import ChatMessage, ChatTemplate
 
 Precision = Literal["float32", "bfloat16", "float16", "int8"]
 Device = Literal["auto", "cpu", "cuda", "mps"]
@@ -69,7 +70,7 @@ class LoadRequest(Message):
 
 
 class GenerateRequest(Message):
-    """Continue each prompt `batch_size` times.
+    """Continue each prompt, or answer a dialogue, `batch_size` times.
 
     Result r continues prompt ``r // batch_size`` and has its own random generator, seeded with
     ``sampling.seed`` and ``r % batch_size``: the same request gives the same results, and neither
@@ -81,8 +82,12 @@ class GenerateRequest(Message):
     """Texts to continue. For an empty text, <|endoftext|> or else a newline is continued."""
     prompt_ids: list[list[int]] = []
     """Token IDs to continue, in place of `prompts`."""
+    messages: list[ChatMessage] = []
+    """A dialogue to answer, in place of `prompts`, by a model with a chat template. If its last
+    message is the assistant's, that message is continued."""
     n_tokens_to_generate: int = Field(30, ge=1)
-    """Maximum number of tokens in each result."""
+    """Maximum number of tokens in each result; an answer in a dialogue also ends when the context
+    is full."""
     batch_size: int = Field(1, ge=1)
     """Results for each prompt."""
     sampling: SamplingConfig = SamplingConfig()
@@ -95,8 +100,8 @@ class GenerateRequest(Message):
 
     @model_validator(mode="after")
     def _has_one_kind_of_prompt(self) -> "GenerateRequest":
-        if bool(self.prompts) == bool(self.prompt_ids):
-            raise ValueError("expected either prompts or prompt_ids")
+        if bool(self.prompts) + bool(self.prompt_ids) + bool(self.messages) != 1:
+            raise ValueError("expected either prompts, prompt_ids or messages")
         return self
 
 
@@ -108,6 +113,8 @@ class AlternativesRequest(Message):
     """The text."""
     prompt_ids: list[int] = []
     """The text as token IDs, in place of `prompt`."""
+    messages: list[ChatMessage] = []
+    """A dialogue up to the answer, as for `generate`, in place of `prompt`."""
     k: int = Field(10, ge=1)
     """Number of tokens to report."""
     sampling: SamplingConfig = SamplingConfig()
@@ -156,6 +163,9 @@ class Loaded(Message):
     """Number of parameters, the tied output layer counted once."""
     tokenizer_name: str | None
     """None: no known tokenizer has the model's vocabulary, and only `prompt_ids` are accepted."""
+    chat_template: ChatTemplate | None = None
+    """Name of the template of the dialogues that the model was trained on, which then answers
+    `messages`; None: it only continues text."""
     device: str
     """cpu, cuda or mps."""
     precision: Precision
@@ -202,8 +212,9 @@ class FinishedResult(Record):
     """A result that has ended."""
 
     reason: Reason
-    """length: all tokens were generated; stop: a stop string; end_of_text: the model ended the
-    document (that token is not reported); cancelled."""
+    """length: all tokens were generated, or the context is full (of a dialogue); stop: a stop
+    string; end_of_text: the model ended the document or its message (that token is not reported);
+    cancelled."""
     n_tokens: int
     """Tokens generated."""
     n_prompt: int
@@ -232,6 +243,11 @@ class Done(Message):
     """Rate after the first token of each result; None if there were no more."""
     seed: int
     """Seed that reproduces the results."""
+    prompt_ids: list[int] = []
+    """Token IDs of the dialogue as it was read, up to the answer; empty for other prompts."""
+    n_dropped: int = 0
+    """Number of the oldest messages that were left out because the dialogue is longer than three
+    quarters of the context; a system prompt is kept."""
 
 
 class Alternative(Record):

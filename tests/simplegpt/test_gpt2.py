@@ -17,6 +17,7 @@ from transformers import AutoTokenizer, GPT2Config, GPT2LMHeadModel
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
+from simplegpt.data.chat import CHAT_TEMPLATE, ChatMessage, encode_message, encode_prompt
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.export import main
 from simplegpt.gpt2.folder import (
@@ -28,7 +29,7 @@ from simplegpt.gpt2.folder import (
 from simplegpt.gpt2.gguf import export_gguf
 from simplegpt.gpt2.hub import find_folder, reason
 from simplegpt.model import GPT
-from tests.simplegpt.models import random_gpt, save_checkpoint
+from tests.simplegpt.models import random_gpt, save_checkpoint, train_tokenizer
 
 FINE_TUNING = Path(__file__).parents[2] / "docs" / "fine-tuning.md"
 SHAPES = [  # n_vocab, n_ctx, n_embd, n_head, n_layer, activation
@@ -194,6 +195,25 @@ def test_transformers_reads_the_exported_tokenizer(
     assert found == {"gpt2": "gpt2", "byte": file, "char": None}[name]
     if found == file:
         assert load_tokenizer(file).encode(text) == ids
+
+
+@pytest.mark.parametrize("name", ["gpt2", "file"])
+def test_transformers_applies_the_exported_chat_template(tmp_path: Path, name: str) -> None:
+    tokenizer = load_tokenizer("gpt2" if name == "gpt2" else train_tokenizer(tmp_path))
+    gpt = GPT(ModelConfig(n_vocab=tokenizer.n_vocab, n_ctx=64, n_embd=2, n_head=1, n_layer=1))
+    export_folder(gpt, tmp_path / "export", tokenizer.name, chat_template=CHAT_TEMPLATE)
+    theirs = AutoTokenizer.from_pretrained(tmp_path / "export")
+    contents = ["Be brief.", "Hello,\n  wörld ", "\nHi!\n\n1, 2", "/etc 's \U0001f600", "", "x"]
+    roles = ["system", *["user", "assistant"] * 3]
+    messages = [{"role": r, "content": c} for r, c in zip(roles, contents, strict=False)]
+    ours = [ChatMessage.model_validate(message) for message in messages]
+    ids = theirs.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
+    assert ids == encode_prompt(ours, tokenizer, 1000).ids
+    dialogue = [token for message in ours for token in encode_message(message, tokenizer)]
+    assert theirs.apply_chat_template(messages)["input_ids"] == dialogue
+    assert load_folder(tmp_path / "export").chat_template == CHAT_TEMPLATE
+    export_folder(gpt, tmp_path / "base", tokenizer.name)
+    assert load_folder(tmp_path / "base").chat_template is None
 
 
 @pytest.mark.parametrize("new_format", [True, False])
