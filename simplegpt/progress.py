@@ -1,5 +1,6 @@
 """A one-line progress display for long jobs, and the formatters for all numbers. Torch-free."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 # Seconds between two updates: smooth on a terminal, and few enough lines for a day's log.
 _INTERVALS = {"terminal": 0.1, "json": 0.1, "file": 30.0}
 
+
+# Set to "json" by a program that starts a command and shows its progress.
+PROGRESS_VARIABLE = "SIMPLEGPT_PROGRESS"
 
 # Called with the completed fraction of a job (0 to 1) and its current activity.
 OnProgress = Callable[[float, str], None]
@@ -50,8 +54,9 @@ class ProgressLine:
     """Shows the progress of one job; use as a context manager and call `update`.
 
     A terminal shows a bar that is erased at the end; a file gets a plain line every 30 seconds.
-    With `json`, a `ProgressReport` is printed per line, at most ten per second. A last line has the
-    totals, unless the job fails; without `json`, only if `summary` is true.
+    With `json`, or if `PROGRESS_VARIABLE` says so, a `ProgressReport` is printed per line, at most
+    ten per second. A last line has the totals, unless the job fails; without JSON, only if
+    `summary` is true.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class ProgressLine:
         stream: TextIO | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        json = json or os.environ.get(PROGRESS_VARIABLE) == "json"
         self.label, self.total, self.unit = one_line(label), total, unit
         self._start = self._done = start
         self._detail, self._counts = "", dict[str, int]()

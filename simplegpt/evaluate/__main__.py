@@ -5,11 +5,13 @@ per byte of text, which are comparable between vocabularies.
 
 --choices: the accuracy on multiple-choice questions.
 
-Several models form a table, in the given order.
+Several models form a table, in the given order. The result of a run's checkpoint is also kept in the
+run's evaluations.jsonl.
 """
 
 import argparse
 import math
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -32,9 +34,11 @@ from simplegpt.inference.loading import (
 )
 from simplegpt.inference.protocol import Precision
 from simplegpt.progress import ProgressLine, format_duration, format_loss
+from simplegpt.run.evaluations import EvaluationRecord, record_evaluation, run_of
 
 if TYPE_CHECKING:
     from simplegpt.inference.engine import Engine
+    from simplegpt.inference.protocol import Loaded
 
 
 class Evaluation(BaseModel):
@@ -103,13 +107,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         results: list[Evaluation | Answers] = []
         for model in options.models:
             began = time.monotonic()
-            engine = load_with_progress(model, options)
+            engine, loaded = load_with_progress(model, options)
             results.append(measure(model, engine, began))
+            keep(results[-1], loaded)
             if options.json:
                 print(results[-1].model_dump_json(), flush=True)
     if not options.json:
         show(format_table(results))
     return 0
+
+
+def keep(result: Evaluation | Answers, loaded: "Loaded") -> None:
+    """Record the result with the run whose checkpoint was measured, if it was one."""
+    checkpoint = Path(loaded.source)
+    run = run_of(checkpoint)
+    if run is None:
+        return
+    figures = result.model_dump()
+    record = EvaluationRecord(checkpoint=checkpoint.name, step=loaded.step, **figures)
+    try:
+        record_evaluation(run, record)
+    except OSError as error:
+        show(f"warning: cannot write {run.evaluations}: {error.strerror}", sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         batch_size=options.batch_size,
         sampling=parse_section(SamplingConfig, options.sampling),
     )
-    engine = load_with_progress(options.model_name_or_ckpt_path, options)
+    engine, _ = load_with_progress(options.model_name_or_ckpt_path, options)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     return print_results(engine, request)

@@ -5,7 +5,7 @@ import math
 from typing import TYPE_CHECKING, get_args
 
 from simplegpt.config.schema import PRETRAINED_NAMES
-from simplegpt.inference.protocol import Device, LoadRequest, Precision
+from simplegpt.inference import protocol
 from simplegpt.progress import ProgressLine
 
 if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported first
@@ -20,11 +20,11 @@ MODEL_HELP = (
 def add_loading_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for loading a model."""
     parser.add_argument(
-        "--device", choices=get_args(Device), default="auto", help="auto takes the best available"
+        "--device", choices=get_args(protocol.Device), default="auto", help="auto takes the best available"
     )
     parser.add_argument(
         "--precision",
-        choices=get_args(Precision),
+        choices=get_args(protocol.Precision),
         default="float32",
         help="number format of the weights; int8 is the fastest on a CPU, but less accurate",
     )
@@ -49,9 +49,11 @@ def model_name(text: str) -> str:
     return text
 
 
-def load_with_progress(model: str, options: argparse.Namespace) -> "Engine":
+def load_with_progress(
+    model: str, options: argparse.Namespace
+) -> tuple["Engine", protocol.Loaded]:
     """Load `model` with `options` and show the progress. Raises UserError."""
-    request = LoadRequest(
+    request = protocol.LoadRequest(
         id="load",
         model=model,
         device=options.device,
@@ -62,5 +64,4 @@ def load_with_progress(model: str, options: argparse.Namespace) -> "Engine":
         line.update(0, "starting")
         from simplegpt.inference.engine import load_engine
 
-        engine, _ = load_engine(request, lambda share, text: line.update(round(100 * share), text))
-    return engine
+        return load_engine(request, lambda share, text: line.update(round(100 * share), text))

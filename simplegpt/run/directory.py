@@ -63,6 +63,10 @@ class RunDirectory:
         return self.path / "notes.json"
 
     @property
+    def evaluations(self) -> Path:
+        return self.path / "evaluations.jsonl"
+
+    @property
     def tokenizer(self) -> Path:
         """A copy of the tokenizer's file, for where the file itself is not."""
         return self.path / "tokenizer.json"

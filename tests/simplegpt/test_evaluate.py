@@ -12,6 +12,8 @@ from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
 from simplegpt.evaluate.__main__ import main
 from simplegpt.model import GPT
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.evaluations import read_evaluations
 from tests.simplegpt.models import random_gpt, save_checkpoint
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
@@ -98,6 +100,22 @@ def test_a_text_is_measured_like_its_tokens(
     of_tokens = evaluate(capsys, checkpoint, "--tokens", tokens)
     for name in ("loss", "bits_per_byte", "n_predicted"):
         assert of_text[name] == pytest.approx(of_tokens[name])
+
+
+def test_the_result_of_a_runs_checkpoint_is_kept_with_the_run(
+    gpt: GPT, tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = RunDirectory(tmp_path / "run")
+    run.create()
+    checkpoint = save_checkpoint(gpt, run.checkpoints)
+    questions = write_questions(tmp_path / "questions.jsonl", *QUESTIONS)
+    values = evaluate(capsys, checkpoint, "--tokens", tokens)
+    accuracy = evaluate(capsys, checkpoint, "--choices", questions)
+    run.evaluations.open("a").write("damaged\n")
+    first, second = read_evaluations(run)
+    assert (first.checkpoint, first.data, first.loss) == (checkpoint.name, "val.bin", values["loss"])
+    assert (second.data, second.loss) == ("questions.jsonl", None)
+    assert second.accuracy_normalized == accuracy["accuracy_normalized"]
 
 
 def test_a_file_shorter_than_the_context_is_one_window(
