@@ -5,8 +5,8 @@ per byte of text, which are comparable between vocabularies.
 
 --choices: the accuracy on multiple-choice questions.
 
-Several models form a table, in the given order. The result of a run's checkpoint is also kept in the
-run's evaluations.jsonl.
+Several models form a table, in the given order. The result of a run's checkpoint is also kept in
+the run's evaluations.jsonl.
 """
 
 import argparse

@@ -20,7 +20,10 @@ MODEL_HELP = (
 def add_loading_options(parser: argparse.ArgumentParser) -> None:
     """Add the options for loading a model."""
     parser.add_argument(
-        "--device", choices=get_args(protocol.Device), default="auto", help="auto takes the best available"
+        "--device",
+        choices=get_args(protocol.Device),
+        default="auto",
+        help="auto takes the best available",
     )
     parser.add_argument(
         "--precision",
@@ -49,9 +52,7 @@ def model_name(text: str) -> str:
     return text
 
 
-def load_with_progress(
-    model: str, options: argparse.Namespace
-) -> tuple["Engine", protocol.Loaded]:
+def load_with_progress(model: str, options: argparse.Namespace) -> tuple["Engine", protocol.Loaded]:
     """Load `model` with `options` and show the progress. Raises UserError."""
     request = protocol.LoadRequest(
         id="load",

@@ -113,7 +113,11 @@ def test_the_result_of_a_runs_checkpoint_is_kept_with_the_run(
     accuracy = evaluate(capsys, checkpoint, "--choices", questions)
     run.evaluations.open("a").write("damaged\n")
     first, second = read_evaluations(run)
-    assert (first.checkpoint, first.data, first.loss) == (checkpoint.name, "val.bin", values["loss"])
+    assert (first.checkpoint, first.data, first.loss) == (
+        checkpoint.name,
+        "val.bin",
+        values["loss"],
+    )
     assert (second.data, second.loss) == ("questions.jsonl", None)
     assert second.accuracy_normalized == accuracy["accuracy_normalized"]
 

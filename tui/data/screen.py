@@ -36,8 +36,9 @@ from tui.data.text_file import (
     read_tokens,
 )
 from tui.data.text_preview import Shown, TextPreview
-from tui.data.tokenizing import Job, TokenizingError, tokenize
+from tui.data.tokenizing import Job, tokenize
 from tui.data.write_panel import WritePanel
+from tui.shared.command import CommandError
 from tui.shared.text import shorten_middle
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question
@@ -535,7 +536,7 @@ confirm.
                     if isinstance(report, ProgressReport):
                         self._show_progress(report)
             await self._show_written(job)
-        except TokenizingError as error:
+        except CommandError as error:
             self._end_work("", "#write #next", str(error))
             self._show_estimate()
         except asyncio.CancelledError:
@@ -545,7 +546,7 @@ confirm.
     async def _show_written(self, job: Job) -> None:
         ready = await asyncio.to_thread(job.written)
         if ready is None:
-            raise TokenizingError(f"the token files in {job.output_dir} cannot be read")
+            raise CommandError(f"the token files in {job.output_dir} cannot be read")
         self._show_ready(ready)
         self.find_choices()  # they are listed now
         if self.app.screen is self:

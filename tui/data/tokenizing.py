@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import importlib
 import os
-import sys
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +16,13 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from simplegpt.progress import ProgressReport
-from tui.shared.child_process import child_environment
+from tui.shared.command import GRACE_SECONDS, CommandError, module, run_command
 
 if TYPE_CHECKING:
     from simplegpt.data.__main__ import Done
     from simplegpt.data.tokens import TokenSet
 
-COMMAND = (sys.executable, "-m", "simplegpt.data")
-GRACE_SECONDS = 5.0
-"""A terminated process that runs for longer is killed."""
-
-
-class TokenizingError(Exception):
-    """The token files could not be written."""
+COMMAND = module("simplegpt.data")
 
 
 @dataclass(frozen=True)
@@ -67,6 +60,11 @@ class Job:
         found = token_set(*self.outputs)
         return found if found is not None and (found.val or not self.val_fraction) else None
 
+    def remove_partial_files(self) -> None:
+        """Remove what a killed command leaves."""
+        for path in self.outputs:
+            path.with_name(f"{path.name}.partial").unlink(missing_ok=True)
+
     def arguments(self) -> list[str]:
         """Return the command's arguments, as they would be typed."""
         return [
@@ -87,76 +85,27 @@ async def tokenize(
     """Start the command and yield its progress, and a `Done` at the end.
 
     If it is cancelled or closed early, the process is terminated and no partial files remain.
-    Raises `TokenizingError` with the command's own message.
+    Raises `CommandError` with the command's own message.
     """
     # It imports numpy and tiktoken: 0.2 seconds, in a thread.
-    module = await asyncio.to_thread(importlib.import_module, "simplegpt.data.__main__")
-    adapter: TypeAdapter[ProgressReport | Done] = TypeAdapter(ProgressReport | module.Done)
+    command_module = await asyncio.to_thread(importlib.import_module, "simplegpt.data.__main__")
+    adapter: TypeAdapter[ProgressReport | Done] = TypeAdapter(ProgressReport | command_module.Done)
     output_dir = job.output_dir.absolute()
     folders = (output_dir, *output_dir.parents)
     new_folders = [path for path in folders if not os.path.lexists(path)]
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            *job.arguments(),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            start_new_session=True,  # a Ctrl-C in the terminal is for the workbench
-            env=child_environment(),
-        )
-    except OSError as error:
-        raise TokenizingError(f"cannot start {command[0]}: {error.strerror}") from error
-    assert process.stdout is not None
-    assert process.stderr is not None
-    # Read all the time: the process would block on a full pipe.
-    errors = asyncio.create_task(process.stderr.read())
+    lines = run_command([*command, *job.arguments()], grace_seconds, job.remove_partial_files)
     is_done = False
     try:
-        async for line in process.stdout:
-            with contextlib.suppress(ValidationError):
-                report = adapter.validate_json(line)
-                is_done = report.type == "done"
-                yield report
-        exit_code = await process.wait()
-        if exit_code != 0 or not is_done:
-            raise TokenizingError(_error_message(await errors, exit_code))
+        async with contextlib.aclosing(lines):
+            async for line in lines:
+                with contextlib.suppress(ValidationError):
+                    report = adapter.validate_json(line)
+                    is_done = report.type == "done"
+                    yield report
+        if not is_done:
+            raise CommandError("the process ended without a result")
     finally:
-        await asyncio.shield(_end(process, job, [] if is_done else new_folders, grace_seconds))
-        errors.cancel()
-
-
-async def _end(
-    process: asyncio.subprocess.Process,
-    job: Job,
-    new_folders: Sequence[Path],
-    grace_seconds: float,
-) -> None:
-    """Terminate the process, which removes its partial files; kill it if it does not end.
-
-    Remove those of `new_folders` that are empty.
-    """
-    if process.returncode is None:
-        process.terminate()
-        try:
-            await asyncio.wait_for(process.wait(), grace_seconds)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
-            for path in job.outputs:
-                path.with_name(f"{path.name}.partial").unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # not there, or in use by now
-        for folder in new_folders:
-            folder.rmdir()
-
-
-def _error_message(errors: bytes, exit_code: int) -> str:
-    """Return the command's error message, or what its exit code means."""
-    text = errors.decode(errors="replace").strip()
-    _, marker, message = text.rpartition("error: ")
-    if marker:
-        return message
-    if exit_code < 0:
-        return f"the process was killed by signal {-exit_code}; no files were written"
-    last = text.splitlines()[-1] if text else f"exit code {exit_code}"
-    return f"the process failed: {last}"
+        if not is_done:
+            with contextlib.suppress(OSError):  # not there, or in use by now
+                for folder in new_folders:
+                    folder.rmdir()

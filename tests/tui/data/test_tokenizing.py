@@ -12,7 +12,8 @@ import pytest
 
 from simplegpt.data.tokens import open_tokens
 from simplegpt.progress import ProgressReport
-from tui.data.tokenizing import Job, TokenizingError, tokenize
+from tui.data.tokenizing import Job, tokenize
+from tui.shared.command import CommandError
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ async def test_without_validation_there_is_one_file(text: Path, workplace: Path)
 
 async def test_the_commands_own_message_is_the_error(text: Path) -> None:
     text.write_text("語\n" * 20)
-    with pytest.raises(TokenizingError, match="the character '語'"):
+    with pytest.raises(CommandError, match="the character '語'"):
         async for _ in tokenize(Job(text, "char", Path("data"))):
             pass
 
@@ -115,18 +116,18 @@ async def test_killed_process_is_an_error(text: Path, workplace: Path) -> None:
     task = await first_report(Job(large(text), "gpt2", Path("data")))
     (child,) = [one for one in children() if one not in before]
     os.kill(child.pid, signal.SIGKILL)
-    with pytest.raises(TokenizingError, match="killed by signal 9"):
+    with pytest.raises(CommandError, match="killed by signal 9"):
         await task
 
 
 async def test_missing_command_is_an_error(text: Path) -> None:
-    with pytest.raises(TokenizingError, match="cannot start /nowhere/python: No such file"):
+    with pytest.raises(CommandError, match="cannot start /nowhere/python: No such file"):
         async for _ in tokenize(Job(text, "char", Path("data")), ("/nowhere/python",)):
             pass
 
 
 async def test_a_traceback_becomes_its_last_line(text: Path) -> None:
     command = (sys.executable, "-c", "raise RuntimeError('no luck')")
-    with pytest.raises(TokenizingError, match="the process failed: RuntimeError: no luck"):
+    with pytest.raises(CommandError, match="the process failed: RuntimeError: no luck"):
         async for _ in tokenize(Job(text, "char", Path("data")), command):
             pass
