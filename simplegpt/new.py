@@ -22,12 +22,11 @@ simplegpt train configs/shakespeare_char_cpu.toml      # about a minute on 2 CPU
 simplegpt inference "The " --model_name_or_ckpt_path models/tiny_shakespeare_char_cpu
 ```
 
-Or on your own text:
+Or a larger one on your own text, with GPT-2's tokenizer:
 
 ```
 simplegpt data --text_file my.txt --output_dir data --tokenizer_name gpt2
-simplegpt train configs/shakespeare.toml --output_dir models/mine \\
-    --data.train_fpath data/train-gpt2.bin --data.val_fpath data/val-gpt2.bin
+simplegpt train configs/shakespeare.toml --output_dir models/mine      # minutes on a GPU
 ```
 
 `simplegpt-tui` does all of this in the terminal. `configs/` is yours to edit, `data/` is for texts

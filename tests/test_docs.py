@@ -20,6 +20,7 @@ from pathlib import Path
 
 import pytest
 
+from simplegpt import new
 from simplegpt.__main__ import main as simplegpt
 from simplegpt.config.load import config_folder, load
 from simplegpt.config.schema import ModelConfig
@@ -30,11 +31,14 @@ from tui.__main__ import kind_of, make_parser
 
 REPOSITORY = Path(__file__).parents[1]
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "data/README.md", *REPOSITORY.glob("docs/*.md")]
+TEXTS = {str(page.relative_to(REPOSITORY)): page.read_text(encoding="utf-8") for page in PAGES}
+TEXTS["README.md of a new project"] = new.README
 BLOCK = re.compile(
     r"(?P<needs><!-- needs [\w ,]+ -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 TEXT = "".join(f"{n} Now is the winter of our discontent\n" for n in range(200))
+FEW_STEPS = itertools.count(4)
 SMALL = """
 torch_compile = false
 [data]
@@ -81,8 +85,6 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             run(f"simplegpt data --text_file my.txt --output_dir data --tokenizer_name {tokenizer}")
         for name in ("mine", "other"):
             run(f"simplegpt train my.toml --output_dir models/{name}")
-        interrupted = Path("models/mine/config.toml")
-        interrupted.write_text(interrupted.read_text().replace("max_steps = 3", "max_steps = 4"))
     return folder
 
 
@@ -92,14 +94,14 @@ def write_small(path: Path, whole: Path) -> None:
     path.write_text(f'include = "{whole}"\n{SMALL}{model}')
 
 
-@pytest.fixture(params=PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+@pytest.fixture(params=TEXTS)
 def page(
     request: pytest.FixtureRequest,
     project: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> Path:
-    """A page, with a copy of the project as the working directory."""
+) -> str:
+    """The text of a page, with a copy of the project as the working directory."""
     shutil.copytree(project, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -110,17 +112,16 @@ def page(
         sha256=None,
     )
     monkeypatch.setitem(corpus.CORPORA, "tinyshakespeare", shakespeare)
-    path: Path = request.param
-    return path
+    return TEXTS[request.param]
 
 
-def test_commands_and_programs_run(page: Path) -> None:
+def test_commands_and_programs_run(page: str) -> None:
     for language, code in runnable_blocks(page):
         if language == "toml":
             Path("block.toml").write_text(code)
             write_small(Path("my.toml"), Path("block.toml").absolute())
         elif language == "python":
-            exec(compile(code, str(page), "exec"), {})
+            exec(code, {})
         else:
             for line in code.replace("\\\n", " ").splitlines():
                 run(line)
@@ -136,11 +137,10 @@ def test_links_lead_to_files_and_headings() -> None:
             assert not heading or heading in {h.lower().replace(" ", "-") for h in headings}, link
 
 
-def runnable_blocks(page: Path) -> Iterator[tuple[str, str]]:
+def runnable_blocks(page: str) -> Iterator[tuple[str, str]]:
     """Yield the language and the code of each block that is not marked."""
-    text = page.read_text(encoding="utf-8")
-    blocks = list(BLOCK.finditer(text))
-    assert len(re.findall("^ *```", text, re.MULTILINE)) == 2 * len(blocks)
+    blocks = list(BLOCK.finditer(page))
+    assert len(re.findall("^ *```", page, re.MULTILINE)) == 2 * len(blocks)
     for match in blocks:
         if not match["needs"] and match["language"] != "text":
             yield match["language"], match["code"]
@@ -170,8 +170,10 @@ def run(line: str) -> None:
         options = dict(itertools.pairwise(words))
         output_dir = options.get("--output_dir") or load(Path(words[1])).output_dir
         shutil.rmtree(output_dir, ignore_errors=True)  # nor a run there
+    if "--resume" in words and "--trainer.max_steps" not in words:
+        words += ["--trainer.max_steps", ""]  # the run has not been interrupted, but finished
     if "--trainer.max_steps" in words and "--plan" not in words:
-        words[words.index("--trainer.max_steps") + 1] = "5"
+        words[words.index("--trainer.max_steps") + 1] = str(next(FEW_STEPS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("simplegpt.train.__main__.start_sweep", lambda *arguments: [])
         try:
