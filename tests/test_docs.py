@@ -34,7 +34,7 @@ PAGES = [REPOSITORY / "README.md", REPOSITORY / "data/README.md", *REPOSITORY.gl
 TEXTS = {str(page.relative_to(REPOSITORY)): page.read_text(encoding="utf-8") for page in PAGES}
 TEXTS["README.md of a new project"] = new.README
 BLOCK = re.compile(
-    r"(?P<needs><!-- needs [\w ,]+ -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
+    r"(?P<needs><!-- needs [\w ,.]+ -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$",
     re.DOTALL | re.MULTILINE,
 )
 TEXT = "".join(f"{n} Now is the winter of our discontent\n" for n in range(200))

@@ -20,8 +20,13 @@ python -m simplegpt.train --help     # the same settings as options
 ```
 
 The settings in `[trainer]` are passed to Lightning's Trainer under the same names. All errors in a
-config are reported at once, each with its file and line, what is expected, and a suggestion for a
-misspelled name.
+config are reported at once, before anything is written:
+
+```text
+error: 2 invalid values in the config:
+  model.n_haed: unknown key; did you mean 'n_head'?  my.toml:7
+  data.seq_len (512) must be ≤ model.n_ctx (256)  my.toml:12,4
+```
 """
 
 
