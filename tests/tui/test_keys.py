@@ -58,6 +58,7 @@ MEANINGS: Mapping[str, tuple[str, set[str]]] = {
     "h": ("horizontal axis", {"next_axis"}),
     "i": ("insert the answer's beginning", {"prefill"}),
     "I": ("invert the sort order", {"invert_order"}),
+    "L": ("evaluate: the loss on other data", {"evaluate"}),
     "l": ("log scale", {"toggle_log_scale"}),
     "m": ("Markdown", {"markdown"}),
     "n": ("new", {"new", "new_config"}),

@@ -4,8 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simplegpt.config.schema import settings
-from tui.runs.summary import PARAMETERS, differing_keys
+from tui.runs.summary import ACCURACY, EVALUATED_LOSS, PARAMETERS, differing_keys
 from tui.shell.dialogs import Entry, ListDialog
+
+_FIGURES = {
+    PARAMETERS: "Of the model.",
+    EVALUATED_LOSS: "Of the newest evaluation on a text.",
+    ACCURACY: "Of the newest evaluation on multiple-choice questions.",
+}
 
 
 class ColumnsDialog(ListDialog[str]):
@@ -20,7 +26,7 @@ class ColumnsDialog(ListDialog[str]):
         differing = differing_keys([config for config in configs if config])
         self._groups = (
             ("Columns", tuple(columns)),
-            ("Differ among these runs", (PARAMETERS, *differing)),
+            ("Differ among these runs", (*_FIGURES, *differing)),
             ("All settings", tuple(settings())),
         )
         super().__init__(
@@ -44,7 +50,7 @@ class ColumnsDialog(ListDialog[str]):
         for group, keys in self._groups:
             for key in keys:
                 mark = "[x]" if key in self.columns else "[ ]"
-                description = settings()[key].description if key in settings() else "Of the model."
+                description = _FIGURES.get(key) or settings()[key].description
                 entry = Entry(key, f"{mark} {key}", [description], group=group)
                 entries.setdefault(key, entry)
         return list(entries.values())

@@ -10,7 +10,8 @@ from textual.content import Content
 from textual.widgets import Static
 
 from simplegpt.cli import one_line
-from simplegpt.progress import format_bytes
+from simplegpt.progress import format_bytes, format_loss
+from simplegpt.run.evaluations import EvaluationRecord
 from tui.runs.summary import PARAMETERS, RunSummary, differences
 from tui.runs.table import format_setting, format_value
 from tui.shared.run_signs import MUTED, SIGNS
@@ -71,6 +72,8 @@ def describe(run: RunSummary, baseline: RunSummary | None) -> Content:
         lines.append(Content.styled(text, "$text-warning"))
     if str(run.notes):
         lines.append(Content.styled(one_line(str(run.notes)), "$text-accent"))
+    if run.evaluations:
+        lines.append(_evaluation(run.evaluations[-1]))
     if run.settings:
         lines += [_settings(run.settings, labels) for labels in (_MODEL, _DATA, _TRAINING)]
     else:
@@ -94,6 +97,22 @@ def _state(run: RunSummary) -> Content:
     elif status is not None and status.max_steps:
         parts.append(Content(f"step {status.step:,} of {status.max_steps:,}"))
     return _SEPARATOR.join(parts)
+
+
+def _evaluation(record: EvaluationRecord) -> Content:
+    """``evaluated: loss 1.4697 · 2.12 bits per byte · val-char.bin · best.ckpt, step 250``."""
+    return Content.assemble(("evaluated: ", MUTED), _joined(figures(record)))
+
+
+def figures(record: EvaluationRecord) -> list[str]:
+    """Return what was measured, on what, and of which checkpoint."""
+    step = "" if record.step is None else f", step {record.step:,}"
+    parts = [] if record.loss is None else [f"loss {format_loss(record.loss)}"]
+    if record.bits_per_byte is not None:
+        parts.append(f"{record.bits_per_byte:.2f} bits per byte")
+    if record.accuracy_normalized is not None:
+        parts.append(f"{record.accuracy_normalized:.2%} right")
+    return [*parts, one_line(record.data), f"{one_line(record.checkpoint)}{step}"]
 
 
 def _settings(settings: Mapping[str, Any], labels: _Labels) -> Content:

@@ -1,13 +1,15 @@
 """The Runs screen: every run below the working directory, and what can be done with it."""
 
 import asyncio
+import contextlib
+import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 from textual import on, work
 from textual.app import ComposeResult, SystemCommand
@@ -16,14 +18,18 @@ from textual.containers import Center, Horizontal, Vertical
 from textual.content import Content
 from textual.reactive import reactive
 from textual.widgets import Button, DataTable, Input, Static
+from textual.worker import Worker
 
 from simplegpt.cli import UserError, one_line
 from simplegpt.files import first_free_path
-from simplegpt.progress import format_bytes, plural
+from simplegpt.progress import format_bytes, format_loss, format_progress, plural
+from simplegpt.run.checkpoints import Checkpoint, list_checkpoints
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.evaluations import read_evaluations
 from simplegpt.run.notes import Notes, move_baseline, write_notes
 from tui.runs.columns_dialog import ColumnsDialog
-from tui.runs.details import RunDetails
+from tui.runs.details import RunDetails, figures
+from tui.runs.jobs import FORMATS, HELLASWAG, Format, Job, evaluate_job, export_job, follow
 from tui.runs.listing import arrange, sort_label
 from tui.runs.new_config import write_continued_config
 from tui.runs.summary import RunSummary, SummaryReader, name_below
@@ -31,12 +37,14 @@ from tui.runs.table import RunTable
 from tui.runs.trash import Trash, TrashedItem
 from tui.runs.trash_dialog import TrashDialog
 from tui.shared import queueing
+from tui.shared.command import CommandError
 from tui.shared.config_files import config_paths
 from tui.shell import messages, settings
 from tui.shell.dialogs import Answer, Entry, ListDialog, Question, TextDialog
 from tui.shell.modes import Mode
 from tui.shell.screen import WorkbenchScreen
 
+Export: TypeAlias = tuple[Path, Format] | Literal["curves"]
 REFRESH_SECONDS = 30.0
 """Between two refreshes while no run changes: ages grow, files are deleted."""
 OPENER = ("open",) if sys.platform == "darwin" else ("xdg-open",)
@@ -60,7 +68,9 @@ values of a setting (a *sweep*), one run after another. Both continue without th
 
 **B** makes a run the *baseline*: the list and **Compare** then show in which settings other runs
 differ from it. **C** chooses the settings that have a column, **N** edits a note; words in it that
-begin with `#` are tags. **E** writes the curves of the marked runs to a CSV and a PNG file here.
+begin with `#` are tags. **L** measures a checkpoint's loss on another text, or its accuracy on
+multiple-choice questions, and keeps the result with the run. **E** exports a checkpoint for
+transformers or llama.cpp, or the curves of the marked runs as CSV and PNG.
 
 The **filter** takes words of a name, a state, an error or a note, tags such as `#wide`, and
 settings such as `n_layer=6`. **Delete** moves runs to a trash in this folder, **Ctrl+Z** restores
@@ -86,7 +96,8 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         Binding("C", "choose_columns", "Columns", show=False, tooltip="Choose the columns"),
         Binding("Q", "queue", "Train after", show=False, tooltip="Train a config after this run"),
         Binding("W", "sweep", "Sweep", show=False, tooltip="Train this config with several values"),
-        Binding("E", "export", "Export", show=False, tooltip="Write curves as CSV and PNG"),
+        Binding("E", "export", "Export", show=False, tooltip="Export weights or curves"),
+        Binding("L", "evaluate", "Evaluate", show=False, tooltip="Measure its loss on other data"),
         Binding("T", "show_trash", "Trash", show=False, tooltip="List and restore deleted runs"),
         Binding("o", "open_folder", "Open folder", show=False, tooltip="In the file browser"),
         Binding("escape", "clear", "Clear", show=False, tooltip="Clear the filter or the marks"),
@@ -94,11 +105,12 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         Binding("r", "explain('resume')", show=False),
         Binding("n", "explain('new_config')", show=False),
         Binding("f9", "explain('chat')", show=False),
+        Binding("L", "explain('evaluate')", show=False),
     ]
     _NEEDS_RUNS = frozenset(
         {"watch", "resume", "new_config", "chat", "mark", "compare", "rename", "delete"}
         | {"open_folder", "sort", "invert_order", "filter", "edit_notes", "toggle_baseline"}
-        | {"choose_columns", "explain", "queue", "sweep", "export"}
+        | {"choose_columns", "explain", "queue", "sweep", "export", "evaluate"}
     )
 
     summaries: reactive[Sequence[RunSummary] | None] = reactive(None)
@@ -124,6 +136,8 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         """Whether a reading waits for the one before it; one is enough."""
         self._cursor_to: Path | None = None
         """Where the cursor goes as soon as this run is in the list."""
+        self._job: Worker[None] | None = None
+        """The export or evaluation that runs; one at a time."""
         self._restored: Sequence[Path] = ()
         """What was restored last, for a redo of the deletion."""
 
@@ -142,6 +156,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
             yield Static(id="empty-text", markup=False)
             with Center():
                 yield Button("Choose a corpus", id="begin", variant="primary")
+        yield Static(id="job", markup=False)
         yield RunDetails(id="details")
 
     def on_mount(self) -> None:
@@ -293,6 +308,9 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
     def action_clear(self) -> None:
         field = self.query_one("#filter", Input)
         if not field.value and not field.has_focus:
+            if self._job is not None:
+                self._job.cancel()
+                return
             self.marked = frozenset()
         field.value = ""
         self.remove_class("-filtering")
@@ -335,7 +353,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
             return f"{run.name} is {run.state}: press Enter to watch it."
         if action == "resume" and not run.can_resume:
             return f"{run.name} has no last.ckpt to resume from; n starts from its weights."
-        if action in ("chat", "new_config") and run.checkpoint is None:
+        if action in ("chat", "new_config", "evaluate") and run.checkpoint is None:
             return f"{run.name} has no checkpoint yet {_NEEDED[action]}."
         return ""
 
@@ -530,14 +548,133 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
             self._report(f"Queued: {names}")
         self._search()
 
+    # Exporting and evaluating
+
+    def unsaved(self) -> str | None:
+        return None if self._job is None else "an export or evaluation that is running"
+
+    def leave(self) -> None:
+        if self._job is not None:
+            self._job.cancel()
+
     @work(group="export")
     async def action_export(self) -> None:
-        """Write the curves of the marked runs, or of the one under the cursor, to files."""
-        from tui.runs.export import export  # numpy
-
+        """Choose what to export: the curves, or a checkpoint of the run under the cursor."""
         runs = [run.path for run in self.chosen]
         if not runs:
             return
+        if len(runs) > 1:
+            await self._export_curves(runs)
+            return
+        run = RunDirectory(runs[0])
+        entries: list[Entry[Export]] = [Entry("curves", "Curves", ("CSV and PNG",))]
+        for found in await asyncio.to_thread(list_checkpoints, run):
+            entries += [
+                Entry((found.path, format), found.path.name, (name, _describe(found)))
+                for format, name in FORMATS.items()
+            ]
+        hint = "Enter to export · Esc to cancel"
+        dialog = ListDialog(f"Export {run.path.name}", entries, hint=hint)
+        chosen = await self.app.push_screen_wait(dialog)
+        if chosen is None:
+            return
+        if chosen == "curves":
+            await self._export_curves(runs)
+            return
+        checkpoint, format = chosen
+        suffix = ".gguf" if format == "gguf" else "-hf"
+        proposed = await asyncio.to_thread(first_free_path, self.root / f"{run.path.name}{suffix}")
+        typed = await self.app.push_screen_wait(
+            TextDialog(
+                "Export",
+                f"{checkpoint.name} of {one_line(run.path.name)} as {FORMATS[format]}, to:",
+                str(proposed.relative_to(self.root)),
+                accept="Export",
+                error_in=_output_problem,
+            )
+        )
+        if typed is not None:
+            output = _path(typed)
+            self._start_job(export_job(checkpoint, output, format), lambda: f"Exported: {output}")
+
+    @work(group="evaluate")
+    async def action_evaluate(self) -> None:
+        """Choose a checkpoint of the run under the cursor and data, and measure its loss."""
+        run = self.current
+        if run is None or run.checkpoint is None:
+            return
+        directory = RunDirectory(run.path)
+        found = await asyncio.to_thread(list_checkpoints, directory)
+        checkpoint: Path | None = run.checkpoint
+        if len(found) > 1:
+            ordered = sorted(found, key=lambda one: not one.is_best)
+            checkpoint = await self.app.push_screen_wait(
+                ListDialog(
+                    f"Evaluate a checkpoint of {run.path.name}",
+                    [Entry(one.path, one.path.name, (_describe(one),)) for one in ordered],
+                )
+            )
+        if checkpoint is None:
+            return
+        from simplegpt.data import corpus  # urllib
+
+        size = format_bytes(corpus.HELLASWAG.size)
+        entries = [Entry(HELLASWAG, "HellaSwag", (f"10,042 questions, downloaded once ({size})",))]
+        if own := run.settings.get("data.val_fpath"):
+            name = name_below(self.root, Path(own).absolute())
+            entries.insert(0, Entry(Path(own), name, ("its validation data",)))
+        data = await self.app.push_screen_wait(
+            ListDialog(
+                f"Evaluate {checkpoint.name} on",
+                entries,
+                placeholder="A token file (.bin), a text, questions (.jsonl), or choose one",
+                hint="Enter to evaluate · Esc to cancel",
+                parse=_existing,
+            )
+        )
+        if data is None:
+            return
+
+        def report() -> str:
+            records = read_evaluations(directory)
+            return " · ".join(figures(records[-1])) if records else "No result was kept."
+
+        self._start_job(evaluate_job(checkpoint, data), report)
+
+    def _start_job(self, job: Job, report: Callable[[], str]) -> None:
+        """Run a job and show its progress below the list; `report` returns what to say at its end.
+
+        `report` may read files: it is called in a thread.
+        """
+        if self._job is not None:
+            self._refuse("Another export or evaluation is running. Esc cancels it.")
+            return
+        self._job = self._run_job(job, report)
+
+    @work(group="job")
+    async def _run_job(self, job: Job, report: Callable[[], str]) -> None:
+        line = self.query_one("#job", Static)
+        self.add_class("-working")
+        line.update(f"{job.label} …  Esc to cancel")
+        try:
+            async with contextlib.aclosing(follow(job)) as reports:
+                async for progress in reports:
+                    line.update(f"{job.label} · {format_progress(progress)} · Esc to cancel")
+            self._report(await asyncio.to_thread(report))
+        except CommandError as error:
+            self.notify(str(error), title="Failed", severity="error", markup=False)
+        except asyncio.CancelledError:
+            self._report(f"Cancelled: {job.label}")
+            raise
+        finally:
+            self._job = None
+            self.remove_class("-working")
+        self._read()
+
+    async def _export_curves(self, runs: Sequence[Path]) -> None:
+        """Write the curves of `runs` to files."""
+        from tui.runs.export import export  # numpy
+
         name = runs[0].name if len(runs) == 1 else "runs"
         target = await asyncio.to_thread(first_free_path, self.root / f"{name}-curves.csv")
         self._report(f"Exporting the curves of {plural(len(runs), 'run')} …")
@@ -656,7 +793,34 @@ def _queue(config: Path, after: Path) -> Path:
     return queueing.queue(config, queueing.free_directory(config), after)
 
 
-_NEEDED = {"resume": "", "chat": "to chat with", "new_config": "to start from"}
+def _describe(checkpoint: Checkpoint) -> str:
+    info = checkpoint.info
+    return f"step {info.step:,} · val loss {format_loss(info.own_val_loss)}"
+
+
+def _path(text: str) -> Path:
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for ~nobody
+
+
+def _existing(text: str) -> Path | None:
+    """Return the path that was typed, if there is something."""
+    path = _path(text)
+    return path if os.path.exists(path) else None  # noqa: PTH110 - Path.exists may raise
+
+
+def _output_problem(text: str) -> str | None:
+    """Return what is wrong with the path of an export."""
+    if not text:
+        return "Enter the path of a new folder or file."
+    return f"{text} already exists." if _existing(text) else None
+
+
+_NEEDED = {
+    "resume": "",
+    "chat": "to chat with",
+    "new_config": "to start from",
+    "evaluate": "to evaluate",
+}
 """The actions that need a checkpoint, and what for."""
 
 

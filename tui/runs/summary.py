@@ -11,6 +11,7 @@ from simplegpt.config import edit
 from simplegpt.config.load import inspect
 from simplegpt.run.checkpoints import newest_checkpoint
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.evaluations import EvaluationRecord, read_evaluations
 from simplegpt.run.notes import BASELINE, Notes, read_notes
 from simplegpt.run.state import RunState, Status
 from simplegpt.train.plan import n_parameters
@@ -23,8 +24,10 @@ CURVE_POINTS = 24
 _TAIL_BYTES, _SAMPLES = 32_000, 120
 PARAMETERS = "parameters"
 """Of the model: kept beside the settings, of which it follows."""
+EVALUATED_LOSS, ACCURACY = "evaluated loss", "accuracy"
+"""Of the newest evaluations: kept beside the settings, so that they can have a column."""
 # Where the files are, and what follows from other settings, is no difference between two runs.
-_NO_DIFFERENCE = frozenset({"output_dir", "include", PARAMETERS})
+_NO_DIFFERENCE = frozenset({"output_dir", "include", PARAMETERS, EVALUATED_LOSS, ACCURACY})
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,10 @@ class RunSummary:
     checkpoint: Path | None = None
     """The last, or else the newest; None without any."""
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """Its config by dotted key with defaults, which optional tables are on, and its number of
-    parameters; empty where it cannot be read."""
+    """Its config by dotted key with defaults, which optional tables are on, its number of
+    parameters and its evaluations' figures; empty where the config cannot be read."""
+    evaluations: Sequence[EvaluationRecord] = ()
+    """The newest last."""
     notes: Notes = field(default_factory=Notes)
 
     @property
@@ -113,6 +118,8 @@ class SummaryReader:
     def _summary(self, seen: KnownRun) -> RunSummary:
         run = RunDirectory(seen.path)
         files = (run.path, run.checkpoints, run.events, run.log)
+        settings = self._unless_kept(read_settings, run, run.config)
+        evaluations = self._unless_kept(read_evaluations, run, run.evaluations)
         return RunSummary(
             path=run.path,
             name=name_below(self.root, run.path),
@@ -120,7 +127,8 @@ class SummaryReader:
             curve=self._unless_kept(read_curve, run, run.events),
             size=self._unless_kept(run_size, run, *files),
             checkpoint=self._unless_kept(newest_checkpoint, run, run.checkpoints),
-            settings=self._unless_kept(read_settings, run, run.config),
+            settings=settings and {**settings, **newest_figures(evaluations)},
+            evaluations=evaluations,
             notes=self._unless_kept(read_notes, run, run.notes),
         )
 
@@ -171,6 +179,14 @@ def read_settings(run: RunDirectory) -> Mapping[str, Any]:
         return {}
     model = inspection.config.model if inspection.config is not None else None
     return {**inspection.values, PARAMETERS: model and n_parameters(model)}
+
+
+def newest_figures(evaluations: Sequence[EvaluationRecord]) -> Mapping[str, float | None]:
+    """Return the newest loss and the newest accuracy, on whatever they were measured."""
+    losses = [one.loss for one in evaluations if one.loss is not None]
+    accuracies = [e.accuracy_normalized for e in evaluations if e.accuracy_normalized is not None]
+    newest = {EVALUATED_LOSS: losses[-1:], ACCURACY: accuracies[-1:]}
+    return {name: values[0] if values else None for name, values in newest.items()}
 
 
 def run_size(run: RunDirectory) -> int:

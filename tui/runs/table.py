@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from textual.widgets import DataTable
 from simplegpt.cli import one_line
 from simplegpt.config.edit import literal
 from simplegpt.progress import format_bytes, format_count, format_loss
-from tui.runs.summary import PARAMETERS, RunSummary, differences
+from tui.runs.summary import ACCURACY, EVALUATED_LOSS, PARAMETERS, RunSummary, differences
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
 from tui.shared.text import format_age
@@ -309,10 +309,19 @@ def listed(settings: Mapping[str, Any]) -> str:
     )
 
 
+_FORMATS: Mapping[str, Callable[[Any], str]] = {
+    PARAMETERS: format_count,
+    EVALUATED_LOSS: format_loss,
+    ACCURACY: "{:.2%}".format,
+}
+
+
 def format_value(key: str, value: Any) -> str:
     """A setting in a column of its own."""
-    is_count = key == PARAMETERS and value is not None
-    return format_count(value) if is_count else format_setting(value)
+    if value is None:
+        return format_setting(value)
+    formatted = _FORMATS.get(key, format_setting)
+    return formatted(value)
 
 
 def format_setting(value: Any) -> str:

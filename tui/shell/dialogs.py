@@ -268,6 +268,10 @@ class ListDialog(Dialog[Result]):
 
     def on_mount(self) -> None:
         self.refresh_entries()
+        if self.entries:  # a box of its size, which typing does not change
+            lines = sum(2 if entry.detail else 1 for entry in self.entries)
+            groups = len({entry.group for entry in self.entries if entry.group})
+            self.query_one("#dialog").styles.height = max(lines + groups, 4) + 5
 
     @property
     def highlighted(self) -> Entry[Result] | None:
@@ -278,6 +282,7 @@ class ListDialog(Dialog[Result]):
     def show_entries(self, entries: Sequence[Entry[Result]]) -> None:
         """Replace the entries that are filtered."""
         self.entries = entries
+        self.query_one("#dialog").styles.height = None
         self.refresh_entries()
 
     def refresh_entries(self) -> None:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 from PIL import Image
 from textual import on
@@ -16,8 +17,14 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, Static
 
 from simplegpt.config.load import inspect
+from simplegpt.config.schema import ModelConfig
+from simplegpt.progress import format_loss
+from simplegpt.run.checkpoints import CheckpointInfo, write_info
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.evaluations import read_evaluations
 from simplegpt.run.notes import Notes, read_notes
 from simplegpt.run.state import RunState
+from tests.simplegpt.models import random_gpt, save_checkpoint
 from tests.tui.configs import make_project
 from tests.tui.conftest import LARGE, SMALL, settle, toasts, until
 from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
@@ -25,12 +32,12 @@ from tui.app import Workbench
 from tui.runs.compare import CompareScreen
 from tui.runs.details import RunDetails
 from tui.runs.screen import RunsScreen
-from tui.runs.summary import differing_keys
+from tui.runs.summary import EVALUATED_LOSS, differing_keys
 from tui.runs.table import RunTable
 from tui.runs.trash_dialog import TrashDialog
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
-from tui.shell.dialogs import Question
+from tui.shell.dialogs import ListDialog, Question, TextDialog
 
 DAY = 86_400.0
 DONE = Shape(steps=100, max_steps=100, state="finished", best_loss=1.5)
@@ -628,3 +635,70 @@ async def test_curves_are_exported_to_new_files(workplace: Path) -> None:
     assert (rows[0]["step"], rows[0]["tokens"], rows[0]["seconds"]) == ("10", "7680", "0.31")
     with Image.open(workplace / "runs-curves-2.png") as picture:
         assert len(picture.getcolors(1 << 24) or ()) > 5  # two curves, axes, grid, background
+
+
+def make_real_run(workplace: Path) -> RunDirectory:
+    """A finished run with a real checkpoint, and its validation data."""
+    run = make_run(workplace / "real", DONE)
+    (workplace / "data").mkdir(exist_ok=True)
+    (np.arange(500) % 256).astype("<u2").tofile(workplace / "data/val-char.bin")
+    shape = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
+    path = save_checkpoint(random_gpt(shape), run.checkpoints)
+    write_info(path, CheckpointInfo(step=12, val_loss=1.5, score=1.5))
+    return run
+
+
+def job_line(screen: RunsScreen) -> str:
+    return str(screen.query_one("#job", Static).render())
+
+
+async def test_checkpoint_is_evaluated_and_exported(workplace: Path) -> None:
+    run = make_real_run(workplace)
+    async with runs_screen(LARGE) as (pilot, screen):
+        await pilot.press("L")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ListDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.has_class("-working"))
+        await pilot.press("L", "enter")
+        assert "Another export or evaluation" in toasts(pilot.app)
+        await until(pilot, lambda: not screen.has_class("-working"))
+        (record,) = read_evaluations(run)
+        assert (record.checkpoint, record.data) == ("last.ckpt", "val-char.bin")
+        await until(pilot, lambda: bool(screen.query_one(RunTable).runs[0].evaluations))
+        facts = str(screen.query_one("#facts", Static).render())
+        assert f"evaluated: loss {format_loss(record.loss)}" in facts
+        screen.columns = (EVALUATED_LOSS,)
+        assert format_loss(record.loss) in row(screen, 0)
+
+        await pilot.press("E")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ListDialog))
+        await pilot.press(*"hugging", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: "Exported: real-hf" in toasts(pilot.app))
+    assert (workplace / "real-hf/config.json").exists()
+
+
+async def test_cancelled_evaluation_leaves_no_result(workplace: Path) -> None:
+    run = make_real_run(workplace)
+    async with runs_screen() as (pilot, screen):
+        await pilot.press("L")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ListDialog))
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.has_class("-working"))
+        assert screen.unsaved() is not None
+        await pilot.press("escape")
+        await until(pilot, lambda: not screen.has_class("-working"))
+        assert "Cancelled: Evaluating last.ckpt" in toasts(pilot.app)
+    assert not read_evaluations(run)
+
+
+async def test_failed_evaluation_says_why(workplace: Path) -> None:
+    make_real_run(workplace)
+    (workplace / "empty.txt").touch()
+    async with runs_screen() as (pilot, screen):
+        await pilot.press("L")
+        await until(pilot, lambda: isinstance(pilot.app.screen, ListDialog))
+        await pilot.press(*"empty.txt", "enter")
+        await until(pilot, lambda: "empty" in toasts(pilot.app))
+        await until(pilot, lambda: not screen.has_class("-working"))
