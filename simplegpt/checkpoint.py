@@ -6,7 +6,6 @@ config as plain data under ``hyper_parameters`` (with the model's shape and toke
 Reading one imports no lightning and runs no code from the file.
 """
 
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, model_validator
 from torch import Tensor
 
-from simplegpt.cli import UserError, invalid_fields, nearest
+from simplegpt.cli import UserError, invalid_fields, nearest, nearest_path
 from simplegpt.config.schema import PRETRAINED_NAMES, ModelConfig, is_tokenizer_file
 from simplegpt.data.chat import ChatTemplate
 from simplegpt.data.tokenizer import is_same_vocabulary
@@ -226,11 +225,7 @@ def find_checkpoint(folder: Path) -> Path:
     for place in (folder / "ckpts", folder):
         if (place / "last.ckpt").is_file():
             return place / "last.ckpt"
-        found = sorted(
-            [*place.glob("[!.]*.ckpt"), *place.glob("ckpt.pt")],
-            key=lambda file: file.stat().st_mtime,
-        )
-        if found:
+        if found := [*place.glob("[!.]*.ckpt"), *place.glob("ckpt.pt")]:
             return max(found, key=lambda file: file.stat().st_mtime)
     runs = sorted(child.name for child in folder.iterdir() if (child / "ckpts").is_dir())
     hint = f"; it contains runs: {', '.join(runs[:5])}" if runs else ""
@@ -238,18 +233,6 @@ def find_checkpoint(folder: Path) -> Path:
         f"no model in {folder}: expected a checkpoint (ckpts/last.ckpt), or config.json and "
         f"weights{hint}"
     )
-
-
-def nearest_path(path: Path) -> str:
-    """``"; did you mean 'x'?"`` for the existing path nearest to `path`, or ``""``."""
-    while not path.parent.exists():
-        path = path.parent
-    try:
-        names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        return ""
-    matches = difflib.get_close_matches(path.name, names, n=1)
-    return f"; did you mean '{path.parent / matches[0]}'?" if matches else ""
 
 
 def newest_whole_checkpoint(folder: Path) -> tuple[Path, list[str]]:

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import difflib
 import functools
-import json
 import os
 import re
 import shutil
@@ -13,7 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -37,6 +36,25 @@ def nearest(name: str, candidates: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"`` for the candidate closest to `name`; ``""`` if none is."""
     matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
     return f"; did you mean '{matches[0]}'?" if matches else ""
+
+
+def nearest_path(path: Path) -> str:
+    """Return ``"; did you mean 'x'?"`` for the missing `path`: the nearest name in its directory.
+
+    If the directory is missing too, it is that which is corrected. ``""`` if nothing is near.
+    """
+    missing = path
+    while not missing.parent.exists():
+        missing = missing.parent
+    try:
+        names = [entry.name for entry in missing.parent.iterdir()]
+    except OSError:
+        return ""
+    if missing == path:
+        return nearest(path.name, names)
+    if matches := difflib.get_close_matches(missing.name, names, n=1):
+        return f"; did you mean '{missing.parent / matches[0]}'?"
+    return f"; no such directory: {path.parent}"
 
 
 def invalid_fields(error: "ValidationError") -> str:
@@ -208,73 +226,3 @@ def _normalized(words: Sequence[str]) -> list[str]:
         else:
             result.append(word)
     return result
-
-
-class DescribedSetting(Protocol):
-    """The attributes of a setting that an option needs."""
-
-    @property
-    def key(self) -> str: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def default(self) -> Any: ...
-    @property
-    def description(self) -> str: ...
-    @property
-    def allowed(self) -> str: ...
-    @property
-    def choices(self) -> tuple[Any, ...]: ...
-
-
-def add_options(
-    parser: argparse.ArgumentParser,
-    title: str,
-    description: str | None,
-    settings: Iterable[DescribedSetting],
-    dest: str,
-) -> None:
-    """Add ``--key`` for each setting, in a group of the help.
-
-    Parsing collects them in `dest`, a list of (key, text) in the order of the command line.
-    """
-    parser.set_defaults(**{dest: []})
-    group = parser.add_argument_group(title, description)
-    for setting in settings:
-        allowed = setting.allowed[:1].upper() + setting.allowed[1:]
-        default = json.dumps(setting.default, ensure_ascii=False)
-        text = f"{setting.description} {allowed}; default {default}."
-        group.add_argument(
-            f"--{setting.key}",
-            action=_Collect,
-            dest=dest,
-            metavar=_metavar(setting),
-            help=text.replace("%", "%%"),
-        )
-
-
-def add_hidden_options(parser: argparse.ArgumentParser, keys: Iterable[str], dest: str) -> None:
-    """Add ``--key`` options that the help does not list; the validation explains each of them."""
-    for key in keys:
-        parser.add_argument(f"--{key}", action=_Collect, dest=dest, help=argparse.SUPPRESS)
-
-
-def _metavar(setting: DescribedSetting) -> str:
-    if setting.choices:
-        return "|".join(json.dumps(choice).strip('"') for choice in setting.choices)
-    names = {"integer": "N", "number": "X", "path": "PATH", "list": "LIST"}
-    return names.get(setting.kind, "TEXT")
-
-
-class _Collect(argparse.Action):
-    """Append (key, text) to one list, which keeps the order of different options."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        collected = [*getattr(namespace, self.dest), (self.option_strings[0][2:], values)]
-        setattr(namespace, self.dest, collected)

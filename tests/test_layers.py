@@ -19,16 +19,20 @@ CORE: Mapping[str, set[str]] = {
     "data": {"files", "cli", "progress", "config"},
     "model": {"files", "cli", "progress", "config", "data"},
     "gpt2": {"files", "cli", "progress", "config", "data", "model"},
+    "device": {"cli", "run"},
     "checkpoint": {"files", "cli", "progress", "config", "data", "model", "gpt2", "run"},
     "inference": {
         *("files", "cli", "progress", "config", "data", "model", "gpt2", "checkpoint", "run"),
+        "device",
     },
     "evaluate": {
         *("files", "cli", "progress", "config", "data", "model", "gpt2", "checkpoint", "run"),
+        "device",
         "inference",
     },
     "train": {
         *("files", "cli", "progress", "config", "data", "model", "gpt2", "checkpoint", "run"),
+        "device",
         "inference",
     },
 }

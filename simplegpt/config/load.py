@@ -4,7 +4,6 @@
 `inspect` is for forms: it never raises, and is quick enough to run at every keystroke.
 """
 
-import argparse
 import datetime
 import difflib
 import json
@@ -13,29 +12,26 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import tomli_w
 from pydantic import ValidationError
 
-from simplegpt.cli import UserError, add_hidden_options, add_options, is_utf8, nearest
+from simplegpt.cli import UserError, is_utf8, nearest, nearest_path
 from simplegpt.config.edit import Keys, literal, parse_toml, statements, typed_value
 from simplegpt.config.schema import (
     EXPLAINED,
     OWNED_TRAINER_KEYS,
     Config,
-    Section,
     Setting,
     broken_rules,
     flat,
     is_tokenizer_file,
     settings,
-    settings_of,
     tables,
 )
 from simplegpt.files import open_regular
 
-S = TypeVar("S", bound=Section)
 Overrides = Mapping[str, Any] | Iterable[tuple[str, Any]]
 """Dotted keys and their values; texts are parsed by `edit.typed_value`."""
 MAX_SHOWN = 60  # characters of an invalid value in a message
@@ -155,7 +151,7 @@ def read_file(path: Path) -> FileText:
         # Path.resolve raises RuntimeError for a symlink loop
         return FileText(text, real_path=Path(os.path.realpath(path)))
     except FileNotFoundError:
-        return FileText(error=f"no such file{_nearest_file(path)}")
+        return FileText(error=f"no such file{nearest_path(path)}")
     except IsADirectoryError:
         return FileText(error="a directory, not a TOML file")
     except UnicodeDecodeError as error:
@@ -284,45 +280,6 @@ def _complete(given: Mapping[str, Any]) -> dict[str, Any]:
     return defaults | flat(given) | switches
 
 
-# Options
-
-
-def add_config_options(parser: argparse.ArgumentParser) -> None:
-    """Add an option for every setting, ``--section.key``, and for optional tables.
-
-    Parsing collects them in ``namespace.overrides``, in the form that `load` takes.
-    """
-    for table in tables().values():
-        title = f"[{table.name}]" if table.name else "top-level settings"
-        options = [one for key, one in table.settings.items() if key != "include"]
-        if table.optional:
-            purpose = f"Switch [{table.name}] on or off as a whole."
-            switch = Setting(table.name, "switch", False, purpose, "true or false")
-            options.insert(0, switch)
-        add_options(parser, title, table.description, options, "overrides")
-    owned = [f"trainer.{name}" for name in OWNED_TRAINER_KEYS]
-    add_hidden_options(parser, owned, "overrides")
-
-
-def parse_section(section: type[S], given: Iterable[tuple[str, str]]) -> S:
-    """Return the section with the values that `cli.add_options` collected.
-
-    Lists given several times are joined. Raises `UserError` with every invalid value.
-    """
-    known = settings_of(section)
-    values: dict[str, Any] = {}
-    for name, text in given:
-        value = typed_value(known[name], text)
-        if known[name].kind == "list" and isinstance(value, list):
-            value = [*values.get(name, []), *value]
-        values[name] = value
-    try:
-        return section.model_validate_json(json.dumps(_as_json(values)), strict=True)
-    except ValidationError as error:
-        messages = messages_of(error, known, values)
-        raise UserError(*(f"--{name}: {message}" for name, message in messages.items())) from None
-
-
 # Reading
 
 
@@ -427,14 +384,6 @@ class _Layers:
         self.problems.append(Problem(keys, message, (origin,), value))
 
 
-def _nearest_file(path: Path) -> str:
-    try:
-        names = [one.name for one in path.parent.iterdir()]
-    except OSError:
-        return f"; no such directory: {path.parent}"
-    return nearest(path.name, names)
-
-
 def _lines(text: str) -> dict[Keys, int]:
     """Return the line, from 1, of the first occurrence of each key and table in a TOML text."""
     lines: dict[Keys, int] = {}
@@ -463,7 +412,7 @@ def _validate(layers: _Layers, values: Mapping[str, Any]) -> tuple[Config | None
     problems = []
     config = None
     try:
-        config = Config.model_validate_json(json.dumps(_as_json(given)), strict=True)
+        config = Config.model_validate_json(json.dumps(as_json(given)), strict=True)
     except ValidationError as error:
         for key, message in messages_of(error, settings(), given).items():
             problems.append(Problem((key,), message, _places(layers.origins, (key,))))
@@ -531,12 +480,12 @@ def _unknown_key(key: str, is_table: bool) -> str:
     return f"unknown key; did you mean '{keys[close[0]]}'?" if close else "unknown key"
 
 
-def _as_json(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Replace values that JSON cannot represent by an object, which no setting accepts."""
     if isinstance(value, dict):
-        return {name: _as_json(item) for name, item in value.items()}
+        return {name: as_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_as_json(item) for item in value]
+        return [as_json(item) for item in value]
     is_date = isinstance(value, datetime.date | datetime.time)
     is_broken_text = isinstance(value, str) and not is_utf8(value)
     return {} if is_date or is_broken_text else value

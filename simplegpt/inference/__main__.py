@@ -18,12 +18,11 @@ from simplegpt.cli import (
     INTERRUPTED,
     CommandParser,
     UserError,
-    add_options,
     is_utf8,
     run_command,
     show,
 )
-from simplegpt.config.load import parse_section
+from simplegpt.config.options import add_options, parse_section
 from simplegpt.config.schema import SamplingConfig, settings_of
 from simplegpt.files import open_regular
 from simplegpt.inference.loading import (

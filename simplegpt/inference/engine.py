@@ -22,6 +22,7 @@ from simplegpt.checkpoint import load_model
 from simplegpt.cli import UserError, invalid_fields, run_command
 from simplegpt.data.chat import ChatMessage, ChatPrompt, ChatTemplate, encode_prompt
 from simplegpt.data.tokenizer import Tokenizer, load_tokenizer
+from simplegpt.device import choose_device, device_memory
 from simplegpt.inference import protocol
 from simplegpt.inference.cpu import memory_bytes, pack
 from simplegpt.inference.generation import (
@@ -34,7 +35,6 @@ from simplegpt.inference.generation import (
 from simplegpt.inference.sampling import Penalties, probabilities
 from simplegpt.model import GPT
 from simplegpt.progress import OnProgress, format_bytes, no_progress
-from simplegpt.run.hardware import memory_total
 
 # An int8 model computes in fp32 outside its linear layers.
 DTYPES = {
@@ -200,13 +200,6 @@ class Engine:
             )
 
 
-def device_memory(device: torch.device) -> int:
-    """Return the device's total memory in bytes."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_properties(device).total_memory
-    return memory_total()
-
-
 def messages(
     request: protocol.GenerateRequest, unsent: list[list[Piece]]
 ) -> Iterator[protocol.Tokens]:
@@ -292,25 +285,6 @@ def load_engine(
         step=loaded.step,
         val_loss=loaded.val_loss,
     )
-
-
-def choose_device(device: protocol.Device, precision: protocol.Precision = "float32") -> str:
-    """Return the device that `device` names on this machine. Raises UserError if it has none."""
-    available = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if precision == "int8":
-        if device not in ("auto", "cpu"):
-            raise UserError(f"int8 runs on the CPU only: use bfloat16 on {device}")
-        return "cpu"
-    usable = [name for name, is_available in available.items() if is_available]
-    if device == "auto":
-        return usable[0]
-    if device not in usable:
-        raise UserError(f"no {device} device on this machine, expected one of: {', '.join(usable)}")
-    return device
 
 
 # The queue of requests; an invalid line is queued as its answer.

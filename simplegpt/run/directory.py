@@ -37,61 +37,26 @@ class RunDirectory:
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path).absolute()
-
-    @property
-    def config(self) -> Path:
-        return self.path / "config.toml"
-
-    @property
-    def events(self) -> Path:
-        return self.path / "events.jsonl"
-
-    @property
-    def commands(self) -> Path:
-        return self.path / "commands.jsonl"
-
-    @property
-    def status_file(self) -> Path:
-        return self.path / "status.json"
-
-    @property
-    def log(self) -> Path:
-        return self.path / "train.log"
-
-    @property
-    def notes(self) -> Path:
-        return self.path / "notes.json"
-
-    @property
-    def evaluations(self) -> Path:
-        return self.path / "evaluations.jsonl"
-
-    @property
-    def tokenizer(self) -> Path:
+        self.config = self.path / "config.toml"
+        self.events = self.path / "events.jsonl"
+        self.commands = self.path / "commands.jsonl"
+        self.status_file = self.path / "status.json"
+        self.log = self.path / "train.log"
+        self.checkpoints = self.path / "ckpts"
+        self.last_checkpoint = self.checkpoints / "last.ckpt"
+        self.notes = self.path / "notes.json"
+        self.evaluations = self.path / "evaluations.jsonl"
+        self.tokenizer = self.path / "tokenizer.json"
         """A copy of the tokenizer's file, for where the file itself is not."""
-        return self.path / "tokenizer.json"
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.path / "ckpts"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        return self.checkpoints / "last.ckpt"
-
-    @property
-    def paths(self) -> tuple[Path, ...]:
-        """All of these files, and the checkpoints' folder."""
-        files = (self.config, self.events, self.commands, self.status_file, self.log)
-        return (*files, self.checkpoints)
+        self.files = (self.config, self.events, self.commands, self.status_file, self.log)
+        """The files that every run has."""
 
     def exists(self) -> bool:
         """Whether a run was ever started here.
 
         A start that died before it could train leaves only commands.jsonl and an empty ckpts.
         """
-        files = (self.config, self.events, self.status_file, self.log)
-        if any(map(os.path.lexists, files)):
+        if any(os.path.lexists(file) for file in self.files if file != self.commands):
             return True
         try:
             return any(self.checkpoints.iterdir())
@@ -99,17 +64,16 @@ class RunDirectory:
             return os.path.lexists(self.checkpoints)
 
     def create(self) -> None:
-        """Create missing files. Raise OSError if one is a pipe, a device …"""
+        """Create missing files. Raises OSError if one is a pipe, a device …"""
         self.checkpoints.mkdir(parents=True, exist_ok=True)
-        for path in self.paths:
-            if path != self.checkpoints and path.exists():
-                check_regular_file(path)
+        for file in self.files:
+            if file.exists():
+                check_regular_file(file)
         self.commands.touch(mode=0o600)
 
     def discard(self) -> None:
         """Remove the files of `create` and of a start that failed."""
-        files = (self.config, self.events, self.commands, self.status_file, self.log, self.notes)
-        for file in (*files, self.tokenizer):
+        for file in (*self.files, self.notes, self.tokenizer):
             file.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.path):
             with suppress(OSError):  # it has other files
@@ -162,7 +126,7 @@ class RunDirectory:
     def rename(self, name: str) -> "RunDirectory":
         """Rename the directory in place; return it under the new name.
 
-        Raise UserError for a live run, and for a name that is taken or invalid.
+        Raises UserError for a live run, and for a name that is taken or invalid.
         """
         name = name.strip()
         if problem := self.rename_problem(name):

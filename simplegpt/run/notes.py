@@ -41,7 +41,7 @@ def read_notes(run: RunDirectory) -> Notes:
 
 
 def write_notes(run: RunDirectory, notes: Notes) -> None:
-    """Replace the notes on a run; empty notes remove the file. Raise UserError."""
+    """Replace the notes on a run; empty notes remove the file. Raises UserError."""
     try:
         if notes == Notes():
             run.notes.unlink(missing_ok=True)

@@ -26,7 +26,7 @@ def train(
     """Train `config` in its output_dir, with your own Lightning callbacks; return the exit code.
 
     `resume` resumes the run in output_dir from its last checkpoint, or from the start if nothing
-    was saved. `after` is the directory of a run that must end first. Raise UserError if the run
+    was saved. `after` is the directory of a run that must end first. Raises UserError if the run
     cannot start.
     """
     run = RunDirectory(config.output_dir)

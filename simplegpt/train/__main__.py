@@ -17,7 +17,7 @@ from typing import Any
 
 from simplegpt.cli import CommandParser, UserError, nearest, run_command
 from simplegpt.config import load as config_file
-from simplegpt.config.load import add_config_options
+from simplegpt.config.options import add_config_options
 from simplegpt.config.schema import Config, TrainerConfig
 from simplegpt.data.tokens import open_tokens
 from simplegpt.run import hardware

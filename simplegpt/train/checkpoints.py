@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
@@ -39,12 +39,7 @@ class Checkpoints(Callback):
         self._saved: tuple[int, bool, list[str]] | None = None
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if not ends_step(trainer, batch_idx):
             return
@@ -55,9 +50,7 @@ class Checkpoints(Callback):
         elif every is not None and trainer.global_step % every == 0:
             self.save(trainer, pl_module)
 
-    def on_train_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Validate and save the last step, whatever the intervals."""
         assert isinstance(pl_module, GPTModule)
         if self.recorder.ending.reason == "finished" and pl_module.state.score is None:
@@ -65,9 +58,7 @@ class Checkpoints(Callback):
         is_early = trainer.global_step < self.config.trainer.max_steps
         self.save(trainer, pl_module, as_last=is_early)
 
-    def validate(
-        self, trainer: lightning.Trainer, module: GPTModule, *, is_scheduled: bool = False
-    ) -> None:
+    def validate(self, trainer: Trainer, module: GPTModule, *, is_scheduled: bool = False) -> None:
         """Measure the losses, notify all callbacks, and save.
 
         Early stopping counts only scheduled validations, not those on request.
@@ -90,7 +81,7 @@ class Checkpoints(Callback):
             state.best_loss, state.best_step = best
 
     def _stop_without_improvement(
-        self, trainer: lightning.Trainer, state: TrainingState, score: float
+        self, trainer: Trainer, state: TrainingState, score: float
     ) -> None:
         early = self.config.early_stopping
         if early is None:
@@ -106,7 +97,7 @@ class Checkpoints(Callback):
 
     @torch.inference_mode()
     def _mean_loss(
-        self, trainer: lightning.Trainer, module: GPTModule, batches: "DataLoader[ValidationBatch]"
+        self, trainer: Trainer, module: GPTModule, batches: "DataLoader[ValidationBatch]"
     ) -> float:
         """Return the mean cross-entropy over all targets: a short last batch weighs less."""
         module.eval()
@@ -123,9 +114,7 @@ class Checkpoints(Callback):
         assert isinstance(all_sums, torch.Tensor)
         return float(all_sums[0] / all_sums[1])
 
-    def save(
-        self, trainer: lightning.Trainer, module: GPTModule, *, as_last: bool = False
-    ) -> str | None:
+    def save(self, trainer: Trainer, module: GPTModule, *, as_last: bool = False) -> str | None:
         """Save a checkpoint of this step, unless it is saved already; return the error, if any.
 
         `as_last`: write last.ckpt even with ``save_last = false``, to resume from it. If writing

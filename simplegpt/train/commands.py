@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-import lightning
 import torch.distributed
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from simplegpt.cli import DONE
@@ -48,9 +48,7 @@ class Commands(Callback):
         self._signal: signal.Signals | None = None
         self._group: Any = None
 
-    def on_train_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning wrapped the handler for SIGTERM in one that exits without a checkpoint
         self._take_signals()
         assert isinstance(pl_module, GPTModule)
@@ -66,20 +64,13 @@ class Commands(Callback):
             self._deadline = time.monotonic() + self._max_seconds
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if ends_step(trainer, batch_idx):
             assert isinstance(pl_module, GPTModule)
             self._execute_all(trainer, pl_module)
 
-    def on_train_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Refuse commands that came too late."""
         for command in self.reader.read_commands() if self.reader else ():
             done = CommandDone(
@@ -87,7 +78,7 @@ class Commands(Callback):
             )
             self.recorder.record(done)
 
-    def _execute_all(self, trainer: lightning.Trainer, module: GPTModule) -> None:
+    def _execute_all(self, trainer: Trainer, module: GPTModule) -> None:
         """Execute and answer all new commands; while the run is paused, wait for more."""
         while True:
             ending, commands = self._received(trainer)
@@ -102,9 +93,7 @@ class Commands(Callback):
             time.sleep(PAUSE_POLL_SECONDS)
             self.recorder.throughput.leave_out(PAUSE_POLL_SECONDS)
 
-    def _received(
-        self, trainer: lightning.Trainer
-    ) -> tuple[Ending | None, list[Command | CommandDone]]:
+    def _received(self, trainer: Trainer) -> tuple[Ending | None, list[Command | CommandDone]]:
         """Return the ending of any rank and the commands of rank 0, the same on all ranks."""
         ending = self._own_ending()
         commands = self.reader.read_commands() if self.reader else []
@@ -122,9 +111,7 @@ class Commands(Callback):
             return Ending("finished", message="max_time reached")
         return None
 
-    def _execute(
-        self, trainer: lightning.Trainer, module: GPTModule, command: Command
-    ) -> CommandDone:
+    def _execute(self, trainer: Trainer, module: GPTModule, command: Command) -> CommandDone:
         step, message, refusal = trainer.global_step, "", None
         match command.command:
             case "stop":

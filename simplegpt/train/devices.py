@@ -26,7 +26,7 @@ class Devices:
 def devices_of(trainer: TrainerConfig, n_gpus: int) -> Devices:
     """Return the devices that `trainer` uses on machines with `n_gpus` GPUs, as Lightning does.
 
-    Raise UserError if torchrun started a different number of processes.
+    Raises UserError if torchrun started a different number of processes.
     """
     is_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and n_gpus == 0)
     available = 1 if is_cpu else max(n_gpus, 1)
@@ -39,7 +39,7 @@ def devices_of(trainer: TrainerConfig, n_gpus: int) -> Devices:
 def as_launched(trainer: TrainerConfig) -> TrainerConfig:
     """Return `trainer` with the number of processes that torchrun started, if it is in use.
 
-    Raise UserError if the config has a different number.
+    Raises UserError if the config has a different number.
     """
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return trainer

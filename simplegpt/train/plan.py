@@ -7,7 +7,7 @@ Korthikanti et al. 2022 ("Reducing Activation Recomputation in Large Transformer
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from simplegpt.config.schema import MAX_LOGITS, Config, ModelConfig
 from simplegpt.progress import format_bytes, format_count, format_duration, format_money
@@ -44,14 +44,7 @@ class Memory:
 
     @property
     def total(self) -> int:
-        return (
-            self.weights
-            + self.gradients
-            + self.optimizer
-            + self.activations
-            + self.logits
-            + self.libraries
-        )
+        return sum(astuple(self))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ TRAIN_COMMAND = (sys.executable, "-m", "simplegpt.train")
 def runs_ahead(after: RunDirectory, nearby: Path) -> list[Path]:
     """Return the runs that a run queued after `after` waits for: `after` and its queue.
 
-    Searches for queued runs below `nearby` and beside `after`. Raise UserError if there is no run
+    Searches for queued runs below `nearby` and beside `after`. Raises UserError if there is no run
     at `after`.
     """
     status = after.status()
@@ -59,7 +59,7 @@ def wait(run: RunDirectory, config: Config, after: RunDirectory, commands: LineR
     """Wait until `after` and its queue have ended; return False if a stop command came meanwhile.
 
     `run` is claimed, and `commands` reads its commands. Its state is "queued"; after a stop, a
-    signal or an error, its files are removed. Raise UserError if there is no run at `after`.
+    signal or an error, its files are removed. Raises UserError if there is no run at `after`.
     """
     try:
         write_atomically(run.config, resolved(config))
@@ -119,7 +119,7 @@ def _is_live(path: Path) -> bool:
 def start(arguments: Sequence[str], run: RunDirectory, env: Mapping[str, str] | None = None) -> int:
     """Start a training that continues when this process ends; return its process ID.
 
-    Wait until it has written its status in `run`. Raise UserError with its error if it ends before
+    Wait until it has written its status in `run`. Raises UserError with its error if it ends before
     that.
     """
     with tempfile.TemporaryFile() as output:  # later output goes to train.log
@@ -166,7 +166,7 @@ def plan_sweep(
     """Return a run for each combination of the `swept` values, each in its own directory.
 
     `swept` are texts such as ``peak_lr=1e-3,3e-4``. The directories are in OUTPUT_DIR-sweep.
-    Raise UserError with every problem, including those of the resulting configs.
+    Raises UserError with every problem, including those of the resulting configs.
     """
     axes = parse_sweep(swept)
     base = config_file.load(config, overrides).output_dir
@@ -185,7 +185,7 @@ def plan_sweep(
 def parse_sweep(swept: Sequence[str]) -> list[list[tuple[str, str]]]:
     """Parse texts such as ``peak_lr=1e-3,3e-4``; return each setting with each of its values.
 
-    Raise UserError.
+    Raises UserError.
     """
     return [_axis(text) for text in swept]
 
@@ -224,7 +224,7 @@ def start_sweep(
 ) -> list[int]:
     """Start the runs in the background, each after the one before it; return the process IDs.
 
-    Raise UserError if one does not start; the runs before it continue.
+    Raises UserError if one does not start; the runs before it continue.
     """
     process_ids = []
     for run in runs:

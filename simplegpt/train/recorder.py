@@ -11,8 +11,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Literal
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
@@ -45,7 +45,7 @@ class Ending:
     message: str | None = None
 
 
-def ends_step(trainer: lightning.Trainer, batch_idx: int) -> bool:
+def ends_step(trainer: Trainer, batch_idx: int) -> bool:
     """Whether an optimizer step ended with this batch: gradients may accumulate over several."""
     return (batch_idx + 1) % trainer.accumulate_grad_batches == 0
 
@@ -132,7 +132,7 @@ class Recorder(Callback):
             self.state, self._activity = event.reason, ""
             return self.write_status(failure=event.failure) and is_recorded
 
-    def stop(self, trainer: lightning.Trainer, ending: Ending) -> None:
+    def stop(self, trainer: Trainer, ending: Ending) -> None:
         """End the run at this step, once its checkpoint is saved."""
         self.ending = ending
         self.set_state("stopping", "saving")
@@ -211,7 +211,7 @@ class Recorder(Callback):
     def _restore(self) -> None:
         """Restore files that were removed or renamed during the run, with a warning."""
         run = self.run
-        missing = [path for path in run.paths if not os.path.lexists(path)]
+        missing = [path for path in (*run.files, run.checkpoints) if not os.path.lexists(path)]
         if not missing:
             return
         if not run.path.exists():
@@ -266,9 +266,7 @@ class Recorder(Callback):
 
     # Lightning's hooks
 
-    def on_train_start(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, GPTModule)
         self._training_state, self.step = pl_module.state, trainer.global_step
         precision = self.config.trainer.precision
@@ -289,12 +287,7 @@ class Recorder(Callback):
             self.warn("16-mixed is computed as bf16-mixed on a CPU")
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         # Summed on the device: reading a number at each step would make the CPU wait for it.
         # Lightning divided the loss by accumulate_grad_batches.
@@ -310,9 +303,7 @@ class Recorder(Callback):
             assert isinstance(pl_module, GPTModule)
             self._record_step(trainer, pl_module)
 
-    def on_validation_end(
-        self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
-    ) -> None:
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, GPTModule)
         state = pl_module.state
         assert state.val_loss is not None
@@ -326,7 +317,7 @@ class Recorder(Callback):
 
     # A step's figures
 
-    def _record_step(self, trainer: lightning.Trainer, module: GPTModule) -> None:
+    def _record_step(self, trainer: Trainer, module: GPTModule) -> None:
         assert self._loss_sum is not None
         mean = trainer.strategy.reduce(self._loss_sum / self._n_steps, reduce_op="mean")
         loss = float(mean)  # the one place that waits for the device
@@ -356,7 +347,7 @@ class Recorder(Callback):
             self.warn(f"the loss is NaN since step {self.step:,}: try a lower peak_lr")
         self._show_progress(event, state)
 
-    def log_metrics(self, trainer: lightning.Trainer, metrics: Mapping[str, float]) -> None:
+    def log_metrics(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         """Give `metrics` to the loggers and to other callbacks.
 
         Lightning's `self.log` writes only at its own steps, which would drop validations.
@@ -422,7 +413,7 @@ def describe_losses(state: TrainingState) -> str:
     return f"train loss {format_loss(state.train_loss)} · val loss {format_loss(state.val_loss)}"
 
 
-def describe_devices(trainer: lightning.Trainer, precision: str) -> tuple[str, float | None]:
+def describe_devices(trainer: Trainer, precision: str) -> tuple[str, float | None]:
     """Return the name of the devices, and their peak in FLOP/s or None if unknown."""
     device, n, n_nodes = trainer.strategy.root_device, trainer.world_size, trainer.num_nodes
     if device.type == "cuda":

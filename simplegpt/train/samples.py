@@ -3,8 +3,8 @@
 from contextlib import nullcontext
 from typing import Any
 
-import lightning
 import torch
+from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from simplegpt.config.schema import SamplesConfig
@@ -29,18 +29,13 @@ class Samples(Callback):
         self.recorder = recorder
 
     def on_train_batch_end(
-        self,
-        trainer: lightning.Trainer,
-        pl_module: lightning.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         if ends_step(trainer, batch_idx) and trainer.global_step % self.samples.every_n_steps == 0:
             assert isinstance(pl_module, GPTModule)
             self.generate(trainer, pl_module)
 
-    def generate(self, trainer: lightning.Trainer, module: GPTModule) -> None:
+    def generate(self, trainer: Trainer, module: GPTModule) -> None:
         if not trainer.is_global_zero:
             return
         step = trainer.global_step
@@ -50,7 +45,7 @@ class Samples(Callback):
                 self.recorder.record(Sample(step=step, prompt=prompt, text=text))
                 self.recorder.print(f"step {step:,}: {prompt}{text}\n")
 
-    def _continue(self, trainer: lightning.Trainer, module: GPTModule, ids: list[int]) -> str:
+    def _continue(self, trainer: Trainer, module: GPTModule, ids: list[int]) -> str:
         """Return the continuation of the prompt `ids`, up to a stop string or the length."""
         generation = Generation(
             module.gpt,

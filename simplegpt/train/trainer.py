@@ -26,9 +26,9 @@ from simplegpt.checkpoint import load_initial_weights, newest_whole_checkpoint
 from simplegpt.cli import FAILED, INVALID_INPUT, UserError, one_line, show
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
+from simplegpt.device import device_memory
 from simplegpt.files import write_atomically
 from simplegpt.gpt2.weights import read_torch_file
-from simplegpt.inference.engine import device_memory
 from simplegpt.progress import format_bytes, format_duration, format_loss
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Failure, RunEnded
@@ -80,7 +80,7 @@ def fit(
 ) -> int:
     """Train until the end, a stop or a failure; return the exit code.
 
-    `claimed` is None on ranks other than 0, which write nothing. Raise UserError for errors that
+    `claimed` is None on ranks other than 0, which write nothing. Raises UserError for errors that
     only the libraries detect (a missing device …). A failure before the run starts leaves no run
     behind.
     """
@@ -134,7 +134,7 @@ def prepare(
     resume: bool,
     callbacks: Sequence[Callback],
 ) -> Training:
-    """Make the trainer, the model and the data. Raise UserError if one cannot be made."""
+    """Make the trainer, the model and the data. Raises UserError if one cannot be made."""
     quiet_lightning()
     checkpoint, step = _checkpoint_to_resume(run, config) if resume else (None, 0)
     torch.manual_seed(config.seed)
@@ -215,7 +215,7 @@ def _check_memory(config: Config, device: torch.device, n_val_tokens: int) -> No
 def make_trainer(
     run: RunDirectory, config: Config, callbacks: Sequence[Callback], max_steps: int
 ) -> lightning.Trainer:
-    """Return Lightning's Trainer for the config. Raise UserError if it rejects a setting."""
+    """Return Lightning's Trainer for the config. Raises UserError if it rejects a setting."""
     settings = as_launched(config.trainer).model_dump(exclude=CALLBACK_SETTINGS, exclude_none=True)
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
@@ -261,7 +261,7 @@ def load_callback(path: str) -> Callback:
 
 
 def should_compile(config: Config, device: torch.device) -> bool:
-    """Whether to compile. Raise UserError if the config requires it and there is no compiler."""
+    """Whether to compile. Raises UserError if the config requires it and there is no compiler."""
     if config.torch_compile == "auto":
         long_enough = config.trainer.max_steps >= MIN_STEPS_TO_COMPILE
         return device.type == "cuda" and long_enough and _missing_compiler(device) is None

@@ -15,9 +15,10 @@ from collections.abc import Callable
 import torch
 
 from simplegpt.config.schema import ModelConfig, SamplingConfig
+from simplegpt.device import choose_device
 from simplegpt.gpt2.folder import to_hugging_face
 from simplegpt.inference.cpu import memory_bytes, pack
-from simplegpt.inference.engine import DTYPES, Engine, choose_device
+from simplegpt.inference.engine import DTYPES, Engine
 from simplegpt.inference.protocol import Done, GenerateRequest
 from simplegpt.model import GPT
 

@@ -14,14 +14,9 @@ from pathlib import Path
 import pytest
 
 from simplegpt.__main__ import COMMANDS, main
-from simplegpt.cli import CommandParser, UserError, add_options, one_line, printable
-from simplegpt.config.load import (
-    ConfigError,
-    add_config_options,
-    config_folder,
-    load,
-    parse_section,
-)
+from simplegpt.cli import CommandParser, UserError, one_line, printable
+from simplegpt.config.load import ConfigError, config_folder, load
+from simplegpt.config.options import add_config_options, add_options, parse_section
 from simplegpt.config.schema import SamplingConfig, settings, settings_of, tables
 
 

@@ -78,7 +78,7 @@ class ConfigDocument:
 
     @classmethod
     def open(cls, path: Path, *, is_new: bool = False) -> "ConfigDocument":
-        """Read the file and its includes. Raise `UserError` where it cannot be read."""
+        """Read the file and its includes. Raises `UserError` where it cannot be read."""
         text = read_text(path)
         return cls(path, text, read_includes(text, short_path(path)), is_new=is_new)
 
@@ -298,7 +298,7 @@ class ConfigDocument:
     def take_from_disk(self, text: str, *, merge: bool = False) -> None:
         """Take over `text`, which the file holds now; `merge` keeps the keys that we changed.
 
-        Raise `ValueError` where there is something to merge and `text` is not TOML.
+        Raises `ValueError` where there is something to merge and `text` is not TOML.
         """
         ours = literal_changes(self.saved_text, self.text) if merge else {}
         merged = edit(text, ours) if ours else text

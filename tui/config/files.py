@@ -67,7 +67,7 @@ def free_path(path: Path) -> Path:
 
 
 def typed_path(typed: str) -> Path:
-    """Return the path that a person typed, with their home for ``~``. Raise `UserError`."""
+    """Return the path that a person typed, with their home for ``~``. Raises `UserError`."""
     try:
         return Path(typed.strip()).expanduser()
     except RuntimeError:
@@ -77,7 +77,7 @@ def typed_path(typed: str) -> Path:
 def save_path(typed: str) -> Path:
     """Return where a config is saved that a person typed a path for: with the suffix.
 
-    Raise `UserError` where no file can have that name.
+    Raises `UserError` where no file can have that name.
     """
     path = typed_path(typed)
     if path.name in ("", "..") or typed.strip().endswith("/"):
@@ -94,7 +94,7 @@ def save_path(typed: str) -> Path:
 
 
 def read_text(path: Path) -> str:
-    """Read a config file as it is, line ends included. Raise `UserError` where it cannot be."""
+    """Read a config file as it is, line ends included. Raises `UserError` where it cannot be."""
     file = read_file(path)
     if file.error:
         raise UserError(f"{path}: {file.error}")
@@ -114,7 +114,7 @@ def save_text(text: str, path: Path, *, origin: Path, replaces: str | None) -> s
 
     An include is relative to its file: for another folder it is adapted. An include that belongs
     to the installation is copied along instead, where nothing else has its name. `replaces` is
-    the text that the file may hold; None takes any. Raise `UserError`.
+    the text that the file may hold; None takes any. Raises `UserError`.
     """
     if replaces is not None and text_on_disk(path) not in (None, replaces):
         raise UserError(f"{path} has changed on disk. Save again to merge.")

@@ -35,7 +35,7 @@ _DROP = 0.05
 def export(runs: Sequence[Path], target: Path) -> list[Path]:
     """Write the curves to `target`, a new CSV file, and to a PNG file beside it.
 
-    Return the files: without Pillow there is no PNG. Call it in a thread. Raise UserError.
+    Return the files: without Pillow there is no PNG. Call it in a thread. Raises UserError.
     """
     command = [sys.executable, "-m", __name__, str(target), *map(str, runs)]
     done = subprocess.run(

@@ -83,7 +83,7 @@ class Trash:
         return item
 
     def restore(self, item: TrashedItem) -> Path:
-        """Put `item` back where it was and return that path. Raise UserError if that fails."""
+        """Put `item` back where it was and return that path. Raises UserError if that fails."""
         if os.path.lexists(item.original):
             raise UserError(f"{item.original} already exists: rename that first")
         if not os.path.isdir(item.path):  # noqa: PTH112

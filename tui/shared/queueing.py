@@ -13,7 +13,7 @@ from tui.shared.child_process import TRAINING_NICENESS, child_environment, lower
 def free_directory(config: Path) -> RunDirectory:
     """Return the config's output_dir, or a free one beside it if that has a run.
 
-    Raise UserError if the config is invalid.
+    Raises UserError if the config is invalid.
     """
     wanted = config_file.load(config).output_dir.absolute()
     return RunDirectory(first_free_path(wanted, lambda path: RunDirectory(path).exists()))
@@ -22,7 +22,7 @@ def free_directory(config: Path) -> RunDirectory:
 def queue(config: Path, run: RunDirectory, after: Path) -> Path:
     """Train `config` in the directory `run` after the run at `after`; return the directory's path.
 
-    Raise UserError if the training cannot be queued.
+    Raises UserError if the training cannot be queued.
     """
     from simplegpt.train.queue import start  # numpy and tiktoken: not before the first paint
 
@@ -34,7 +34,7 @@ def queue(config: Path, run: RunDirectory, after: Path) -> Path:
 def sweep(config: Path, swept: Sequence[str], after: Path | None) -> list[Path]:
     """Train `config` with each combination of the `swept` values, after the run at `after`.
 
-    Return the runs' directories. Raise UserError if the sweep is invalid or one does not start.
+    Return the runs' directories. Raises UserError if the sweep is invalid or one does not start.
     """
     from simplegpt.train.queue import plan_sweep, start_sweep
 

@@ -100,7 +100,7 @@ def output_directory(config: Path, overrides: Sequence[str]) -> Path:
     """
     from simplegpt.cli import CommandParser
     from simplegpt.config import load as config_file
-    from simplegpt.config.load import add_config_options
+    from simplegpt.config.options import add_config_options
 
     parser = CommandParser(prog="python -m simplegpt.train", add_help=False)
     add_config_options(parser)

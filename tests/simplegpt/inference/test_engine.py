@@ -17,8 +17,9 @@ import torch
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig, SamplingConfig
 from simplegpt.data.tokenizer import load_tokenizer
+from simplegpt.device import choose_device
 from simplegpt.inference import protocol
-from simplegpt.inference.engine import Engine, choose_device, explain, load_engine
+from simplegpt.inference.engine import Engine, explain, load_engine
 from simplegpt.inference.generation import Generation
 from simplegpt.inference.protocol import (
     AlternativesRequest,
