@@ -3,14 +3,18 @@
     python -m simplegpt.data --text_file "data/train.txt" --output_file "data/train-char.bin" \
         --tokenizer_name "char"
     python -m simplegpt.data --dataset tinyshakespeare --tokenizer_name gpt2
+    python -m simplegpt.data --hf_dataset Skylion007/openwebtext --output_dir data/openwebtext
 
-`simplegpt.data.encode` does the work as a stream. Files get their final names once all of them are
-complete. Nothing here imports torch.
+`simplegpt.data.encode` does the work as a stream. The files of a text get their final names once
+all of them are complete; documents go to shards, after each of which the command can be resumed
+(`simplegpt.data.shards`). Nothing here imports torch.
 """
 
 import argparse
 import contextlib
 import glob
+import shlex
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,20 +25,27 @@ from pydantic import BaseModel, ConfigDict
 
 from simplegpt.cli import CommandParser, UserError, one_line, run_command, show, sigterm_as_exit
 from simplegpt.data import corpus
+from simplegpt.data.documents import SUFFIXES, Documents, FileDocuments, HubDocuments, find_files
 from simplegpt.data.encode import Source, check_text_file, encode_files, split_by_line
-from simplegpt.data.tokenizer import END_OF_TEXT, Tokenizer, load_tokenizer, tokenizer_names
-from simplegpt.data.tokens import TokenWriter, check_output, token_file_name, written_files
-from simplegpt.progress import ProgressLine
-
-
-class Written(BaseModel):
-    """One token file of a finished command."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    tokens: int
-    tokenizer: str
+from simplegpt.data.shards import HeldOut, ShardWriter
+from simplegpt.data.tokenizer import (
+    END_OF_TEXT,
+    Tokenizer,
+    load_tokenizer,
+    short_name,
+    tokenizer_names,
+)
+from simplegpt.data.tokens import (
+    SPLITS,
+    Split,
+    TokenWriter,
+    Written,
+    check_output,
+    shard_name,
+    token_file_name,
+    written_files,
+)
+from simplegpt.progress import ProgressLine, plural
 
 
 class Done(BaseModel):
@@ -66,10 +77,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Tokenize as the options in `argv` say. Raises UserError."""
     options = _parser().parse_args(argv)
     began = time.monotonic()
+    is_documents = bool(options.documents or options.hf_dataset)
     with sigterm_as_exit():
-        tokenizer = load_tokenizer(options.tokenizer_name)
-        separator = _separator_id(options.separator, options.marker, tokenizer)
-        files = _write(_plan(options, tokenizer.name), tokenizer, separator, options)
+        _check(options)
+        tokenizer = load_tokenizer(options.tokenizer_name or ("gpt2" if is_documents else "char"))
+        if is_documents:
+            words = sys.argv[1:] if argv is None else argv
+            files = _write_shards(tokenizer, options, shlex.join(["simplegpt", "data", *words]))
+        else:
+            separator = _separator_id(options.separator, options.marker, tokenizer)
+            files = _write(_plan(options, tokenizer.name), tokenizer, separator, options)
     if options.json_progress:
         print(Done(files=files, seconds=time.monotonic() - began).model_dump_json(), flush=True)
     return 0
@@ -91,37 +108,82 @@ def _parser() -> argparse.ArgumentParser:
     source.add_argument(
         "--dataset", metavar="NAME", help=f"A named corpus, downloaded if needed: {datasets}."
     )
+    source.add_argument(
+        "--documents",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="PATH",
+        help=f"Files, globs or folders of documents: {', '.join(SUFFIXES)}; any other file is read "
+        "as a text. They are written in shards, and the command can be resumed.",
+    )
+    source.add_argument(
+        "--hf_dataset",
+        metavar="NAME",
+        help="Documents from a dataset of the Hugging Face Hub, or from a local folder with one.",
+    )
     text.add_argument(
         "--separator",
         metavar="TOKEN",
-        help=f'Token between documents: "{END_OF_TEXT}" if the tokenizer has it, or a token ID.',
+        help=f'Token between texts, or at the end of each document: "{END_OF_TEXT}" if the '
+        "tokenizer has it (default for documents), or a token ID.",
     )
     text.add_argument(
         "--marker",
         metavar="TEXT",
         help="Text that ends a document, as the end of a file does; it is removed.",
     )
+    documents = parser.add_argument_group("documents")
+    documents.add_argument(
+        "--text_column",
+        metavar="NAME",
+        default="text",
+        help="The key or column with the text; default text.",
+    )
+    documents.add_argument("--config_name", metavar="NAME", help="The dataset's config.")
+    documents.add_argument(
+        "--split", metavar="NAME", default="train", help="The dataset's split; default train."
+    )
+    documents.add_argument(
+        "--streaming", action="store_true", help="Tokenize while downloading, without a copy."
+    )
+    documents.add_argument(
+        "--shard_tokens",
+        type=int,
+        metavar="N",
+        default=100_000_000,
+        help="Begin a new shard after N tokens; default 100000000.",
+    )
     output = parser.add_argument_group("output")
     output.add_argument(
         "--tokenizer_name",
-        default="char",
         metavar="NAME",
-        help=f"{', '.join(tokenizer_names())}, or the path of a tokenizer.json; default char.",
+        help=f"{', '.join(tokenizer_names())}, or the path of a tokenizer.json; default char, and "
+        "gpt2 for documents.",
     )
     output.add_argument("--output_file", metavar="FILE", help="Write all of the text to this file.")
     output.add_argument(
         "--output_dir",
         metavar="DIR",
-        help="Write a train / val split here, as train-TOKENIZER.bin and val-TOKENIZER.bin "
-        "(default for --dataset: data).",
+        help="Write a train / val split here, as train-TOKENIZER.bin and val-TOKENIZER.bin, or "
+        "train-TOKENIZER-00000.bin … for documents (default for --dataset: data).",
     )
-    output.add_argument(
+    held_out = output.add_mutually_exclusive_group()
+    held_out.add_argument(
         "--val_fraction",
         type=float,
         metavar="X",
-        help="Held-out fraction of the lines, from the end; default 0.1, 0 for no split.",
+        help="Held-out fraction: of the lines, from the end; of the documents, evenly spread "
+        "(0.01: every 100th). Default 0.1, 0 for no split.",
     )
-    output.add_argument("--overwrite", action="store_true", help="Replace existing files.")
+    held_out.add_argument(
+        "--val_documents", type=int, metavar="N", help="Hold out the first N documents instead."
+    )
+    output.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="Replace existing files. An unfinished conversion with the same settings is resumed.",
+    )
     output.add_argument("--workers", type=int, metavar="N", help="Number of encoding threads.")
     output.add_argument(
         "--json_progress", action="store_true", help="Print progress and result as JSON lines."
@@ -129,9 +191,28 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _separator_id(separator: str | None, marker: str | None, tokenizer: Tokenizer) -> int | None:
-    if marker == "":
+def _check(options: argparse.Namespace) -> None:
+    """Raise UserError for numbers out of range, and for options that exclude one another."""
+    if options.workers is not None and options.workers < 1:
+        raise UserError(f"--workers ({options.workers}) must be ≥ 1")
+    if options.shard_tokens < 1:
+        raise UserError(f"--shard_tokens ({options.shard_tokens}) must be ≥ 1")
+    if options.val_fraction is not None and not 0 <= options.val_fraction < 1:
+        raise UserError(f"--val_fraction ({options.val_fraction}) must be ≥ 0 and < 1")
+    if options.val_documents is not None and options.val_documents < 0:
+        raise UserError(f"--val_documents ({options.val_documents}) must be ≥ 0")
+    if options.output_file and (options.output_dir or options.val_fraction):
+        raise UserError("--output_file takes all of the text; use --output_dir for a split")
+    if options.documents or options.hf_dataset:
+        if options.output_file:
+            raise UserError("documents are written in shards; use --output_dir, not --output_file")
+    elif options.val_documents is not None:
+        raise UserError("--val_documents needs --documents or --hf_dataset")
+    if options.marker == "":
         raise UserError("--marker must not be empty")
+
+
+def _separator_id(separator: str | None, marker: str | None, tokenizer: Tokenizer) -> int | None:
     if separator is None and marker is None:
         return None
     if separator is not None and separator.isdecimal():
@@ -155,13 +236,7 @@ def _plan(options: argparse.Namespace, tokenizer_name: str) -> list[Output]:
     """Return the files to write, checked as far as possible before the work begins."""
     if options.dataset:
         corpus.check_name(options.dataset)
-    if options.workers is not None and options.workers < 1:
-        raise UserError(f"--workers ({options.workers}) must be ≥ 1")
-    if options.output_file and (options.output_dir or options.val_fraction):
-        raise UserError("--output_file takes all of the text; use --output_dir for a split")
-    fraction = 0.1 if options.val_fraction is None else options.val_fraction
-    if not 0 <= fraction < 1:
-        raise UserError(f"--val_fraction ({fraction}) must be ≥ 0 and < 1")
+    fraction = _val_fraction(options)
     folder = options.output_dir or ("data" if options.dataset else None)
     if options.output_file:
         paths = [Path(options.output_file)]
@@ -204,6 +279,8 @@ def _text_sources(names: Sequence[str]) -> tuple[Source, ...]:
             paths.append(Path(name))
     for path in paths:
         check_text_file(path)
+        if path.suffix == ".gz":
+            raise UserError(f"{path} is compressed: use --documents")
     if not any(path.stat().st_size for path in paths):
         raise UserError(f"no text to encode: {', '.join(map(str, paths[:3]))}: empty")
     return tuple(map(Source, paths))
@@ -248,6 +325,92 @@ def _write(
                 show(f"saving to {one_line(str(writer.path))}")
             writer.commit()
     return [Written(path=str(w.path), tokens=w.count, tokenizer=tokenizer.name) for w in writers]
+
+
+def _write_shards(tokenizer: Tokenizer, options: argparse.Namespace, command: str) -> list[Written]:
+    """Write documents in shards. An interruption says with which `command` it is resumed."""
+    separator = _separator_id(options.separator or END_OF_TEXT, None, tokenizer)
+    assert separator is not None
+    folder = options.output_dir
+    if options.hf_dataset:
+        folder = folder or f"data/{Path(options.hf_dataset).name}"
+    if folder is None:
+        raise UserError("no output: give --output_dir DIR")
+    documents = _documents(options, Path(folder), tokenizer)
+    held_out = HeldOut(_val_fraction(options), options.val_documents or 0)
+    settings = {
+        **documents.identity,
+        "tokenizer_name": tokenizer.name,
+        "separator": separator,
+        "shard_tokens": options.shard_tokens,
+        "val_fraction": held_out.fraction,
+        "val_documents": held_out.first,
+    }
+    writer = ShardWriter(Path(folder), tokenizer, settings, overwrite=options.overwrite)
+    progress = ProgressLine(
+        f"tokenizing {documents.name}",
+        documents.total,
+        documents.unit,
+        start=writer.state.done,
+        json=options.json_progress,
+    )
+    try:
+        with progress:
+            writer.write(
+                documents,
+                separator=separator,
+                held_out=held_out,
+                shard_tokens=options.shard_tokens,
+                workers=options.workers,
+                progress=progress,
+            )
+    except BaseException as error:
+        if not writer.state.n_shards:
+            raise
+        hint = f"{plural(writer.state.n_shards, 'shard')} kept; resume with: {command}"
+        if isinstance(error, UserError):
+            raise UserError(*error.args, hint) from None
+        show(hint, sys.stderr)
+        raise
+    if not options.json_progress:
+        for split in SPLITS:
+            _show_shards(Path(folder), split, tokenizer, writer.state.files)
+    return list(writer.state.files)
+
+
+def _documents(options: argparse.Namespace, folder: Path, tokenizer: Tokenizer) -> Documents:
+    if options.hf_dataset:
+        return HubDocuments(
+            options.hf_dataset,
+            options.config_name,
+            options.split,
+            options.text_column,
+            streaming=options.streaming,
+        )
+    paths = find_files(options.documents)
+    names = tuple(f"{split}-{short_name(tokenizer.name)}{end}" for split in SPLITS for end in "-.")
+    for path in paths:
+        if path.name.startswith(names) and folder.exists() and folder.samefile(path.parent):
+            raise UserError(f"{path} is both input and output; give another output")
+    return FileDocuments(paths, options.text_column, options.marker)
+
+
+def _show_shards(
+    folder: Path, split: Split, tokenizer: Tokenizer, files: Sequence[Written]
+) -> None:
+    counts = [file.tokens for file in files if Path(file.path).name.startswith(f"{split}-")]
+    if counts:
+        path = one_line(str(folder / shard_name(split, tokenizer.name)))
+        amount = f"{plural(sum(counts), 'token')} in {plural(len(counts), 'shard')}"
+        show(f"{split}: {amount}, {path}")
+    else:
+        show(f"{split}: no documents", sys.stderr)
+
+
+def _val_fraction(options: argparse.Namespace) -> float:
+    if options.val_documents is not None:
+        return 0.0
+    return 0.1 if options.val_fraction is None else float(options.val_fraction)
 
 
 if __name__ == "__main__":

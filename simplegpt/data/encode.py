@@ -1,21 +1,25 @@
-"""Encode text files to token IDs as a stream, on several threads, in order.
+"""Encode documents to token IDs as a stream, on several threads, in order.
 
-`encode_files` reads the files in chunks that several threads encode, since tiktoken releases the
-GIL. Only a few chunks are in memory at a time, and the IDs are exactly those of encoding each
-document whole. Nothing here imports torch.
+`encode_files` and `encode` read text in chunks that several threads encode, since the tokenizers
+release the GIL. Only a few chunks are in memory at a time, and the IDs are exactly those of
+encoding each document whole. `simplegpt.data.documents` reads documents from other files than
+text. Nothing here imports torch.
 """
 
 import codecs
+import contextlib
+import gzip
 import itertools
 import os
 import re
+import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +34,7 @@ CHUNK = 1 << 17  # bytes: passing one to a thread costs little, and so does hold
 
 @dataclass(frozen=True)
 class Source:
-    """A text file, or its bytes start … stop - 1."""
+    """A text file, or its bytes start … stop - 1. A file named ``.gz`` is decompressed."""
 
     path: Path
     start: int = 0
@@ -38,29 +42,34 @@ class Source:
 
     @property
     def size(self) -> int:
-        """Number of bytes."""
+        """Number of bytes in the file."""
         stop = self.path.stat().st_size if self.stop is None else self.stop
         return stop - self.start
 
     def blocks(self, size: int = CHUNK) -> Iterator[bytes]:
         """Read the bytes, at most `size` at a time."""
-        with open_regular(self.path) as file:
+        with open_text(self.path) as (file, _):
             file.seek(self.start)
-            left = self.size
+            left = size if self.stop is None else self.stop - self.start
             while block := file.read(min(size, left)):
-                left -= len(block)
+                left -= 0 if self.stop is None else len(block)
                 yield block
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a document that is encoded separately."""
+    """A part of a document."""
 
     text: str
-    path: Path
-    line: int
-    """The line of the file, from 1, in which it begins."""
-    begins_document: bool
+    where: str
+    """Its file, or its record such as ``data.jsonl:12``, for messages."""
+    line: int | None = None
+    """The line of the file, from 1, in which it begins; None for a record."""
+    ends_document: bool = True
+    done: int = 0
+    """Progress after it, in the unit of its source."""
+    place: Any = None
+    """Where reading can continue after it; see `simplegpt.data.documents`."""
 
 
 def encode_files(
@@ -82,11 +91,12 @@ def encode_files(
     """
     chunks = read_chunks(sources, tokenizer, marker=marker, size=chunk_size)
     n_bytes = n_tokens = 0
-    encoded = _encode_in_order(chunks, tokenizer, workers or min(8, os.cpu_count() or 1))
-    for index, (chunk, ids) in enumerate(encoded):
-        if separator is not None and chunk.begins_document and index:
+    is_between = False
+    for chunk, ids in encode(chunks, tokenizer, workers):
+        if separator is not None and is_between:
             write(np.array([separator], dtype=np.uint32))
             n_tokens += 1
+        is_between = chunk.ends_document
         write(ids)
         n_bytes += len(chunk.text.encode())
         n_tokens += len(ids)
@@ -94,30 +104,53 @@ def encode_files(
             progress.update(n_bytes, tokens=n_tokens)
 
 
-def _encode_in_order(
-    chunks: Iterator[Chunk], tokenizer: Tokenizer, workers: int
+def encode(
+    chunks: Iterable[Chunk], tokenizer: Tokenizer, workers: int | None = None
 ) -> Iterator[tuple[Chunk, Ids]]:
-    """Yield the chunks with their token IDs; two chunks per thread are in memory."""
+    """Yield the chunks with their token IDs, in order. `workers` threads encode them.
 
-    def encode(chunk: Chunk) -> Ids:
-        try:
-            return tokenizer.encode_to_numpy(chunk.text)
-        except UnknownCharacterError as error:
-            where = f"{chunk.path}:{chunk.line + error.line - 1}: "
-            raise UserError(f"{where}{error.reason}") from None
+    Small chunks go to a thread together; two such groups per thread are in memory. Raises UserError
+    for a character without an ID.
+    """
 
-    in_flight: deque[tuple[Chunk, Future[Ids]]] = deque()
+    def encode_group(group: Sequence[Chunk]) -> list[Ids]:
+        return [_encode(chunk, tokenizer) for chunk in group]
+
+    workers = workers or min(8, os.cpu_count() or 1)
+    in_flight: deque[tuple[Sequence[Chunk], Future[list[Ids]]]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
-        for chunk in chunks:
-            in_flight.append((chunk, pool.submit(encode, chunk)))
+        for group in _groups(chunks):
+            in_flight.append((group, pool.submit(encode_group, group)))
             if len(in_flight) >= 2 * workers:
                 first, future = in_flight.popleft()
-                yield first, future.result()
+                yield from zip(first, future.result(), strict=True)
         for first, future in in_flight:
-            yield first, future.result()
+            yield from zip(first, future.result(), strict=True)
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _encode(chunk: Chunk, tokenizer: Tokenizer) -> Ids:
+    try:
+        return tokenizer.encode_to_numpy(chunk.text)
+    except UnknownCharacterError as error:
+        line = "" if chunk.line is None else f":{chunk.line + error.line - 1}"
+        raise UserError(f"{chunk.where}{line}: {error.reason}") from None
+
+
+def _groups(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    """Group chunks of together about `CHUNK` characters."""
+    group: list[Chunk] = []
+    size = 0
+    for chunk in chunks:
+        group.append(chunk)
+        size += len(chunk.text)
+        if size >= CHUNK:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 def read_chunks(
@@ -127,17 +160,22 @@ def read_chunks(
     marker: str | None = None,
     size: int = CHUNK,
 ) -> Iterator[Chunk]:
-    """Read the documents of text files in chunks of about `size`, cut where it changes no token.
+    """Read the documents of text files in chunks of about `size`; see `read_text` and `cut`."""
+    for source in sources:
+        yield from cut(read_text(source, marker=marker, size=size), tokenizer, size)
+
+
+def read_text(source: Source, *, marker: str | None = None, size: int = CHUNK) -> Iterator[Chunk]:
+    """Read the documents of a text file in chunks of at most `size` bytes.
 
     A document ends at the end of its file and at each `marker`, which is not part of it. The UTF-8
     text is not changed, line endings included; only a byte-order mark at the start of a file is
-    removed. A document that cannot be cut is one chunk. Raises UserError for invalid UTF-8.
+    removed. Raises UserError for invalid UTF-8.
     """
-    for source in sources:
-        line = 1 + _count_line_ends(Source(source.path, stop=source.start))
-        for text, begins in _cut(_documents(decode(source, size), marker), tokenizer.cut, size):
-            yield Chunk(text, source.path, line, begins)
-            line += text.count("\n")
+    line = 1 + _count_line_ends(Source(source.path, stop=source.start))
+    for text, ends_document in _documents(decode(source, size), marker):
+        yield Chunk(text, str(source.path), line, ends_document)
+        line += text.count("\n")
 
 
 def decode(source: Source, size: int = CHUNK) -> Iterator[str]:
@@ -168,6 +206,23 @@ def check_text_file(path: Path) -> None:
         raise UserError(f"{path}: {(error.strerror or '').lower()}") from None
 
 
+@contextlib.contextmanager
+def open_text(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Open a file, decompressed if it is named ``.gz``, and the same file as it is on the disk.
+
+    Raises UserError if the compressed data are damaged.
+    """
+    with open_regular(path) as raw:
+        if path.suffix != ".gz":
+            yield raw, raw
+            return
+        try:
+            with gzip.GzipFile(fileobj=raw) as file:
+                yield file, raw  # type: ignore[misc]  # a BinaryIO but for its declaration
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UserError(f"{path}: damaged gzip file: {error}") from None
+
+
 def _not_utf8(path: Path, offset: int) -> UserError:
     head = next(Source(path).blocks())
     line = 1 + _count_line_ends(Source(path, stop=offset))
@@ -178,36 +233,40 @@ def _not_utf8(path: Path, offset: int) -> UserError:
     )
 
 
-def _documents(blocks: Iterable[str], marker: str | None) -> Iterator[str | None]:
-    """Yield the blocks without markers, and None at the end of each document."""
+def _documents(blocks: Iterable[str], marker: str | None) -> Iterator[tuple[str, bool]]:
+    """Yield the blocks without markers, each with whether a document ends after it."""
     held = ""
     for block in blocks:
         *ended, rest = (held + block).split(marker) if marker else [block]
         for document in ended:
-            yield document
-            yield None
+            yield document, True
         # A marker may span two blocks.
         known = max(0, len(rest) - len(marker) + 1) if marker else len(rest)
-        yield rest[:known]
+        yield rest[:known], False
         held = rest[known:]
-    yield held
-    yield None
+    yield held, True
 
 
-def _cut(
-    parts: Iterable[str | None], cut: re.Pattern[str], size: int
-) -> Iterator[tuple[str, bool]]:
-    """Yield (text, whether a document begins with it), cut after at least `size` characters."""
-    held, searched, begins = "", 0, True
-    for part in parts:
-        if part is None:
-            yield held, begins
-            held, searched, begins = "", 0, True
-            continue
-        held += part
-        while found := cut.search(held, max(size - 1, searched)):
-            yield held[: found.end()], begins
-            held, searched, begins = held[found.end() :], 0, False
+def cut(chunks: Iterable[Chunk], tokenizer: Tokenizer, size: int = CHUNK) -> Iterator[Chunk]:
+    """Cut documents into chunks of about `size` characters, where it changes no token.
+
+    A document that cannot be cut becomes one chunk.
+    """
+    held, searched, line = "", 0, None
+    for chunk in chunks:
+        if not held:
+            if chunk.ends_document and len(chunk.text) <= size:
+                yield chunk
+                continue
+            line = chunk.line
+        held += chunk.text
+        while found := tokenizer.cut.search(held, max(size - 1, searched)):
+            text, held, searched = held[: found.end()], held[found.end() :], 0
+            yield replace(chunk, text=text, line=line, ends_document=False, place=None)
+            line = None if line is None else line + text.count("\n")
+        if chunk.ends_document:
+            yield replace(chunk, text=held, line=line)
+            held = ""
         searched = max(0, len(held) - 2)  # a match and its look-ahead take at most 3 characters
 
 
@@ -239,10 +298,11 @@ def _count_line_ends(source: Source) -> int:
 
 
 def _count_lines(source: Source) -> int:
-    if not source.size:
-        return 0
-    last_byte = next(replace(source, start=source.size - 1).blocks())
-    return _count_line_ends(source) + (last_byte != b"\n")
+    n_ends, last = 0, b"\n"
+    for block in source.blocks():
+        n_ends += block.count(b"\n")
+        last = block[-1:]
+    return n_ends + (last != b"\n")
 
 
 def _end_of_line(source: Source, line: int) -> int:

@@ -11,10 +11,11 @@ import errno
 import fcntl
 import glob
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self
+from typing import Any, BinaryIO, Literal, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,8 @@ from simplegpt.data.tokenizer import is_same_vocabulary, short_name, tokenizer_n
 from simplegpt.files import check_regular_file, open_regular, read_regular, write_atomically
 
 DType = Literal["uint16", "uint32"]
+Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 _SCAN = 1 << 22  # tokens read at a time by max_id: 16 MB
 _SAMPLE = 1 << 16  # tokens of each file that are checked when it is opened
 _QUICK_SCAN = 1 << 20  # a file without a sidecar of at most this many tokens is always scanned
@@ -44,6 +47,16 @@ class TokenFileInfo(BaseModel):
     source: str
     """The text files, for display."""
     max_id: int = Field(ge=0)
+
+
+class Written(BaseModel):
+    """A token file that a command has written."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    tokens: int
+    tokenizer: str
 
 
 def open_tokens(spec: str | Path) -> "Tokens":
@@ -150,9 +163,10 @@ class TokenFile:
 
 @dataclass(frozen=True)
 class TokenSet:
-    """Token files to train on, with the sidecars that describe them."""
+    """Token files to train on, with what their sidecars say."""
 
     train: Path
+    """A file, or the glob of its shards."""
     val: Path | None
     """None if there is none beside the training file."""
     train_info: TokenFileInfo
@@ -162,16 +176,17 @@ class TokenSet:
 def find_token_sets(root: Path) -> list[TokenSet]:
     """Return the token files with sidecars at `root` and two levels below it.
 
-    A file whose name begins with ``train`` is paired with the ``val`` beside it. Hidden folders and
-    unreadable files are left out.
+    A file whose name begins with ``train`` is paired with the ``val`` beside it. Shards are one
+    set. Hidden folders and unreadable files are left out.
     """
     patterns = ("train*.bin", "*/train*.bin", "*/*/train*.bin")
-    trains = [path for pattern in patterns for path in sorted(root.glob(pattern))]
-    found = [
-        token_set(path, path.with_name(f"val{path.name[5:]}"))
-        for path in trains
+    files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
+    trains = dict.fromkeys(
+        path.with_name(_SHARD_NUMBER.sub("-*.bin", path.name))
+        for path in files
         if not any(part.startswith(".") for part in path.relative_to(root).parts)
-    ]
+    )
+    found = [token_set(path, path.with_name(f"val{path.name[5:]}")) for path in trains]
     return [one for one in found if one is not None]
 
 
@@ -184,16 +199,38 @@ def token_set(train: Path, val: Path | None = None) -> TokenSet | None:
 
 
 def _info(path: Path) -> TokenFileInfo | None:
-    """Return the sidecar of an intact token file; None if it is not one."""
+    """Return the sidecar of an intact token file, or the sum of those of its shards, or None."""
     try:
-        return _inspect(path).info
+        tokens = open_tokens(path)
     except UserError:
         return None
+    info = tokens.files[0].info
+    update = {"count": len(tokens), "max_id": tokens.max_id()} if info else {}
+    return info.model_copy(update=update) if info else None
 
 
-def token_file_name(split: Literal["train", "val"], tokenizer: str) -> str:
+def token_file_name(split: Split, tokenizer: str) -> str:
     """Return the usual name of a split's token file, such as ``train-gpt2.bin``."""
     return f"{split}-{short_name(tokenizer)}.bin"
+
+
+def shard_name(split: Split, tokenizer: str, number: int | str = "*") -> str:
+    """Return the name of a split's shard, ``train-gpt2-00000.bin``, or the glob for all of them."""
+    number = number if isinstance(number, str) else f"{number:05}"
+    return f"{split}-{short_name(tokenizer)}-{number}.bin"
+
+
+def find_shards(folder: Path, split: Split, tokenizer: str) -> list[Path]:
+    """Return the shards of a split in a folder, sorted."""
+    whole = token_file_name(split, tokenizer)
+    return sorted(
+        path
+        for path in folder.glob("*.bin")
+        if _SHARD_NUMBER.sub(".bin", path.name) == whole != path.name
+    )
+
+
+_SHARD_NUMBER = re.compile(r"-\d{5}\.bin$")
 
 
 def sidecar_path(path: Path) -> Path:
@@ -244,9 +281,14 @@ class TokenWriter:
         if not len(ids):
             return
         with self._user_errors():
-            self._file.write(ids.astype(_numpy_dtype(self._dtype)).tobytes())
+            self._file.write(ids.astype(_numpy_dtype(self._dtype)).data)
         self.count += len(ids)
         self._max_id = max(self._max_id, int(ids.max()))
+
+    @property
+    def written(self) -> Written:
+        """The file, for a report."""
+        return Written(path=str(self.path), tokens=self.count, tokenizer=self._tokenizer)
 
     def sync(self) -> None:
         """Flush everything written to the disk, as `commit` does too."""
@@ -374,7 +416,7 @@ def _open_exclusively(path: Path) -> Any:
 
     Raises BlockingIOError (EAGAIN) if another process holds it.
     """
-    file = path.open("ab")
+    file = path.open("ab", buffering=1 << 20)
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):

@@ -237,7 +237,7 @@ OUT = ["--output_file", "o.bin"]
             "text.txt is not a directory",
         ),
         (TEXT, "no output"),
-        (OUT, "--text_file --dataset is required"),
+        (OUT, "--dataset --documents --hf_dataset is required"),
         (["--dataset", "tinyshakespeare", "--text_file", "text.txt", *OUT], "not allowed with"),
         (["--dataset", "tinyshakspeare"], "did you mean 'tinyshakespeare'?"),
         ([*TEXT, *OUT, "--tokenizer_name", "chr"], "did you mean 'char'?"),

@@ -1,0 +1,348 @@
+"""Read documents from files and from datasets of the Hugging Face Hub, from any place on.
+
+`FileDocuments` reads text, JSON Lines and Parquet files, `HubDocuments` a dataset by its name. Both
+yield chunks (`simplegpt.data.encode.Chunk`) in a fixed order. A chunk that ends a document has the
+`place` at which `read` continues after it, as plain data for a JSON file; in a streamed dataset,
+only every `BATCH`-th document has one. Empty documents are left out. Nothing here imports torch.
+"""
+
+import contextlib
+import glob
+import importlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol
+
+from simplegpt.cli import UserError, nearest, one_line
+from simplegpt.data.encode import Chunk, Source, check_text_file, open_text, read_text
+from simplegpt.files import open_regular
+
+TEXT_SUFFIXES = (".txt", ".txt.gz")
+JSON_SUFFIXES = (".jsonl", ".jsonl.gz")
+PARQUET_SUFFIX = ".parquet"
+SUFFIXES = (*JSON_SUFFIXES, PARQUET_SUFFIX, *TEXT_SUFFIXES)
+"""The names of the files that are read from a folder."""
+BATCH = 1000  # documents read at a time: some megabytes
+Place = Any
+"""Where to continue, as a source states it; None is the beginning."""
+
+
+class Documents(Protocol):
+    """A source of documents."""
+
+    @property
+    def name(self) -> str:
+        """Where the documents are from, for display."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for a place to be valid."""
+
+    @property
+    def total(self) -> int:
+        """The amount of data, in `unit`; 0 if unknown."""
+
+    @property
+    def unit(self) -> str:
+        """``B`` or ``documents``."""
+
+    def read(self, place: Place = None) -> Iterator[Chunk]:
+        """Yield the documents from `place` on. Raises UserError for damaged or invalid data."""
+
+
+@dataclass(frozen=True)
+class FileDocuments:
+    """The documents in files: the lines of JSON Lines, the rows of Parquet, and whole texts."""
+
+    paths: tuple[Path, ...]
+    column: str = "text"
+    """The key or column of the text in a record."""
+    marker: str | None = None
+    """Ends a document in a text file, as the end of the file does."""
+
+    unit = "B"
+
+    @property
+    def name(self) -> str:
+        """The files, at most three by name."""
+        names = [one_line(str(path)) for path in self.paths]
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return ", ".join(names[:3]) + more
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        states = [path.stat() for path in self.paths]
+        files = [
+            [str(path.absolute()), state.st_size, state.st_mtime_ns]
+            for path, state in zip(self.paths, states, strict=True)
+        ]
+        return {"files": files, "text_column": self.column, "marker": self.marker}
+
+    @property
+    def total(self) -> int:
+        return sum(path.stat().st_size for path in self.paths)
+
+    def read(self, place: Place = None) -> Iterator[Chunk]:
+        first, start = place or (0, 0)
+        done = sum(path.stat().st_size for path in self.paths[:first])
+        for index, path in enumerate(self.paths[first:], first):
+            for chunk in self._read_file(path, start):
+                yield replace(chunk, done=done + chunk.done, place=[index, chunk.place])
+            done += path.stat().st_size
+            start = 0
+
+    def _read_file(self, path: Path, start: int) -> Iterator[Chunk]:
+        """Yield the documents of a file from record `start` on; a place is the next record."""
+        if path.name.endswith(JSON_SUFFIXES):
+            return _read_json(path, self.column, start)
+        if path.suffix == PARQUET_SUFFIX:
+            return _read_parquet(path, self.column, start)
+        return _read_documents_of_text(path, self.marker, start)
+
+
+def find_files(names: Iterable[str]) -> tuple[Path, ...]:
+    """Return the files that the names, folders and globs stand for; folders' files are sorted.
+
+    Raises UserError if there are none, or one cannot be read.
+    """
+    paths: list[Path] = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            found = sorted(file for file in path.rglob("*") if _is_listed(file, path))
+            if not found:
+                raise UserError(f"{path} has no files named {', '.join(SUFFIXES)}")
+        elif glob.has_magic(name) and not path.exists():
+            found = sorted(Path(p) for p in glob.glob(name, recursive=True))  # noqa: PTH207
+            found = [file for file in found if file.is_file()]
+            if not found:
+                raise UserError(f"no file matches {name}")
+        else:
+            found = [path]
+        paths += found
+    for path in paths:
+        check_text_file(path)
+    if not any(path.stat().st_size for path in paths):
+        raise UserError(f"no documents: {', '.join(map(str, paths[:3]))}: empty")
+    return tuple(dict.fromkeys(paths))
+
+
+def _is_listed(file: Path, folder: Path) -> bool:
+    is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
+    return file.name.endswith(SUFFIXES) and not is_hidden and file.is_file()
+
+
+def _read_documents_of_text(path: Path, marker: str | None, start: int) -> Iterator[Chunk]:
+    size, n_ended, n_bytes = path.stat().st_size, 0, 0
+    is_empty = True
+    for chunk in read_text(Source(path), marker=marker):
+        n_bytes += len(chunk.text.encode())
+        is_empty = is_empty and not chunk.text
+        if n_ended >= start and not (is_empty and chunk.ends_document):
+            # The amount of a compressed file that was read is unknown, but it is at most the whole.
+            yield replace(chunk, done=min(n_bytes, size), place=n_ended + 1)
+        if chunk.ends_document:
+            n_ended += 1
+            is_empty = True
+
+
+def _read_json(path: Path, column: str, start: int) -> Iterator[Chunk]:
+    with open_text(path) as (file, raw):
+        for number, line in enumerate(file, 1):
+            if number <= start or not line.strip():
+                continue
+            where = f"{path}:{number}"
+            text = _text_of_line(line, column, where)
+            if text:
+                yield Chunk(text, where, done=raw.tell(), place=number)
+
+
+def _text_of_line(line: bytes, column: str, where: str) -> str | None:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:  # ValueError: also not UTF-8
+        raise UserError(f"{where}: not JSON: {error}") from None
+    if not isinstance(record, dict):
+        raise UserError(f'{where}: not a JSON object such as {{"{column}": "…"}}')
+    if column not in record:
+        raise _no_column(where, column, record)
+    text = record[column]
+    if text is not None and not isinstance(text, str):
+        kind = type(text).__name__
+        names = [name for name, value in record.items() if isinstance(value, str)]
+        raise _no_text(where, column, kind, names)
+    # A lone surrogate, which JSON can have, is not text.
+    return text and text.encode(errors="replace").decode()
+
+
+def _read_parquet(path: Path, column: str, start: int) -> Iterator[Chunk]:
+    pyarrow, parquet = _import("pyarrow"), _import("pyarrow.parquet")
+    size = path.stat().st_size
+    with open_regular(path) as raw, _as_user_error(path, pyarrow.ArrowException):
+        file = parquet.ParquetFile(raw)
+        check_columns(str(path), column, {f.name: str(f.type) for f in file.schema_arrow})
+        row, n_rows = 0, file.metadata.num_rows
+        for group in range(file.num_row_groups):
+            n_group = file.metadata.row_group(group).num_rows
+            if row + n_group <= start:
+                row += n_group
+                continue
+            for batch in file.iter_batches(BATCH, row_groups=[group], columns=[column]):
+                for text in batch.column(0).to_pylist():
+                    row += 1
+                    if row > start and text:
+                        done = size * row // n_rows
+                        yield Chunk(text, f"{path}, row {row}", done=done, place=row)
+
+
+@contextlib.contextmanager
+def _as_user_error(path: Path, arrow_error: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except (arrow_error, OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: damaged Parquet file: {_first_line(error)}") from None
+
+
+def check_columns(where: str, column: str, types: dict[str, str]) -> None:
+    """Raise UserError if no column of text has that name; `types` has that of each column."""
+    if column not in types:
+        raise _no_column(where, column, types)
+    is_text = {name: kind in _TEXT_TYPES for name, kind in types.items()}
+    if not is_text[column]:
+        raise _no_text(where, column, types[column], [n for n, text in is_text.items() if text])
+
+
+_TEXT_TYPES = {"string", "large_string", "string_view", "Value('string')", "Value('large_string')"}
+"""Of Arrow and of `datasets`."""
+
+
+def _no_column(where: str, column: str, columns: Iterable[str]) -> UserError:
+    names = ", ".join(columns) or "none"
+    return UserError(f"{where}: no column '{column}'{nearest(column, columns)} (columns: {names})")
+
+
+def _no_text(where: str, column: str, kind: str, names: Sequence[str]) -> UserError:
+    others = f" (columns of text: {', '.join(names)})" if names else ""
+    return UserError(f"{where}: column '{column}' has no text but {kind}{others}")
+
+
+class HubDocuments:
+    """The rows of a dataset of the Hugging Face Hub, or of a local folder that `datasets` reads.
+
+    A dataset is downloaded first, or read while it is downloaded if `streaming`. Raises UserError
+    if it is unknown or unavailable.
+    """
+
+    unit = "documents"
+
+    def __init__(
+        self,
+        dataset: str,
+        config: str | None = None,
+        split: str = "train",
+        column: str = "text",
+        *,
+        streaming: bool = False,
+    ) -> None:
+        datasets = _import("datasets")
+        with _hub_errors(dataset):
+            configs = datasets.get_dataset_config_names(dataset)
+            config = config or datasets.get_dataset_default_config_name(dataset)
+            _check_one_of("config", config, configs, dataset)
+            splits = datasets.get_dataset_split_names(dataset, config)
+            _check_one_of("split", split, splits, dataset)
+            rows = datasets.load_dataset(dataset, config, split=split, streaming=streaming)
+            types = {name: str(kind) for name, kind in _features(rows).items()}
+        check_columns(dataset, column, types)
+        self.dataset, self.config, self.split, self.column = dataset, config, split, column
+        self.streaming = streaming
+        self._rows = rows.select_columns([column])
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset} ({self.config}, {self.split}, {self.column})"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {
+            "hf_dataset": self.dataset,
+            "config_name": self.config,
+            "split": self.split,
+            "text_column": self.column,
+            "streaming": self.streaming,
+        }
+
+    @property
+    def total(self) -> int:
+        splits = self._rows.info.splits or {}
+        known = splits[self.split].num_examples if self.split in splits else 0
+        return len(self._rows) if not self.streaming else known or 0
+
+    def read(self, place: Place = None) -> Iterator[Chunk]:
+        row = place["row"] if place else 0
+        if self.streaming and place:
+            self._rows.load_state_dict(place["state"])
+        for texts in self._batches(row):
+            state = self._rows.state_dict() if self.streaming else None
+            rows = [(row + i, text) for i, text in enumerate(texts, 1) if text]
+            row += len(texts)
+            for number, text in rows:
+                can_continue = not self.streaming or number == rows[-1][0]
+                next_row = row if self.streaming else number
+                next_place = {"row": next_row, "state": state} if can_continue else None
+                where = f"{self.dataset}, row {number}"
+                yield Chunk(text, where, done=number, place=next_place)
+
+    def _batches(self, row: int) -> Iterator[list[str | None]]:
+        with _hub_errors(self.dataset):
+            if self.streaming:
+                for batch in self._rows.iter(BATCH):
+                    yield batch[self.column]
+            else:
+                for start in range(row, len(self._rows), BATCH):
+                    yield self._rows[start : start + BATCH][self.column]
+
+
+def _features(rows: Any) -> dict[str, Any]:
+    """Return the types of the columns; those of the first row where a stream declares none."""
+    if rows.features is not None:
+        return dict(rows.features)
+    first: dict[str, Any] = next(iter(rows.take(1)), {})
+    kinds = {name: type(value).__name__ for name, value in first.items()}
+    return {name: "Value('string')" if kind == "str" else kind for name, kind in kinds.items()}
+
+
+def _check_one_of(kind: str, name: str | None, names: Sequence[str], dataset: str) -> None:
+    if name not in names:
+        near = nearest(name or "", names)
+        given = f"no {kind} '{name}'{near}" if name else f"give one of its {kind}s"
+        raise UserError(f"{dataset}: {given} (available: {', '.join(names)})")
+
+
+@contextlib.contextmanager
+def _hub_errors(dataset: str) -> Iterator[None]:
+    """Convert what `datasets` and the libraries below it raise, of many kinds, to UserErrors."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{dataset}: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _import(name: str) -> ModuleType:
+    """Import a library of the extra `datasets`, which takes seconds, or raise UserError."""
+    try:
+        return importlib.import_module(name)
+    except ImportError:
+        raise UserError(
+            "Parquet files and datasets of the Hugging Face Hub need the package datasets: "
+            "pip install 'simplegpt[datasets]'"
+        ) from None

@@ -1,0 +1,332 @@
+"""Documents from files and datasets into shards: the same from every source, and resumable."""
+
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from simplegpt.cli import UserError
+from simplegpt.data import __main__ as data
+from simplegpt.data.tokenizer import load_tokenizer
+from simplegpt.data.tokens import find_token_sets, open_tokens
+
+END = 50256
+WORDS = ["fox", "jumps", "over", "a", "lazy", "dog", "and", "then", "it", "sleeps"]
+RANDOM = random.Random(0)
+TEXTS = [" ".join(RANDOM.choices(WORDS, k=RANDOM.randint(1, 60))) for _ in range(300)]
+TEXTS[7] = "A document that is longer than what is encoded at once. " * 5000
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working directory, and caches that no other test uses."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_json(path: str, texts: list[str | None], **more: str) -> None:
+    content = "".join(json.dumps({"id": 1, "text": text, **more}) + "\n" for text in texts)
+    opener = gzip.open if path.endswith(".gz") else open
+    with opener(path, "wt") as file:
+        file.write(content)
+
+
+def write_parquet(path: str, texts: list[str | None], rows: int = 40) -> None:
+    table = pa.table({"id": list(range(len(texts))), "text": texts})
+    pq.write_table(table, path, row_group_size=rows)
+
+
+def run(*words: str, output: str = "out", val_fraction: str = "0.1") -> None:
+    data.main([*words, "--output_dir", output, "--val_fraction", val_fraction])
+
+
+def documents_in(pattern: str) -> list[str]:
+    """The documents of the shards that match, each of which must end with the end token."""
+    ids = open_tokens(pattern).slice(0, len(open_tokens(pattern))).tolist()
+    assert ids.pop() == END
+    texts: list[list[int]] = [[]]
+    for token in ids:
+        if token == END:
+            texts.append([])
+        else:
+            texts[-1].append(token)
+    return list(map(load_tokenizer("gpt2").decode, texts))
+
+
+def contents(folder: str) -> dict[str, bytes]:
+    """The files of a folder; the sidecars without their source, which names the input."""
+    result = {}
+    for path in sorted(Path(folder).iterdir()):
+        result[path.name] = path.read_bytes()
+        if path.suffix == ".json":
+            info = {**json.loads(result[path.name]), "source": ""}
+            result[path.name] = json.dumps(info).encode()
+    return result
+
+
+def test_every_source_gives_the_same_shards() -> None:
+    shards = ["--shard_tokens", "3000"]
+    write_json("a.jsonl", TEXTS)
+    write_json("a.jsonl.gz", TEXTS)
+    write_parquet("a.parquet", TEXTS)
+    Path("texts").mkdir()
+    Path("texts/.hidden.txt").write_text("not read")
+    for i, text in enumerate(TEXTS):
+        Path(f"texts/{i:03}.txt").write_text(text)
+    Path("set").mkdir()
+    write_parquet("set/train.parquet", TEXTS)
+    run("--documents", "a.jsonl", *shards)
+    expected = contents("out")
+    assert documents_in("out/val-gpt2-*.bin") == TEXTS[9::10]
+    assert documents_in("out/train-gpt2-*.bin") == [
+        text for i, text in enumerate(TEXTS, 1) if i % 10
+    ]
+    assert len(expected) > 8
+    for name in ("a.jsonl.gz", "a.parquet", "texts"):
+        run("--documents", name, "--output_dir", name, *shards, output=f"out-{name}")
+        assert contents(f"out-{name}") == expected
+    run("--hf_dataset", "./set", *shards, output="out-hf")
+    assert contents("out-hf") == expected
+    run("--hf_dataset", "./set", "--streaming", output="streamed")
+    assert documents_in("streamed/val-gpt2-*.bin") == TEXTS[9::10]
+    (tokens,) = (one for one in find_token_sets(Path()) if one.train.parent == Path("out"))
+    assert tokens.train == Path("out/train-gpt2-*.bin")
+    assert tokens.train_info.count == len(open_tokens("out/train-gpt2-*.bin"))
+
+
+class KilledError(Exception):
+    """Ends a conversion as a kill does, at a place of our choice."""
+
+
+@pytest.mark.parametrize("source", ["a.jsonl", "a.jsonl.gz", "a.parquet", "texts", "hf", "stream"])
+def test_killed_conversion_is_resumed_to_the_same_bytes(
+    source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts: list[str | None] = [*TEXTS[:3], None, "", *TEXTS[8:]]
+    words = ["--documents", source, "--shard_tokens", "900"]
+    if source == "texts":
+        Path("texts").mkdir()
+        for i in range(4):
+            part = "<end>".join(text or "" for text in texts[i * 70 : (i + 1) * 70])
+            Path(f"texts/{i}.txt").write_text(part)
+        words += ["--marker", "<end>"]
+    elif source in ("hf", "stream"):
+        monkeypatch.setattr("simplegpt.data.documents.BATCH", 25)
+        Path("set").mkdir()
+        write_parquet("set/train.parquet", texts)
+        words[:2] = ["--hf_dataset", "set", *(["--streaming"] if source == "stream" else [])]
+    elif source == "a.parquet":
+        write_parquet(source, texts)
+    else:
+        write_json(source, texts)
+    run(*words, output="whole")
+    committed = data.ShardWriter._commit
+    n_commits = 0
+
+    def commit_and_end(*arguments: object) -> None:
+        nonlocal n_commits
+        n_commits += 1
+        committed(*arguments)  # type: ignore[arg-type]
+        if n_commits in (1, 4):
+            raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(data.ShardWriter, "_commit", commit_and_end)
+        for _ in range(2):
+            with pytest.raises(KilledError):
+                run(*words, output="killed")
+    assert Path("killed/train-gpt2.resume.json").exists()
+    assert len(list(Path("killed").glob("train*.bin"))) == 4
+    run(*words, output="killed")
+    assert contents("killed") == contents("whole")
+
+
+def test_killed_process_is_resumed_with_the_command_that_it_names() -> None:
+    write_json("a.jsonl", TEXTS[8:] * 30)
+    words = ["--documents", "a.jsonl", "--shard_tokens", "20000", "--json_progress"]
+    run(*words[:-1], output="whole")
+
+    def start() -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "simplegpt.data", *words, "--output_dir", "out"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            # a shell's background job, as the tests may be one, ignores Ctrl-C, and so would this
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+
+    for number, code in ((signal.SIGKILL, -9), (signal.SIGINT, 130)):
+        process = start()
+        assert process.stdout is not None
+        before = len(list(Path("out").glob("train*.bin")))
+        for _ in process.stdout:
+            if len(list(Path("out").glob("train*.bin"))) > before:
+                break
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == code, "the text is too short: it was done before"
+    assert "resume with: simplegpt data --documents a.jsonl --shard_tokens 20000" in errors
+    process = start()
+    reports, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, errors
+    first, *_, done = map(json.loads, reports.splitlines())
+    assert first["done"] > 0
+    assert first["total"] == Path("a.jsonl").stat().st_size
+    assert len(done["files"]) == len(list(Path("out").glob("*.bin")))
+    assert contents("out") == contents("whole")
+
+
+def test_unfinished_conversion_takes_neither_other_settings_nor_other_files() -> None:
+    write_json("a.jsonl", TEXTS * 3)
+    with Path("a.jsonl").open("a") as file:
+        file.write("{\n")
+    words = ["--documents", "a.jsonl", "--shard_tokens", "900", "--workers", "1"]
+    with pytest.raises(UserError, match=r"a\.jsonl:901: not JSON") as error:
+        run(*words)
+    assert "kept; resume with: simplegpt data" in str(error.value)
+    with pytest.raises(UserError, match="other settings: shard_tokens 900, now 800;"):
+        run(*words, "--shard_tokens", "800")
+    write_json("a.jsonl", TEXTS)
+    with pytest.raises(UserError, match="other settings: files; --overwrite starts again"):
+        run(*words)
+    run(*words, "--overwrite")
+    assert documents_in("out/val-gpt2-*.bin") == TEXTS[9::10]
+    with pytest.raises(UserError, match=r"train-gpt2-00000\.bin already exists"):
+        run(*words)
+    n_shards = len(list(Path("out").glob("train*.bin")))
+    run("--documents", "a.jsonl", "--overwrite")  # one shard: the others would be read too
+    assert n_shards > len(list(Path("out").glob("train*.bin"))) == 1
+
+
+def test_first_documents_are_held_out_by_their_number() -> None:
+    write_parquet("a.parquet", TEXTS)
+    data.main(["--documents", "a.parquet", "--output_dir", "out", "--val_documents", "20"])
+    assert documents_in("out/val-gpt2-*.bin") == TEXTS[:20]
+    assert documents_in("out/train-gpt2-*.bin") == TEXTS[20:]
+
+
+@pytest.fixture
+def hostile() -> Iterator[None]:
+    """Files that cannot be read as documents."""
+    write_json("good.jsonl", TEXTS)
+    write_json("number.jsonl", [1])  # type: ignore[list-item]
+    Path("not.jsonl").write_text('{"text": "a"}\n[1]\n')
+    Path("deep.jsonl").write_text("[" * 100_000)
+    Path("bytes.jsonl").write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n')
+    write_json("cut.jsonl.gz", TEXTS)
+    cut = Path("cut.jsonl.gz").read_bytes()
+    Path("cut.jsonl.gz").write_bytes(cut[: len(cut) // 2])
+    Path("plain.txt.gz").write_text("not compressed")
+    write_parquet("good.parquet", TEXTS)
+    whole = Path("good.parquet").read_bytes()
+    Path("cut.parquet").write_bytes(whole[:-100])
+    Path("flipped.parquet").write_bytes(whole[:500] + bytes(2000) + whole[2500:])
+    Path("empty.parquet").touch()
+    Path("nothing.jsonl").write_text('{"text": ""}\n{"text": null}\n')
+    Path("folder").mkdir()
+    os.mkfifo("fifo.jsonl")
+    Path("taken").mkdir()
+    write_json("taken/train-gpt2-00000.bin", TEXTS)
+    Path("e\x1b[2J.jsonl").write_text("{")
+    return
+
+
+@pytest.mark.usefixtures("hostile")
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--documents number.jsonl", "number.jsonl:1: column 'text' has no text but int"),
+        ("--documents not.jsonl", "not.jsonl:2: not a JSON object"),
+        ("--documents deep.jsonl", "deep.jsonl:1: not JSON"),
+        ("--documents bytes.jsonl", "bytes.jsonl:2: not JSON"),
+        ("--documents cut.jsonl.gz", "cut.jsonl.gz: damaged gzip file"),
+        ("--documents plain.txt.gz", "plain.txt.gz: damaged gzip file"),
+        ("--documents cut.parquet", "cut.parquet: damaged Parquet file"),
+        ("--documents flipped.parquet", "flipped.parquet: damaged Parquet file"),
+        ("--documents empty.parquet", "empty.parquet: empty"),
+        ("--documents nothing.jsonl", "nothing.jsonl: no documents with text"),
+        ("--documents folder", "folder has no files named .jsonl"),
+        ("--documents fifo.jsonl", "fifo.jsonl: not a regular file"),
+        ("--documents god.jsonl", "did you mean 'good.jsonl'?"),
+        ("--documents *.nope", "no file matches *.nope"),
+        ("--documents e*.jsonl", "e␛[2J.jsonl:1: not JSON"),
+        (
+            "--documents taken/train-gpt2-00000.bin --output_dir taken --overwrite",
+            "both input and output",
+        ),
+        (
+            "--documents good.jsonl --text_column txt",
+            "good.jsonl:1: no column 'txt'; did you mean 'text'? (columns: id, text)",
+        ),
+        (
+            "--documents good.parquet --text_column txt",
+            "good.parquet: no column 'txt'; did you mean 'text'? (columns: id, text)",
+        ),
+        (
+            "--documents good.parquet --text_column id",
+            "column 'id' has no text but int64 (columns of text: text)",
+        ),
+        ("--documents good.jsonl --tokenizer_name char", "has no <|endoftext|>; give a token ID"),
+        ("--documents good.jsonl --output_file o.bin", "use --output_dir, not --output_file"),
+        ("--documents good.jsonl --shard_tokens 0", "--shard_tokens (0) must be ≥ 1"),
+        ("--documents good.jsonl --val_documents -1", "--val_documents (-1) must be ≥ 0"),
+        ("--text_file good.jsonl --val_documents 1", "--val_documents needs --documents"),
+        ("--text_file plain.txt.gz", "plain.txt.gz is compressed: use --documents"),
+        ("--hf_dataset nowhere/nothing", "nowhere/nothing: "),
+        ("--hf_dataset folder", "folder: "),
+    ],
+)
+def test_hostile_documents_are_one_message(words: str, message: str) -> None:
+    output = [] if "--output_" in words else ["--output_dir", "out"]
+    with pytest.raises(UserError) as error:
+        data.main([*words.split(), *output])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+    assert not list(Path().glob("out/*"))
+    assert Path("taken/train-gpt2-00000.bin").read_text() == Path("good.jsonl").read_text()
+
+
+def test_datasets_parts_are_checked_with_the_nearest_name() -> None:
+    Path("set").mkdir()
+    write_json("set/train.jsonl", TEXTS)
+    for options, message in (
+        (["--split", "trian"], "set: no split 'trian'; did you mean 'train'? (available: train)"),
+        (["--config_name", "defalt"], "set: no config 'defalt'; did you mean 'default'?"),
+        (["--text_column", "txt"], "set: no column 'txt'; did you mean 'text'?"),
+        (["--text_column", "txt", "--streaming"], "set: no column 'txt'; did you mean 'text'?"),
+    ):
+        with pytest.raises(UserError) as error:
+            run("--hf_dataset", "set", *options)
+        assert message in str(error.value)
+
+
+@pytest.mark.parametrize("words", [["--documents", "a.parquet"], ["--hf_dataset", "set"]])
+def test_missing_library_is_a_line_that_installs_it(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet("a.parquet", TEXTS)
+    for name in ("datasets", "pyarrow", "pyarrow.parquet"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(UserError, match=r"pip install 'simplegpt\[datasets\]'"):
+        run(*words)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("streaming", [[], ["--streaming"]])
+def test_dataset_of_the_hub_is_converted(
+    streaming: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.config.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    run("--hf_dataset", "Salesforce/wikitext", "--config_name", "wikitext-2-raw-v1", *streaming)
+    assert len(open_tokens("out/train-gpt2-*.bin")) > 1_000_000
