@@ -118,8 +118,6 @@ class SummaryReader:
     def _summary(self, seen: KnownRun) -> RunSummary:
         run = RunDirectory(seen.path)
         files = (run.path, run.checkpoints, run.events, run.log)
-        settings = self._unless_kept(read_settings, run, run.config)
-        evaluations = self._unless_kept(read_evaluations, run, run.evaluations)
         return RunSummary(
             path=run.path,
             name=name_below(self.root, run.path),
@@ -127,8 +125,8 @@ class SummaryReader:
             curve=self._unless_kept(read_curve, run, run.events),
             size=self._unless_kept(run_size, run, *files),
             checkpoint=self._unless_kept(newest_checkpoint, run, run.checkpoints),
-            settings=settings and {**settings, **newest_figures(evaluations)},
-            evaluations=evaluations,
+            settings=self._unless_kept(read_settings, run, run.config, run.evaluations),
+            evaluations=self._unless_kept(read_evaluations, run, run.evaluations),
             notes=self._unless_kept(read_notes, run, run.notes),
         )
 
@@ -170,7 +168,9 @@ def read_curve(run: RunDirectory) -> Curve:
 
 
 def read_settings(run: RunDirectory) -> Mapping[str, Any]:
-    """Return the config and the number of parameters; empty where it cannot be read.
+    """Return the config, the number of parameters and what was measured.
+
+    Empty where the config cannot be read.
 
     Invalid values are as they are; without a valid config there is no number of parameters.
     """
@@ -178,7 +178,8 @@ def read_settings(run: RunDirectory) -> Mapping[str, Any]:
     if not inspection.is_complete:
         return {}
     model = inspection.config.model if inspection.config is not None else None
-    return {**inspection.values, PARAMETERS: model and n_parameters(model)}
+    parameters = {PARAMETERS: model and n_parameters(model)}
+    return {**inspection.values, **parameters, **newest_figures(read_evaluations(run))}
 
 
 def newest_figures(evaluations: Sequence[EvaluationRecord]) -> Mapping[str, float | None]:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 
 from simplegpt.progress import PROGRESS_VARIABLE
-from tui.shared.child_process import TRAINING_NICENESS, child_environment, lower_priority
+from tui.shared.child_process import child_environment
 
 GRACE_SECONDS = 5.0
 """A terminated process that runs for longer is killed."""
@@ -46,7 +46,6 @@ async def run_command(
         )
     except OSError as error:
         raise CommandError(f"cannot start {command[0]}: {error.strerror}") from error
-    lower_priority(process.pid, TRAINING_NICENESS)
     assert process.stdout is not None
     assert process.stderr is not None
     # Read all the time: the process would block on a full pipe.

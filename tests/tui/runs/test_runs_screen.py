@@ -40,6 +40,8 @@ from tui.shell import messages
 from tui.shell.dialogs import ListDialog, Question, TextDialog
 
 DAY = 86_400.0
+REAL_SECONDS = 120.0
+"""Within which a real process must have done its work."""
 DONE = Shape(steps=100, max_steps=100, state="finished", best_loss=1.5)
 
 
@@ -661,7 +663,7 @@ async def test_checkpoint_is_evaluated_and_exported(workplace: Path) -> None:
         await until(pilot, lambda: screen.has_class("-working"))
         await pilot.press("L", "enter")
         assert "Another export or evaluation" in toasts(pilot.app)
-        await until(pilot, lambda: not screen.has_class("-working"))
+        await until(pilot, lambda: not screen.has_class("-working"), REAL_SECONDS)
         (record,) = read_evaluations(run)
         assert (record.checkpoint, record.data) == ("last.ckpt", "val-char.bin")
         await until(pilot, lambda: bool(screen.query_one(RunTable).runs[0].evaluations))
@@ -675,7 +677,7 @@ async def test_checkpoint_is_evaluated_and_exported(workplace: Path) -> None:
         await pilot.press(*"hugging", "enter")
         await until(pilot, lambda: isinstance(pilot.app.screen, TextDialog))
         await pilot.press("enter")
-        await until(pilot, lambda: "Exported: real-hf" in toasts(pilot.app))
+        await until(pilot, lambda: "Exported: real-hf" in toasts(pilot.app), REAL_SECONDS)
     assert (workplace / "real-hf/config.json").exists()
 
 
@@ -688,7 +690,7 @@ async def test_cancelled_evaluation_leaves_no_result(workplace: Path) -> None:
         await until(pilot, lambda: screen.has_class("-working"))
         assert screen.unsaved() is not None
         await pilot.press("escape")
-        await until(pilot, lambda: not screen.has_class("-working"))
+        await until(pilot, lambda: not screen.has_class("-working"), REAL_SECONDS)
         assert "Cancelled: Evaluating last.ckpt" in toasts(pilot.app)
     assert not read_evaluations(run)
 
@@ -700,5 +702,5 @@ async def test_failed_evaluation_says_why(workplace: Path) -> None:
         await pilot.press("L")
         await until(pilot, lambda: isinstance(pilot.app.screen, ListDialog))
         await pilot.press(*"empty.txt", "enter")
-        await until(pilot, lambda: "empty" in toasts(pilot.app))
-        await until(pilot, lambda: not screen.has_class("-working"))
+        await until(pilot, lambda: "empty" in toasts(pilot.app), REAL_SECONDS)
+        await until(pilot, lambda: not screen.has_class("-working"), REAL_SECONDS)
