@@ -75,6 +75,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         for name in ("my.txt", "my-text.txt"):
             Path(name).write_text(TEXT)
+        Path("texts").mkdir()
+        Path("texts/one.txt").write_text(TEXT)
+        Path("my.jsonl").write_text(
+            "".join(f'{{"text": "{line}"}}\n' for line in TEXT.splitlines())
+        )
         Path("configs").mkdir()
         for path in config_folder().glob("*.toml"):
             write_small(Path("configs", path.name), path)
