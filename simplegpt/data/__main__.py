@@ -142,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     documents.add_argument("--config_name", metavar="NAME", help="The dataset's config.")
     documents.add_argument(
+        "--revision", metavar="NAME", help="The dataset's branch, tag or commit; default main."
+    )
+    documents.add_argument(
         "--split", metavar="NAME", default="train", help="The dataset's split; default train."
     )
     documents.add_argument(
@@ -385,6 +388,7 @@ def _documents(options: argparse.Namespace, folder: Path, tokenizer: Tokenizer) 
             options.config_name,
             options.split,
             options.text_column,
+            revision=options.revision,
             streaming=options.streaming,
         )
     paths = find_files(options.documents)

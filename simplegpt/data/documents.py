@@ -245,20 +245,24 @@ class HubDocuments:
         split: str = "train",
         column: str = "text",
         *,
+        revision: str | None = None,
         streaming: bool = False,
     ) -> None:
         datasets = _import("datasets")
         with _hub_errors(dataset):
-            configs = datasets.get_dataset_config_names(dataset)
-            config = config or datasets.get_dataset_default_config_name(dataset)
+            configs = datasets.get_dataset_config_names(dataset, revision=revision)
+            if config is None:
+                config = datasets.get_dataset_default_config_name(dataset, revision=revision)
             _check_one_of("config", config, configs, dataset)
-            splits = datasets.get_dataset_split_names(dataset, config)
+            splits = datasets.get_dataset_split_names(dataset, config, revision=revision)
             _check_one_of("split", split, splits, dataset)
-            rows = datasets.load_dataset(dataset, config, split=split, streaming=streaming)
+            rows = datasets.load_dataset(
+                dataset, config, split=split, revision=revision, streaming=streaming
+            )
             types = {name: str(kind) for name, kind in _features(rows).items()}
         check_columns(dataset, column, types)
         self.dataset, self.config, self.split, self.column = dataset, config, split, column
-        self.streaming = streaming
+        self.revision, self.streaming = revision, streaming
         self._rows = rows.select_columns([column])
 
     @property
@@ -269,6 +273,7 @@ class HubDocuments:
     def identity(self) -> dict[str, Any]:
         return {
             "hf_dataset": self.dataset,
+            "revision": self.revision,
             "config_name": self.config,
             "split": self.split,
             "text_column": self.column,

@@ -96,7 +96,7 @@ def test_every_source_gives_the_same_shards() -> None:
         assert contents(f"out-{name}") == expected
     run("--hf_dataset", "./set", *shards, output="out-hf")
     assert contents("out-hf") == expected
-    run("--hf_dataset", "./set", "--streaming", output="streamed")
+    run("--hf_dataset", "./set", "--streaming", "--revision", "main", output="streamed")
     assert documents_in("streamed/val-gpt2-*.bin") == TEXTS[9::10]
     (tokens,) = (one for one in find_token_sets(Path()) if one.train.parent == Path("out"))
     assert tokens.train == Path("out/train-gpt2-*.bin")
