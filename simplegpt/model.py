@@ -33,14 +33,21 @@ class GPT(nn.Module):
         self.init_weights()
 
     def forward(
-        self, ids: Tensor, targets: Tensor | None = None, *, cache: "Cache | None" = None
+        self,
+        ids: Tensor,
+        targets: Tensor | None = None,
+        *,
+        cache: "Cache | None" = None,
+        documents: Tensor | None = None,
     ) -> Tensor:
         """Return the logits ``[b, s, v]`` of the token after each of `ids` ``[b, s]``.
 
         With `targets` ``[b, s]``, return their mean cross-entropy instead, a scalar; negative
-        targets are ignored. With `cache`, `ids` continue its tokens and are added to it.
+        targets are ignored. With `cache`, `ids` continue its tokens and are added to it. With
+        `documents` ``[b, s]``, the number of each token's document in its row, every document is
+        read as if it were alone.
         """
-        x = self.hidden(ids, cache)
+        x = self.hidden(ids, cache, documents)
         return self.wte.logits(x) if targets is None else self.cross_entropy(x, targets)
 
     def loss(self, ids: Tensor) -> Tensor:
@@ -52,15 +59,20 @@ class GPT(nn.Module):
         """Return the logits ``[b, v]`` of the token after the last of `ids` ``[b, s]``."""
         return self.wte.logits(self.hidden(ids, cache)[:, -1])
 
-    def hidden(self, ids: Tensor, cache: "Cache | None" = None) -> Tensor:
+    def hidden(
+        self, ids: Tensor, cache: "Cache | None" = None, documents: Tensor | None = None
+    ) -> Tensor:
         """Return the input of the output layer, ``[b, s, e]``."""
-        if cache is None:
+        mask = None
+        if documents is not None:
+            positions, mask = isolate(documents)
+        elif cache is None:
             positions = torch.arange(ids.shape[1], device=ids.device)
         else:
             positions = cache.extend(ids.shape[1])
         x = self.embd_dropout(self.wte(ids) + self.wpe(positions))
         for block in self.h:
-            x = block(x, cache)
+            x = block(x, cache, mask)
         normed: Tensor = self.ln_f(x)
         return normed
 
@@ -138,6 +150,16 @@ class GPT(nn.Module):
         return gpt.requires_grad_().eval()
 
 
+def isolate(documents: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the positions ``[b, s]`` and the attention mask ``[b, 1, s, s]`` of documents in rows.
+
+    A token of `documents` ``[b, s]`` attends to those of its own document up to itself, and its
+    position is their number.
+    """
+    mask = (documents[:, :, None] == documents[:, None, :]).tril()
+    return mask.sum(dim=-1) - 1, rearrange(mask, "b q k -> b 1 q k")
+
+
 class TokenEmbedding(nn.Embedding):
     """The token embedding, which shares its weight with the output layer."""
 
@@ -157,14 +179,16 @@ class Block(nn.Module):
         self.mlp = FeedForward(config)
         self.resid_dropout = nn.Dropout(dropout_p)
 
-    def forward(self, x: Tensor, cache: "Cache | None" = None) -> Tensor:
-        x = x + self.resid_dropout(self.attn(self.ln_1(x), cache))
+    def forward(
+        self, x: Tensor, cache: "Cache | None" = None, mask: Tensor | None = None
+    ) -> Tensor:
+        x = x + self.resid_dropout(self.attn(self.ln_1(x), cache, mask))
         out: Tensor = x + self.resid_dropout(self.mlp(self.ln_2(x)))
         return out
 
 
 class Attention(nn.Module):
-    """Causal multi-head self-attention."""
+    """Causal multi-head self-attention; with a `mask`, only to the tokens that it has True for."""
 
     def __init__(self, config: ModelConfig, layer: int, dropout_p: float) -> None:
         super().__init__()
@@ -172,9 +196,10 @@ class Attention(nn.Module):
         self.c_attn = nn.Linear(config.n_embd, 3 * config.n_embd, bias=config.bias)
         self.c_proj = nn.Linear(config.n_embd, config.n_embd, bias=config.bias)
 
-    def forward(self, x: Tensor, cache: "Cache | None" = None) -> Tensor:
+    def forward(
+        self, x: Tensor, cache: "Cache | None" = None, mask: Tensor | None = None
+    ) -> Tensor:
         q, k, v = rearrange(self.c_attn(x), "b s (n h d) -> n b h s d", n=3, h=self.n_head)
-        mask = None
         if cache is not None:
             k, v, mask = cache.update(self.layer, k, v)
         out = F.scaled_dot_product_attention(

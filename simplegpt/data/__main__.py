@@ -4,6 +4,7 @@
         --tokenizer_name "char"
     python -m simplegpt.data --dataset tinyshakespeare --tokenizer_name gpt2
     python -m simplegpt.data --hf_dataset Skylion007/openwebtext --output_dir data/openwebtext
+    python -m simplegpt.data --chat_file chat.jsonl --output_dir data --tokenizer_name gpt2
 
 `simplegpt.data.encode` does the work as a stream. The files of a text get their final names once
 all of them are complete; documents go to shards, after each of which the command can be resumed
@@ -25,6 +26,8 @@ from pydantic import BaseModel, ConfigDict
 
 from simplegpt.cli import CommandParser, UserError, one_line, run_command, show, sigterm_as_exit
 from simplegpt.data import corpus
+from simplegpt.data.chat import CHAT_TEMPLATE, end_of_message
+from simplegpt.data.dialogues import DialogueFiles, encode_dialogues
 from simplegpt.data.documents import SUFFIXES, Documents, FileDocuments, HubDocuments, find_files
 from simplegpt.data.encode import Source, check_text_file, encode_files, split_by_line
 from simplegpt.data.shards import HeldOut, ShardWriter
@@ -60,15 +63,22 @@ class Done(BaseModel):
 
 @dataclass(frozen=True)
 class Output:
-    """A token file to write, and its text."""
+    """A token file to write, and its text or dialogues."""
 
     path: Path
-    sources: tuple[Source, ...]
+    content: tuple[Source, ...] | DialogueFiles
+
+    @property
+    def inputs(self) -> Sequence[Path]:
+        """The files to read."""
+        if isinstance(self.content, DialogueFiles):
+            return self.content.paths
+        return [source.path for source in self.content]
 
     @property
     def source_names(self) -> str:
         """The text files, at most three by name."""
-        names = list(dict.fromkeys(one_line(str(source.path)) for source in self.sources))
+        names = list(dict.fromkeys(one_line(str(path)) for path in self.inputs))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return ", ".join(names[:3]) + more
 
@@ -80,11 +90,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_documents = bool(options.documents or options.hf_dataset)
     with sigterm_as_exit():
         _check(options)
-        tokenizer = load_tokenizer(options.tokenizer_name or ("gpt2" if is_documents else "char"))
+        default = "gpt2" if is_documents or options.chat_file else "char"
+        tokenizer = load_tokenizer(options.tokenizer_name or default)
         if is_documents:
             words = sys.argv[1:] if argv is None else argv
             files = _write_shards(tokenizer, options, shlex.join(["simplegpt", "data", *words]))
         else:
+            if options.chat_file:
+                end_of_message(tokenizer)  # raises an error if there is none
             separator = _separator_id(options.separator, options.marker, tokenizer)
             files = _write(_plan(options, tokenizer.name), tokenizer, separator, options)
     if options.json_progress:
@@ -104,6 +117,15 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="FILE",
         help="UTF-8 text: one or more files or globs.",
+    )
+    source.add_argument(
+        "--chat_file",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FILE",
+        help='Dialogues to fine-tune a chat on: JSON lines with "messages", each with a role '
+        "(system, user or assistant) and content; also .jsonl.gz.",
     )
     source.add_argument(
         "--dataset", metavar="NAME", help=f"A named corpus, downloaded if needed: {datasets}."
@@ -162,7 +184,7 @@ def _parser() -> argparse.ArgumentParser:
         "--tokenizer_name",
         metavar="NAME",
         help=f"{', '.join(tokenizer_names())}, or the path of a tokenizer.json; default char, and "
-        "gpt2 for documents.",
+        "gpt2 for documents and dialogues.",
     )
     output.add_argument("--output_file", metavar="FILE", help="Write all of the text to this file.")
     output.add_argument(
@@ -176,8 +198,8 @@ def _parser() -> argparse.ArgumentParser:
         "--val_fraction",
         type=float,
         metavar="X",
-        help="Held-out fraction: of the lines, from the end; of the documents, evenly spread "
-        "(0.01: every 100th). Default 0.1, 0 for no split.",
+        help="Held-out fraction: of the lines or dialogues, from the end; of the documents, evenly "
+        "spread (0.01: every 100th). Default 0.1, 0 for no split.",
     )
     held_out.add_argument(
         "--val_documents", type=int, metavar="N", help="Hold out the first N documents instead."
@@ -211,6 +233,8 @@ def _check(options: argparse.Namespace) -> None:
             raise UserError("documents are written in shards; use --output_dir, not --output_file")
     elif options.val_documents is not None:
         raise UserError("--val_documents needs --documents or --hf_dataset")
+    if options.chat_file and (options.separator or options.marker):
+        raise UserError("--separator and --marker are for text, not for --chat_file")
     if options.marker == "":
         raise UserError("--marker must not be empty")
 
@@ -251,11 +275,21 @@ def _plan(options: argparse.Namespace, tokenizer_name: str) -> list[Output]:
         raise UserError("no output: give --output_file FILE, or --output_dir DIR for a split")
     for path in paths:
         check_output(path, overwrite=options.overwrite)
-    sources = _corpus_source(options) if options.dataset else _text_sources(options.text_file)
-    for path in paths:
-        for file in written_files(path):
-            if file.exists() and any(file.samefile(source.path) for source in sources):
+    outputs = _outputs(options, paths, fraction)
+    for output in outputs:
+        for file in written_files(output.path):
+            if file.exists() and any(file.samefile(path) for path in output.inputs):
                 raise UserError(f"{file} is both input and output; give another output")
+    return outputs
+
+
+def _outputs(options: argparse.Namespace, paths: Sequence[Path], fraction: float) -> list[Output]:
+    """Return the outputs at `paths`, the last of which may be the validation part."""
+    if options.chat_file:
+        whole = DialogueFiles(_existing_files(options.chat_file))
+        dialogues = [whole] if len(paths) == 1 else whole.split(fraction)
+        return [Output(*pair) for pair in zip(paths, dialogues, strict=True)]
+    sources = _corpus_source(options) if options.dataset else _text_sources(options.text_file)
     parts = [sources] if len(paths) == 1 else split_by_line(sources, fraction)
     return [Output(*pair) for pair in zip(paths, parts, strict=True)]
 
@@ -270,7 +304,16 @@ def _corpus_source(options: argparse.Namespace) -> tuple[Source, ...]:
 
 
 def _text_sources(names: Sequence[str]) -> tuple[Source, ...]:
-    """Return the text files. Raises UserError if one is missing or all are empty."""
+    paths = _existing_files(names)
+    for path in paths:
+        if path.suffix == ".gz":
+            raise UserError(f"{path} is compressed: use --documents")
+    return tuple(map(Source, paths))
+
+
+def _existing_files(names: Sequence[str]) -> list[Path]:
+    """Return the files that `names` and globs name. Raises UserError if one is missing or all are
+    empty."""
     paths: list[Path] = []
     for name in names:
         if glob.has_magic(name) and not Path(name).exists():
@@ -282,11 +325,9 @@ def _text_sources(names: Sequence[str]) -> tuple[Source, ...]:
             paths.append(Path(name))
     for path in paths:
         check_text_file(path)
-        if path.suffix == ".gz":
-            raise UserError(f"{path} is compressed: use --documents")
     if not any(path.stat().st_size for path in paths):
         raise UserError(f"no text to encode: {', '.join(map(str, paths[:3]))}: empty")
-    return tuple(map(Source, paths))
+    return paths
 
 
 def _write(
@@ -304,21 +345,11 @@ def _write(
                 tokenizer=tokenizer.name,
                 n_vocab=tokenizer.n_vocab,
                 source=output.source_names,
+                chat_template=CHAT_TEMPLATE if options.chat_file else None,
                 overwrite=options.overwrite,
             )
             writers.append(stack.enter_context(writer))
-            total = sum(source.size for source in output.sources)
-            label = f"tokenizing {output.path.name}"
-            with ProgressLine(label, total, json=options.json_progress) as progress:
-                encode_files(
-                    output.sources,
-                    tokenizer,
-                    writer.write,
-                    separator=separator,
-                    marker=options.marker,
-                    workers=options.workers,
-                    progress=progress,
-                )
+            _encode(output, tokenizer, writer, separator, options)
             if not writer.count:
                 raise UserError(f"{output.path} would be empty: there is no text for it")
             writer.sync()  # reports a full disk before any file gets its name
@@ -328,6 +359,32 @@ def _write(
                 show(f"saving to {one_line(str(writer.path))}")
             writer.commit()
     return [Written(path=str(w.path), tokens=w.count, tokenizer=tokenizer.name) for w in writers]
+
+
+def _encode(
+    output: Output,
+    tokenizer: Tokenizer,
+    writer: TokenWriter,
+    separator: int | None,
+    options: argparse.Namespace,
+) -> None:
+    """Encode the content of `output` to `writer`, with its progress."""
+    label, json = f"tokenizing {output.path.name}", options.json_progress
+    if isinstance(output.content, DialogueFiles):
+        with ProgressLine(label, unit="dialogues", json=json) as progress:
+            encode_dialogues(output.content, tokenizer, writer.write, progress)
+        return
+    total = sum(source.size for source in output.content)
+    with ProgressLine(label, total, json=json) as progress:
+        encode_files(
+            output.content,
+            tokenizer,
+            writer.write,
+            separator=separator,
+            marker=options.marker,
+            workers=options.workers,
+            progress=progress,
+        )
 
 
 def _write_shards(tokenizer: Tokenizer, options: argparse.Namespace, command: str) -> list[Written]:

@@ -19,15 +19,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from simplegpt.cli import UserError
-from simplegpt.data.tokenizer import END_OF_TEXT, Tokenizer
+from simplegpt.data.tokenizer import END_OF_TEXT, Ids, Tokenizer
 
 Role = Literal["system", "user", "assistant"]
 ChatTemplate = Literal["simplegpt"]
 """The name of a chat template; there is one."""
 CHAT_TEMPLATE: ChatTemplate = "simplegpt"
+
+# Marks of the tokens of dialogues.
+ANSWER = 1
+"""A token of an answer, which the model learns to predict."""
+BEGIN = 2
+"""The first token of a dialogue."""
 
 JINJA = (
     "{% for message in messages %}{{ message['role'] | capitalize + ':\n' }}"
@@ -76,6 +84,26 @@ def encode_message(message: ChatMessage, tokenizer: Tokenizer) -> list[int]:
     """Return the tokens of `message`, from its heading to its end."""
     text = tokenizer.encode(message.content.strip())
     return [*encode_heading(message.role, tokenizer), *text, end_of_message(tokenizer)]
+
+
+def encode_dialogue(
+    messages: Sequence[ChatMessage], tokenizer: Tokenizer
+) -> tuple[Ids, npt.NDArray[np.uint8]]:
+    """Return the tokens of a dialogue and their marks, each ``[n]``.
+
+    The text of each message of the assistant and its end are marked `ANSWER`, the first token
+    `BEGIN`, all others 0.
+    """
+    ids: list[int] = []
+    marks: list[int] = []
+    for message in messages:
+        tokens = encode_message(message, tokenizer)
+        n_heading = len(encode_heading(message.role, tokenizer))
+        mark = ANSWER if message.role == "assistant" else 0
+        ids += tokens
+        marks += [0] * n_heading + [mark] * (len(tokens) - n_heading)
+    marks[0] = BEGIN
+    return np.array(ids, dtype=np.uint32), np.array(marks, dtype=np.uint8)
 
 
 def encode_prompt(messages: Sequence[ChatMessage], tokenizer: Tokenizer, n_ctx: int) -> ChatPrompt:

@@ -2,8 +2,9 @@
 
 ``NAME.bin`` has raw little-endian token IDs without a header, uint16 if the vocabulary fits and
 uint32 otherwise, so nanoGPT's files work unchanged. ``NAME.bin.json`` describes it
-(`TokenFileInfo`). `open_tokens` reads, `TokenWriter` writes; `simplegpt.data.windows` decides which
-tokens form a sample. Nothing here imports torch.
+(`TokenFileInfo`). A file of dialogues also has ``NAME.bin.marks``, a byte per token: see
+`simplegpt.data.chat`. `open_tokens` reads, `TokenWriter` writes; `simplegpt.data.windows` decides
+which tokens form a sample. Nothing here imports torch.
 """
 
 import contextlib
@@ -24,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.load import Inspection, Problem
 from simplegpt.config.schema import is_tokenizer_file
+from simplegpt.data.chat import BEGIN, ChatTemplate
 from simplegpt.data.tokenizer import is_same_vocabulary, short_name, tokenizer_names
 from simplegpt.files import check_regular_file, open_regular, read_regular, write_atomically
 
@@ -47,6 +49,8 @@ class TokenFileInfo(BaseModel):
     source: str
     """The text files, for display."""
     max_id: int = Field(ge=0)
+    chat_template: ChatTemplate | None = None
+    """The template of the dialogues in it; None for text."""
 
 
 class Written(BaseModel):
@@ -72,6 +76,8 @@ def open_tokens(spec: str | Path) -> "Tokens":
     tokenizers = sorted({file.info.tokenizer for file in files if file.info})
     if len(tokenizers) > 1:
         raise UserError(f"{spec}: its shards have different tokenizers: {', '.join(tokenizers)}")
+    if len({file.chat_template for file in files}) > 1:
+        raise UserError(f"{spec}: some of its shards have dialogues, others text")
     return Tokens(files)
 
 
@@ -79,7 +85,8 @@ class Tokens:
     """One or several token files as one sequence. It pickles as paths; each process opens them.
 
     ``len(tokens)`` counts all tokens; `tokenizer` is the name in the sidecars, None without them;
-    `meta` is nanoGPT's meta.pkl, if the token IDs are those of its vocabulary. The files are read,
+    `meta` is nanoGPT's meta.pkl, if the token IDs are those of its vocabulary; `chat_template` is
+    that of dialogues, None for text. The files are read,
     not memory-mapped: a file truncated meanwhile is then an error instead of a SIGBUS.
     """
 
@@ -87,6 +94,7 @@ class Tokens:
         self.files = tuple(files)
         self.tokenizer = next((file.info.tokenizer for file in self.files if file.info), None)
         self.meta = next((file.meta for file in self.files if file.meta), None)
+        self.chat_template = self.files[0].chat_template
         # ends[i]: number of tokens in shards 0 … i
         self._ends = np.cumsum([file.count for file in self.files])
         self._opened: dict[int, BinaryIO] = {}
@@ -117,6 +125,10 @@ class Tokens:
             done += len(part)
             shard += 1
         return ids
+
+    def marks(self) -> npt.NDArray[np.uint8]:
+        """Read the marks of all tokens of dialogues, ``[len(self)]``. Raises UserError."""
+        return np.concatenate([_read_marks(file) for file in self.files])
 
     def max_id(self) -> int:
         """Return the largest token ID, from the sidecars or by scanning the files once."""
@@ -159,6 +171,10 @@ class TokenFile:
     info: TokenFileInfo | None
     meta: Path | None = None
     """nanoGPT's meta.pkl beside a file without a sidecar, whose vocabulary the token IDs are of."""
+
+    @property
+    def chat_template(self) -> ChatTemplate | None:
+        return self.info.chat_template if self.info else None
 
 
 @dataclass(frozen=True)
@@ -238,34 +254,55 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(path.name + ".json")
 
 
-def written_files(path: Path) -> tuple[Path, Path, Path]:
-    """Return what a `TokenWriter` for `path` replaces: the file, its sidecar, its partial file."""
-    return path, sidecar_path(path), path.with_name(path.name + ".partial")
+def marks_path(path: Path) -> Path:
+    """``NAME.bin`` → ``NAME.bin.marks``."""
+    return path.with_name(path.name + ".marks")
+
+
+def written_files(path: Path) -> tuple[Path, ...]:
+    """Return what a `TokenWriter` for `path` replaces: the file, its sidecar, its partial file …"""
+    marks = marks_path(path)
+    return path, sidecar_path(path), partial_path(path), marks, partial_path(marks)
+
+
+def partial_path(path: Path) -> Path:
+    """Return the name of a file until it is complete."""
+    return path.with_name(path.name + ".partial")
 
 
 class TokenWriter:
     """Writes a token file and its sidecar as a stream; use as a context manager.
 
-    Tokens go to ``NAME.bin.partial``, which `commit` renames. On exit without `commit`, after an
-    error or an interruption, the partial file is removed. Raises UserError if the file exists
+    With a `chat_template`, the tokens are those of dialogues and have marks. Tokens go to
+    ``NAME.bin.partial``, which `commit` renames; so do marks. On exit without `commit`, after an
+    error or an interruption, the partial files are removed. Raises UserError if the file exists
     (unless `overwrite`) or cannot be written, another process is writing it, or the disk is full.
     """
 
     def __init__(
-        self, path: Path, *, tokenizer: str, n_vocab: int, source: str, overwrite: bool = False
+        self,
+        path: Path,
+        *,
+        tokenizer: str,
+        n_vocab: int,
+        source: str,
+        chat_template: ChatTemplate | None = None,
+        overwrite: bool = False,
     ) -> None:
         self.path = path
         self.count = 0
         self._tokenizer = tokenizer
         self._source = source
+        self._chat_template = chat_template
         self._dtype: DType = "uint16" if n_vocab <= 1 << 16 else "uint32"
         self._max_id = 0
         self._committed = False
-        *_, self._partial = written_files(path)
+        self._partial, self._marks_partial = partial_path(path), partial_path(marks_path(path))
         check_output(path, overwrite=overwrite)
         with self._user_errors():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = _open_exclusively(self._partial)
+            self._marks = self._marks_partial.open("wb") if chat_template else None
 
     def __enter__(self) -> Self:
         return self
@@ -273,15 +310,25 @@ class TokenWriter:
     def __exit__(self, *error: object) -> None:
         if not self._committed:
             self._partial.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # a full disk, which `write` or `sync` has reported
-            self._file.close()
+            if self._marks:
+                self._marks_partial.unlink(missing_ok=True)
+        for file in self._files:
+            with contextlib.suppress(OSError):  # a full disk, which `write` or `sync` has reported
+                file.close()
 
-    def write(self, ids: npt.NDArray[Any]) -> None:
-        """Append token IDs, an integer array ``[n]``."""
+    @property
+    def _files(self) -> list[BinaryIO]:
+        return [self._file, *([self._marks] if self._marks else [])]
+
+    def write(self, ids: npt.NDArray[Any], marks: npt.NDArray[np.uint8] | None = None) -> None:
+        """Append token IDs, an integer array ``[n]``, and the marks of dialogues' tokens."""
         if not len(ids):
             return
         with self._user_errors():
             self._file.write(ids.astype(_numpy_dtype(self._dtype)).data)
+            if self._marks:
+                assert marks is not None
+                self._marks.write(marks.tobytes())
         self.count += len(ids)
         self._max_id = max(self._max_id, int(ids.max()))
 
@@ -293,8 +340,9 @@ class TokenWriter:
     def sync(self) -> None:
         """Flush everything written to the disk, as `commit` does too."""
         with self._user_errors():
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            for file in self._files:
+                file.flush()
+                os.fsync(file.fileno())
 
     def commit(self) -> TokenFileInfo:
         """Sync the file, write its sidecar and rename the file to its final name."""
@@ -305,11 +353,17 @@ class TokenWriter:
             tokenizer=self._tokenizer,
             source=self._source,
             max_id=self._max_id,
+            chat_template=self._chat_template,
         )
+        text = info.model_dump_json(indent=2, exclude_none=True) + "\n"
         with self._user_errors():
             # The sidecar first: a reader in between finds no file or another count, which is an
             # error, but never a file without its sidecar.
-            write_atomically(sidecar_path(self.path), info.model_dump_json(indent=2) + "\n")
+            write_atomically(sidecar_path(self.path), text)
+            if self._marks:
+                self._marks_partial.replace(marks_path(self.path))
+            else:  # of a file that was replaced
+                marks_path(self.path).unlink(missing_ok=True)
             self._partial.replace(self.path)
         self._committed = True
         return info
@@ -337,6 +391,7 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
     """
     invalid, values = set(inspection.invalid_keys), inspection.values
     problems: list[Problem] = []
+    templates: dict[str, ChatTemplate | None] = {}
     if not inspection.is_complete:
         return problems
     tokenizer, names = values["tokenizer_name"], tokenizer_names()
@@ -358,10 +413,15 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
             hint = "" if exists else "create it with python -m simplegpt.data"
             problems.append(inspection.problem((key,), str(error), hint))
             continue
+        templates[key] = tokens.chat_template
         problems += [
             inspection.problem((mismatched, key), message)
             for mismatched, message in _mismatches(values, invalid, values[key], tokens, scan=scan)
         ]
+    if len(set(templates.values())) > 1:
+        what = {key: "dialogues" if template else "text" for key, template in templates.items()}
+        message = " and ".join(f"{key} has {kind}" for key, kind in what.items())
+        problems.append(inspection.problem(tuple(templates), f"{message}: both need the same"))
     return problems
 
 
@@ -389,7 +449,7 @@ def _mismatches(
         )
         yield "tokenizer_name", message
     seq_len, count = values["data.seq_len"], len(tokens)
-    if "data.seq_len" not in invalid and count <= seq_len:
+    if "data.seq_len" not in invalid and count <= seq_len and not tokens.chat_template:
         message = f"data.seq_len ({seq_len}) must be < {count}, the number of tokens in {spec}"
         yield "data.seq_len", message
 
@@ -439,7 +499,9 @@ def _resolve(spec: str) -> list[Path]:
         return [path]
     if glob.has_magic(spec):
         files = sorted(Path(name) for name in glob.glob(spec, recursive=True))  # noqa: PTH207
-        files = [file for file in files if file.suffix != ".json" and file.is_file()]
+        files = [
+            file for file in files if file.suffix not in (".json", ".marks") and file.is_file()
+        ]
         if not files:
             raise UserError(f"no token file matches {spec}")
         return files
@@ -477,9 +539,41 @@ def _inspect(path: Path) -> TokenFile:
             "python -m simplegpt.data"
         )
     _check_ids(path, info, sample)
+    if info and info.chat_template:
+        _check_marks(path, info)
     meta = path.with_name("meta.pkl")
     has_meta = info is None and meta.exists()
     return TokenFile(path, dtype, size // width, info, meta if has_meta else None)
+
+
+def _check_marks(path: Path, info: TokenFileInfo) -> None:
+    """Raise UserError if the file of a token file's marks is missing or has another size."""
+    marks = marks_path(path)
+    try:
+        check_regular_file(marks)
+        size = marks.stat().st_size
+    except OSError as error:
+        raise UserError(
+            f"{marks} cannot be read: {error.strerror}; {path} has dialogues, and which of its "
+            "tokens are answers is in that file"
+        ) from None
+    if size != info.count:
+        raise UserError(
+            f"{marks} has {size:,} bytes, expected one per token of {path}: {info.count:,}"
+        )
+
+
+def _read_marks(file: TokenFile) -> npt.NDArray[np.uint8]:
+    path = marks_path(file.path)
+    try:
+        marks = np.frombuffer(read_regular(path), dtype=np.uint8)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    if len(marks) != file.count or marks[0] != BEGIN:
+        raise UserError(
+            f"{path} is damaged: encode the dialogues again with python -m simplegpt.data"
+        )
+    return marks
 
 
 def _looks_like_uint32(sample: npt.NDArray[Any]) -> bool:

@@ -53,9 +53,9 @@ class Evaluation(BaseModel):
     """Mean cross-entropy in nats per token."""
     perplexity: float
     bits_per_byte: float | None
-    """None if the tokenizer is unknown or the text has no bytes."""
+    """None if the tokenizer is unknown or the text has no bytes, and for dialogues."""
     n_predicted: int
-    """Tokens predicted: all but the first."""
+    """Tokens predicted: all but the first; of dialogues, those of answers."""
     n_bytes: int | None
     """UTF-8 bytes of the predicted tokens."""
     seq_len: int
@@ -193,9 +193,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure the loss of `engine` on `tokens`. Raises UserError."""
     seq_len = check(engine, tokens, options.seq_len)
-    loss = mean_loss(engine.gpt, tokens, seq_len)
-    n_bytes = None if engine.tokenizer is None else text_bytes(engine.tokenizer, tokens)
-    n_predicted = len(tokens) - 1
+    loss, n_predicted = mean_loss(engine.gpt, tokens, seq_len)
+    n_bytes = None
+    if engine.tokenizer is not None and tokens.chat_template is None:
+        n_bytes = text_bytes(engine.tokenizer, tokens)
     return Evaluation(
         model=model,
         tokens=str(options.tokens or options.text),

@@ -2,11 +2,11 @@
 
 Every token but the first is predicted exactly once, in the same windows as in validation: adjacent,
 of seq_len tokens each (n_ctx by default); the last window is moved back to full length, and its
-overlap does not count twice.
+overlap does not count twice. Of dialogues, the tokens of answers are predicted, each in its own
+dialogue.
 """
 
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ from simplegpt.cli import UserError
 from simplegpt.data.encode import Source, check_text_file, encode_files
 from simplegpt.data.tokenizer import Tokenizer, is_same_vocabulary
 from simplegpt.data.tokens import Tokens, TokenWriter, open_tokens
-from simplegpt.data.windows import ValidationWindows
+from simplegpt.data.windows import IGNORED, Batch, DialogueWindows, ValidationWindows
 from simplegpt.progress import ProgressLine, format_loss
 
 if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported first
@@ -72,34 +72,50 @@ def check(engine: "Engine", tokens: Tokens, seq_len: int | None) -> int:
     return min(seq_len or config.n_ctx, len(tokens) - 1)
 
 
-def mean_loss(gpt: "GPT", tokens: Tokens, seq_len: int) -> float:
-    """Return the mean cross-entropy of every token but the first, in nats."""
-    n_predicted = len(tokens) - 1
+def mean_loss(gpt: "GPT", tokens: Tokens, seq_len: int) -> tuple[float, int]:
+    """Return the mean cross-entropy in nats, and the number of predicted tokens.
+
+    They are every token but the first; of dialogues, those of answers.
+    """
+    windows: ValidationWindows | DialogueWindows
+    if tokens.chat_template is None:
+        windows, n_predicted = ValidationWindows(len(tokens), seq_len), len(tokens) - 1
+    else:
+        windows = DialogueWindows(tokens, seq_len)
+        n_predicted = windows.n_answers(range(len(windows)))
     total, done = 0.0, 0
+    batch_size = max(1, MAX_LOGITS // (seq_len * gpt.config.n_vocab))
     with ProgressLine("evaluating", n_predicted, "tokens", summary=False) as line:
-        for loss, n in batch_losses(gpt, tokens, seq_len):
-            total += loss * n
+        for first in range(0, len(windows), batch_size):
+            chosen = range(first, min(first + batch_size, len(windows)))
+            if isinstance(windows, ValidationWindows):
+                batch = text_batch(tokens, windows, chosen)
+            else:
+                batch = windows.batch(chosen)
+            n = int((batch.targets != IGNORED).sum())
+            total += batch_loss(gpt, batch) * n
             done += n
             line.update(done, f"loss {format_loss(total / done)}")
-    return total / n_predicted
+    return total / n_predicted, n_predicted
 
 
-def batch_losses(gpt: "GPT", tokens: Tokens, seq_len: int) -> Iterator[tuple[float, int]]:
-    """Yield each batch's mean cross-entropy and its number of predicted tokens."""
+def text_batch(tokens: Tokens, windows: ValidationWindows, chosen: range) -> Batch:
+    """Return the `chosen` windows of text."""
+    batch, seq_len = [windows[i] for i in chosen], windows.seq_len
+    ids = np.stack([tokens.slice(w.start, w.start + seq_len + 1) for w in batch])
+    skipped = np.arange(seq_len) < np.array([[w.skip] for w in batch])
+    return Batch(ids[:, :-1], np.where(skipped, IGNORED, ids[:, 1:]))
+
+
+def batch_loss(gpt: "GPT", batch: Batch) -> float:
+    """Return the mean cross-entropy of a batch."""
     import torch
 
-    device = gpt.wte.weight.device
-    windows = ValidationWindows(len(tokens), seq_len)
-    batch_size = max(1, MAX_LOGITS // (seq_len * gpt.config.n_vocab))
-    for first in range(0, len(windows), batch_size):
-        batch = [windows[i] for i in range(first, min(first + batch_size, len(windows)))]
-        ids = np.stack([tokens.slice(w.start, w.start + seq_len + 1) for w in batch])
-        skipped = np.arange(seq_len) < np.array([[w.skip] for w in batch])
-        targets = np.where(skipped, -100, ids[:, 1:])
-        with torch.inference_mode():
-            inputs = torch.from_numpy(ids[:, :-1]).to(device)
-            loss = gpt(inputs, torch.from_numpy(targets).to(device))
-        yield loss.item(), int((~skipped).sum())
+    tensors = [None if a is None else torch.from_numpy(a).to(gpt.wte.weight.device) for a in batch]
+    inputs, targets, documents = tensors
+    with torch.inference_mode():
+        loss: float = gpt(inputs, targets, documents=documents).item()
+    return loss
 
 
 def text_bytes(tokenizer: Tokenizer, tokens: Tokens, chunk: int = 2**20) -> int:

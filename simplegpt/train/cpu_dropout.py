@@ -50,13 +50,15 @@ class CPUAttention(Attention):
         self.dropout_p = attention.dropout_p
         self.attn_dropout = CPUDropout(attention.dropout_p)
 
-    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+    def forward(self, x: Tensor, cache: Cache | None = None, mask: Tensor | None = None) -> Tensor:
         if not self.training or self.dropout_p == 0:
-            return super().forward(x, cache)
+            return super().forward(x, cache, mask)
         q, k, v = rearrange(self.c_attn(x), "b s (n h d) -> n b h s d", n=3, h=self.n_head)
         n_seq, width = q.shape[-2:]
         future = torch.full((n_seq, n_seq), -math.inf, dtype=q.dtype, device=q.device).triu(1)
         scores = q @ rearrange(k, "b h s d -> b h d s") / math.sqrt(width) + future
+        if mask is not None:
+            scores = scores.masked_fill(~mask, -math.inf)
         out = self.attn_dropout(scores.softmax(dim=-1)) @ v
         projected: Tensor = self.c_proj(rearrange(out, "b h s d -> b s (h d)"))
         return projected

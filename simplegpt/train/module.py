@@ -18,8 +18,16 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import Config
+from simplegpt.data.chat import ChatTemplate
 from simplegpt.data.tokens import Tokens, open_tokens
-from simplegpt.data.windows import ValidationWindows, Windows, random_seed
+from simplegpt.data.windows import (
+    IGNORED,
+    Batch,
+    DialogueWindows,
+    ValidationWindows,
+    Windows,
+    random_seed,
+)
 from simplegpt.model import GPT
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.plan import MAX_TRAIN_EVAL_BATCHES
@@ -30,17 +38,21 @@ from simplegpt.train.state import TrainingState
 # length, so the endless loader has a length that is never reached.
 ENDLESS = 2**40
 
-IGNORED = -100  # torch's cross-entropy ignores this target
-
-ValidationBatch = tuple[Tensor, Tensor]
+DialogueTensors = tuple[Tensor, Tensor, Tensor]
+"""Inputs, targets and documents of windows of dialogues; see `Batch`."""
+TrainingBatch = Tensor | tuple[DialogueTensors, Tensor]
+"""Windows ``[batch, seq + 1]``, or windows of dialogues with the weight of their mean loss."""
+ValidationBatch = tuple[Tensor, Tensor] | DialogueTensors
+"""Windows and the number of targets that each skips, or windows of dialogues."""
 
 
 class GPTModule(lightning.LightningModule):
-    """Trains a `GPT` on batches of windows ``[batch, seq + 1]``."""
+    """Trains a `GPT` on batches of windows of text, or of dialogues with a `chat_template`."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, chat_template: ChatTemplate | None = None) -> None:
         super().__init__()
         self.config = config
+        self.chat_template = chat_template
         self.gpt = GPT(config.model, dropout_p=config.optimization.dropout_p)
         freeze(self.gpt, config.optimization.freeze_layers)
         self.state = TrainingState()
@@ -48,21 +60,32 @@ class GPTModule(lightning.LightningModule):
         self.grad_norm: Tensor | None = None
         """Gradient norm of the last step, before clipping."""
 
-    def training_step(self, ids: Tensor, batch_idx: int) -> Tensor:
-        n_windows = ids.shape[0] * self.trainer.world_size
+    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy over the batch, weighted for dialogues."""
+        loss: Tensor
+        if isinstance(batch, Tensor):
+            n_windows, loss = len(batch), self.gpt.loss(batch)
+        else:
+            (inputs, targets, documents), weight = batch
+            n_windows, loss = len(inputs), self.gpt(inputs, targets, documents=documents) * weight
+        n_windows *= self.trainer.world_size
         self.state.samples_seen += n_windows
         self.state.tokens += n_windows * self.config.data.seq_len
         self.state.score = None
-        loss: Tensor = self.gpt.loss(ids)
         return loss
 
     def validation_step(self, batch: ValidationBatch, batch_idx: int) -> dict[str, Tensor]:
         """Return the mean cross-entropy over the targets that count, and their number."""
-        ids, n_skipped = batch
-        inputs, targets = ids[:, :-1], ids[:, 1:]
-        is_skipped = torch.arange(targets.shape[1], device=ids.device) < n_skipped[:, None]
-        loss: Tensor = self.gpt(inputs, targets.masked_fill(is_skipped, IGNORED))
-        return {"loss": loss, "n_targets": targets.numel() - n_skipped.sum()}
+        documents: Tensor | None = None
+        if len(batch) == 2:
+            ids, n_skipped = batch
+            inputs, targets = ids[:, :-1], ids[:, 1:]
+            is_skipped = torch.arange(targets.shape[1], device=ids.device) < n_skipped[:, None]
+            targets = targets.masked_fill(is_skipped, IGNORED)
+        else:
+            inputs, targets, documents = batch
+        loss: Tensor = self.gpt(inputs, targets, documents=documents)
+        return {"loss": loss, "n_targets": (targets != IGNORED).sum()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # fused AdamW does not unscale gradients before they are clipped
@@ -102,7 +125,12 @@ class GPTModule(lightning.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # plain data only: a checkpoint must load with weights_only=True
         checkpoint["hyper_parameters"] = self.config.model_dump(mode="json")
-        checkpoint["simplegpt"] = {"format": 1, "step": self.global_step, **asdict(self.state)}
+        checkpoint["simplegpt"] = {
+            "format": 1,
+            "step": self.global_step,
+            "chat_template": self.chat_template,
+            **asdict(self.state),
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.state = TrainingState.from_checkpoint(checkpoint)
@@ -126,42 +154,58 @@ class TokenData(lightning.LightningDataModule):
         self.config = config
         self.train_tokens: Tokens = open_tokens(config.data.train_fpath)
         self.val_tokens: Tokens = open_tokens(config.data.val_fpath)
+        self.train_dialogues = self._dialogues(self.train_tokens)
+        self.val_dialogues = self._dialogues(self.val_tokens)
 
-    def train_dataloader(self) -> "DataLoader[Tensor]":
+    def _dialogues(self, tokens: Tokens) -> DialogueWindows | None:
+        """Return the windows of dialogues; None for text."""
+        if tokens.chat_template is None:
+            return None
+        return DialogueWindows(tokens, self.config.data.seq_len, self.config.seed)
+
+    def train_dataloader(self) -> "DataLoader[TrainingBatch]":
         # called after Lightning restored the module
         assert self.trainer is not None
         assert isinstance(self.trainer.lightning_module, GPTModule)
+        start = self.trainer.lightning_module.state.samples_seen
         batches = BatchIndices(
-            start=self.trainer.lightning_module.state.samples_seen,
+            start=start,
             batch_size=self.config.data.train_batch_size,
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )
+        if self.train_dialogues is not None:
+            n_batches = self.trainer.accumulate_grad_batches * self.trainer.world_size
+            return self._loader(TrainingDialogues(self.train_dialogues, start, n_batches), batches)
         windows = Windows(len(self.train_tokens), self.config.data.seq_len, self.config.seed)
         return self._loader(TrainingBatches(self.train_tokens, windows), batches)
 
     def val_dataloader(self) -> "DataLoader[ValidationBatch]":
         """Return this rank's share of the validation windows, the same at each validation."""
-        return self._evaluation_loader(self.val_tokens, self.config.trainer.limit_val_batches)
+        limit = self.config.trainer.limit_val_batches
+        return self._evaluation_loader(self.val_tokens, self.val_dialogues, limit)
 
     def train_eval_dataloader(self) -> "DataLoader[ValidationBatch]":
         """Return this rank's share of fixed, evenly spaced windows of the training data."""
         limit = self.config.trainer.limit_val_batches or MAX_TRAIN_EVAL_BATCHES
-        return self._evaluation_loader(self.train_tokens, min(limit, MAX_TRAIN_EVAL_BATCHES))
+        limit = min(limit, MAX_TRAIN_EVAL_BATCHES)
+        return self._evaluation_loader(self.train_tokens, self.train_dialogues, limit)
 
     def _evaluation_loader(
-        self, tokens: Tokens, limit: int | None
+        self, tokens: Tokens, dialogues: DialogueWindows | None, limit: int | None
     ) -> "DataLoader[ValidationBatch]":
         assert self.trainer is not None
         data, world_size = self.config.data, self.trainer.world_size
-        windows = ValidationWindows(
-            len(tokens),
-            data.seq_len,
-            limit=None if limit is None else limit * data.val_batch_size * world_size,
-        )
-        mine, size = range(self.trainer.global_rank, len(windows), world_size), data.val_batch_size
-        batches = [list(mine[i : i + size]) for i in range(0, len(mine), size)]
-        return self._loader(ValidationBatches(tokens, windows), batches)
+        n_windows = None if limit is None else limit * data.val_batch_size * world_size
+        dataset: ValidationBatches | ValidationDialogues
+        if dialogues is None:
+            windows = ValidationWindows(len(tokens), data.seq_len, limit=n_windows)
+            dataset, indices = ValidationBatches(tokens, windows), list(range(len(windows)))
+        else:
+            dataset, indices = ValidationDialogues(dialogues), dialogues.spaced(n_windows)
+        mine, size = indices[self.trainer.global_rank :: world_size], data.val_batch_size
+        batches = [mine[i : i + size] for i in range(0, len(mine), size)]
+        return self._loader(dataset, batches)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Raise the error of a batch that could not be read."""
@@ -230,6 +274,53 @@ class ValidationBatches(Dataset[ValidationBatch | UserError]):
         except UserError as error:
             return error
         return torch.from_numpy(ids), torch.tensor([w.skip for w in chosen])
+
+
+class TrainingDialogues(Dataset[TrainingBatch | UserError]):
+    """Batches of windows of dialogues by their sample indices.
+
+    A window has any number of answers' tokens, but each of an optimizer step's has the same weight
+    in its loss, their mean over all devices and accumulated batches. That is the mean of the
+    batches' losses, which Lightning and DDP compute, if each loss has as `weight` its number of
+    answers' tokens, divided by the mean over the step's batches. The step's windows are known
+    without communication: they are consecutive samples.
+    """
+
+    def __init__(self, windows: DialogueWindows, start: int, n_batches: int) -> None:
+        """`start`: the first sample of an optimizer step; `n_batches`: batches in a step."""
+        self.windows = windows
+        self.start = start
+        self.n_batches = n_batches
+
+    def __getitem__(self, indices: list[int]) -> TrainingBatch | UserError:
+        n_samples = len(indices) * self.n_batches
+        first = indices[0] - (indices[0] - self.start) % n_samples
+        step = [self.windows.sample(k) for k in range(first, first + n_samples)]
+        chosen = [self.windows.sample(k) for k in indices]
+        weight = self.windows.n_answers(chosen) * self.n_batches / self.windows.n_answers(step)
+        try:
+            return to_tensors(self.windows.batch(chosen)), torch.tensor(weight)
+        except UserError as error:
+            return error
+
+
+class ValidationDialogues(Dataset[ValidationBatch | UserError]):
+    """Batches of windows of dialogues."""
+
+    def __init__(self, windows: DialogueWindows) -> None:
+        self.windows = windows
+
+    def __getitem__(self, indices: list[int]) -> ValidationBatch | UserError:
+        try:
+            return to_tensors(self.windows.batch(indices))
+        except UserError as error:
+            return error
+
+
+def to_tensors(batch: Batch) -> DialogueTensors:
+    """Return the arrays of `batch` as tensors."""
+    inputs, targets, documents = (torch.from_numpy(np.ascontiguousarray(a)) for a in batch)
+    return inputs, targets, documents
 
 
 class BatchIndices(Sampler[list[int]]):

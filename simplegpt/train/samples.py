@@ -7,7 +7,8 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from simplegpt.config.schema import SamplesConfig
+from simplegpt.config.schema import Config, SamplesConfig
+from simplegpt.data.chat import ChatMessage, ChatTemplate, encode_prompt
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.inference.generation import Generation, TextStream
 from simplegpt.run.events import Sample
@@ -18,15 +19,30 @@ from simplegpt.train.recorder import Recorder, ends_step
 class Samples(Callback):
     """Continues the prompts of ``[samples]`` with the current model.
 
-    The prompts are encoded at the start, so that one that the tokenizer cannot encode is a
-    UserError before the run, not during it.
+    With a chat template, each prompt is a message of the user, which the model answers. The prompts
+    are encoded at the start, so that one that the tokenizer cannot encode is a UserError before the
+    run, not during it.
     """
 
-    def __init__(self, samples: SamplesConfig, tokenizer_name: str, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        samples: SamplesConfig,
+        config: Config,
+        chat_template: ChatTemplate | None,
+        recorder: Recorder,
+    ) -> None:
         self.samples = samples
-        self.tokenizer = load_tokenizer(tokenizer_name)
-        self.prompts = {prompt: self.tokenizer.encode(prompt) for prompt in samples.prompts}
+        self.tokenizer = load_tokenizer(config.tokenizer_name)
+        self.n_ctx = config.model.n_ctx
+        self.is_chat = chat_template is not None
+        self.prompts = {prompt: self._encode(prompt) for prompt in samples.prompts}
         self.recorder = recorder
+
+    def _encode(self, prompt: str) -> list[int]:
+        if not self.is_chat:
+            return self.tokenizer.encode(prompt)
+        message = ChatMessage(role="user", content=prompt)
+        return encode_prompt([message], self.tokenizer, self.n_ctx).ids
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -43,10 +59,14 @@ class Samples(Callback):
             for prompt, ids in self.prompts.items():
                 text = self._continue(trainer, module, ids)
                 self.recorder.record(Sample(step=step, prompt=prompt, text=text))
-                self.recorder.print(f"step {step:,}: {prompt}{text}\n")
+                gap = "\n" if self.is_chat else ""
+                self.recorder.print(f"step {step:,}: {prompt}{gap}{text}\n")
 
     def _continue(self, trainer: Trainer, module: GPTModule, ids: list[int]) -> str:
-        """Return the continuation of the prompt `ids`, up to a stop string or the length."""
+        """Return the continuation of the prompt `ids`, up to its end, a stop string or the length.
+
+        Only an answer has an end; a text goes on with another document.
+        """
         generation = Generation(
             module.gpt,
             prompts=[ids],
@@ -62,6 +82,8 @@ class Samples(Callback):
         module.eval()
         with eager, trainer.precision_plugin.val_step_context():
             for tokens in generation:
+                if self.is_chat and tokens[0].id == self.tokenizer.end_of_text:
+                    break
                 pieces += stream.push(tokens[0])
                 if stream.stopped:
                     break

@@ -98,6 +98,7 @@ def fit(
     trainer, recorder = training.trainer, training.recorder
     if claimed is not None:
         recorder.start(_gpu_indices(trainer))
+        _warn_of_long_dialogues(training)
     try:
         with training.commands.handle_signals():
             trainer.fit(
@@ -143,7 +144,7 @@ def prepare(
     checkpoints = Checkpoints(run, config, data, recorder)
     samples = None
     if config.samples is not None:
-        samples = Samples(config.samples, config.tokenizer_name, recorder)
+        samples = Samples(config.samples, config, data.train_tokens.chat_template, recorder)
     reader = claimed.commands if claimed is not None else None
     commands = Commands(config, reader, recorder, checkpoints, samples)
     # order at the end of a step: record, validate and save, sample, the user's own, commands
@@ -155,7 +156,7 @@ def prepare(
     trainer = make_trainer(run, config, [*ours, *own, commands], max_steps)
     device = trainer.strategy.root_device
     _check_memory(config, device, len(data.val_tokens))
-    module = GPTModule(config)
+    module = GPTModule(config, data.train_tokens.chat_template)
     if config.init_from is not None and checkpoint is None:
         tokenizer_name = None if config.init_from_other_tokenizer else config.tokenizer_name
         load_initial_weights(module.gpt, config.init_from, tokenizer_name)
@@ -165,6 +166,15 @@ def prepare(
         module.gpt.compile()
         module.is_compiled = True
     return Training(trainer, module, data, recorder, commands, checkpoint)
+
+
+def _warn_of_long_dialogues(training: Training) -> None:
+    dialogues = training.data.train_dialogues
+    if dialogues is not None and dialogues.n_cut:
+        training.recorder.warn(
+            f"{dialogues.n_cut:,} of {dialogues.n_dialogues:,} dialogues are longer than "
+            f"data.seq_len ({dialogues.seq_len:,}): only their beginning is trained on"
+        )
 
 
 def _check_is_not_alone(trainer: lightning.Trainer) -> None:

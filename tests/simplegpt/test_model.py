@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from simplegpt import model as model_module
 from simplegpt.config.schema import ModelConfig
 from simplegpt.model import GPT
+from simplegpt.train.cpu_dropout import use_cpu_dropout
 from tests.simplegpt.models import random_gpt
 
 SHAPE = ModelConfig(n_vocab=61, n_ctx=24, n_embd=20, n_head=5, n_layer=3)
@@ -172,3 +173,42 @@ def test_weights_of_a_model_beyond_all_memory_are_refused_at_once(change: dict[s
     gpt = random_gpt(ModelConfig(n_vocab=8, n_ctx=8, n_embd=8, n_head=2, n_layer=1))
     with pytest.raises(ValueError, match="larger model"):
         GPT.from_state_dict(gpt.config.model_copy(update=change), gpt.state_dict())
+
+
+DOCUMENTS = torch.tensor([[1] * 5 + [2] * 9 + [3] * 4, [1] * 12 + [2] * 1 + [3] * 5])
+
+
+@pytest.mark.parametrize("dropout", ["none", "on a CPU"])
+def test_a_document_in_a_row_is_read_as_if_it_were_alone(gpt: GPT, dropout: str) -> None:
+    """Its logits are the same, and no other document has a gradient from its loss."""
+    if dropout == "on a CPU":  # computes attention itself
+        for block in gpt.h:
+            block.attn.dropout_p = 1e-9
+        use_cpu_dropout(gpt)
+        for block in gpt.h:
+            block.attn.train()
+            block.attn.attn_dropout.eval()
+    ids = random_ids(2, 18)
+    embedded: list[torch.Tensor] = []
+
+    def keep(module: torch.nn.Module, inputs: object, output: torch.Tensor) -> None:
+        output.retain_grad()
+        embedded.append(output)
+
+    gpt.wte.register_forward_hook(keep)
+    together = gpt(ids, documents=DOCUMENTS)
+    for row in range(2):
+        for document in (1, 2, 3):
+            inside = DOCUMENTS[row] == document
+            alone = gpt(ids[row, inside][None])[0]
+            torch.testing.assert_close(together[row, inside], alone, atol=1e-5, rtol=1e-5)
+            embedded[0].grad = None
+            together[row, inside].sum().backward(retain_graph=True)
+            touched = embedded[0].grad.abs().sum(dim=-1) > 0
+            assert touched[row, inside].all()
+            assert touched.sum() == inside.sum()
+
+
+def test_documents_change_nothing_of_a_row_that_is_one(gpt: GPT) -> None:
+    ids = random_ids(2, 18)
+    torch.testing.assert_close(gpt(ids, documents=torch.ones_like(ids)), gpt(ids))
