@@ -10,6 +10,7 @@ another test runs the real thing: torchrun (test_training), --sweep (test_queue)
 """
 
 import itertools
+import os
 import re
 import shlex
 import shutil
@@ -80,6 +81,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path("my.jsonl").write_text(
             "".join(f'{{"text": "{line}"}}\n' for line in TEXT.splitlines())
         )
+        Path("prompts.txt").write_text("Now\nThen\n")
         Path("configs").mkdir()
         for path in config_folder().glob("*.toml"):
             write_small(Path("configs", path.name), path)
@@ -88,8 +90,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         export_folder(gpt2, Path("gpt2"), tokenizer_name="gpt2")
         for tokenizer in ("char", "gpt2"):
             run(f"simplegpt data --text_file my.txt --output_dir data --tokenizer_name {tokenizer}")
-        for name in ("mine", "other"):
-            run(f"simplegpt train my.toml --output_dir models/{name}")
+        run("simplegpt train my.toml --output_dir models/mine")
+        shutil.copytree("models/mine", "models/other")
     return folder
 
 
@@ -107,7 +109,7 @@ def page(
     monkeypatch: pytest.MonkeyPatch,
 ) -> str:
     """The text of a page, with a copy of the project as the working directory."""
-    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(project, tmp_path, copy_function=link_weights, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("SIMPLEGPT_CACHE", str(tmp_path / "cache"))
@@ -118,6 +120,12 @@ def page(
     )
     monkeypatch.setitem(corpus.CORPORA, "tinyshakespeare", shakespeare)
     return TEXTS[request.param]
+
+
+def link_weights(source: str, target: str) -> None:
+    """Copy a file; link one with weights, which is large and only ever replaced as a whole."""
+    copy = os.link if source.endswith((".ckpt", ".safetensors")) else shutil.copy2
+    copy(source, target)
 
 
 def test_commands_and_programs_run(page: str) -> None:
