@@ -697,10 +697,10 @@ async def test_cancelled_evaluation_leaves_no_result(workplace: Path) -> None:
 
 async def test_failed_evaluation_says_why(workplace: Path) -> None:
     make_real_run(workplace)
-    (workplace / "empty.txt").touch()
+    (workplace / "odd.jsonl").write_text("no question\n")
     async with runs_screen() as (pilot, screen):
         await pilot.press("L")
         await until(pilot, lambda: isinstance(pilot.app.screen, ListDialog))
-        await pilot.press(*"empty.txt", "enter")
-        await until(pilot, lambda: "empty" in toasts(pilot.app), REAL_SECONDS)
+        await pilot.press(*"odd.jsonl", "enter")
+        await until(pilot, lambda: "odd.jsonl" in toasts(pilot.app), REAL_SECONDS)
         await until(pilot, lambda: not screen.has_class("-working"), REAL_SECONDS)
