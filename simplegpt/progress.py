@@ -4,19 +4,19 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, TextIO
+from typing import Literal, Self, TextIO
 
 from pydantic import BaseModel, ConfigDict
+from rich.text import Text
 
 from simplegpt.cli import one_line
 
-if TYPE_CHECKING:
-    from rich.progress import Progress
-
 # Seconds between two updates: smooth on a terminal, and few enough lines for a day's log.
-_INTERVALS = {"terminal": 0.1, "json": 0.1, "file": 30.0}
-
+LIVE_SECONDS = 0.1
+PLAIN_SECONDS = 30.0
+BAR_WIDTH = 10
 
 # Set to "json" by a program that starts a command and shows its progress.
 PROGRESS_VARIABLE = "SIMPLEGPT_PROGRESS"
@@ -50,6 +50,36 @@ class ProgressReport(BaseModel):
     """Additional counts, such as ``{"tokens": 305970}``."""
 
 
+class LiveLine:
+    """The line of a terminal that each `show` replaces; `erase` it before other output.
+
+    Errors of writing are ignored, because a terminal may be closed during a long job.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._is_shown = False
+
+    def show(self, text: str) -> None:
+        """Replace the line by `text`, cut to the width of the terminal."""
+        width = 0  # also of a terminal that does not know its size
+        with suppress(OSError):
+            width = os.get_terminal_size(self._stream.fileno()).columns
+        line = Text(text)
+        line.truncate((width or 80) - 1, overflow="ellipsis")  # a full line would wrap
+        self._write(f"\r\x1b[2K{line.plain}")
+        self._is_shown = True
+
+    def erase(self) -> None:
+        if self._is_shown:
+            self._write("\r\x1b[2K")
+            self._is_shown = False
+
+    def _write(self, text: str) -> None:
+        with suppress(OSError):
+            print(text, end="", file=self._stream, flush=True)
+
+
 class ProgressLine:
     """Shows the progress of one job; use as a context manager and call `update`.
 
@@ -77,10 +107,10 @@ class ProgressLine:
         self._detail, self._counts = "", dict[str, int]()
         self._summary = summary or json
         self._stream = stream or (sys.stdout if json else sys.stderr)
-        self._output = "json" if json else "terminal" if self._stream.isatty() else "file"
+        self._json = json
+        self._live = LiveLine(self._stream) if self._stream.isatty() and not json else None
         self._clock = clock
         self._began = self._written = clock()
-        self._bar: Progress | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -91,10 +121,10 @@ class ProgressLine:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        if self._live is not None:
+            self._live.erase()
         if kind is None and self._summary:
-            if self._output == "json":
+            if self._json:
                 self._write()
             else:
                 report = self._report().model_copy(update={"total": 0, "eta": None})
@@ -105,32 +135,21 @@ class ProgressLine:
     def update(self, done: int, detail: str = "", **counts: int) -> None:
         """Set the progress to `done` of the total; `detail` and `counts` are shown beside it."""
         self._done, self._detail, self._counts = done, one_line(detail), counts
-        if self._clock() - self._written >= _INTERVALS[self._output]:
+        interval = LIVE_SECONDS if self._json or self._live is not None else PLAIN_SECONDS
+        if self._clock() - self._written >= interval:
             self._write()
 
     def _write(self) -> None:
         self._written = self._clock()
         report = self._report()
-        if self._output == "json":
+        if self._json:
             print(report.model_dump_json(), file=self._stream, flush=True)
-        elif self._output == "file":
+        elif self._live is None:
             print(f"{self.label}: {format_progress(report)}", file=self._stream, flush=True)
         else:
-            self._draw(report)
-
-    def _draw(self, report: ProgressReport) -> None:
-        if self._bar is None:
-            self._bar = _rich_bar(self._stream)
-            self._task = self._bar.add_task(self.label, text=format_progress(report))
-            self._bar.start()
-        self._bar.update(
-            self._task,
-            description=self.label,
-            completed=self._done,
-            total=self.total or None,
-            text=format_progress(report),
-            refresh=True,
-        )
+            filled = round(BAR_WIDTH * min(report.done / report.total, 1)) if report.total else 0
+            bar = "━" * filled + "─" * (BAR_WIDTH - filled)
+            self._live.show(f"{self.label} {bar} {format_progress(report)}")
 
     def _report(self) -> ProgressReport:
         rate = (self._done - self._start) / max(self._clock() - self._began, 1e-9)
@@ -227,23 +246,3 @@ def format_loss(loss: float | None) -> str:
     if loss is None:
         return "–"
     return "NaN" if loss != loss else f"{loss:.4f}"
-
-
-def _rich_bar(stream: TextIO) -> "Progress":
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-    from rich.table import Column
-
-    def text(field: str) -> TextColumn:
-        column = Column(no_wrap=True, overflow="ellipsis")
-        return TextColumn(field, markup=False, table_column=column)
-
-    return Progress(
-        text("{task.description}"),
-        BarColumn(bar_width=10),
-        text("{task.fields[text]}"),
-        console=Console(file=stream),
-        auto_refresh=False,
-        transient=True,
-        redirect_stdout=False,  # otherwise stdout goes to the console's stream
-    )

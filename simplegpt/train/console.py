@@ -1,24 +1,25 @@
-"""The output of a training process: a copy in train.log, and a live line on a terminal."""
+"""The output of a training process: a copy in train.log, and a progress line on a terminal."""
 
 import os
-import shutil
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
+
+from simplegpt.progress import LiveLine
 
 
 class Console:
     """Standard output and error, copied to a log file once there is one.
 
     The copy is made at the level of file descriptors, so that the log also has output from C
-    libraries and crashes of Python. The live line is shown on the terminal only. Neither a full
-    disk nor a closed terminal ends or blocks a run.
+    libraries and crashes of Python. The progress line is shown on the terminal only. Neither a
+    full disk nor a closed terminal ends or blocks a run.
     """
 
     def __init__(self) -> None:
-        self.is_terminal = sys.stdout.isatty()
-        self._live_length = 0
+        self.line = LiveLine(sys.stdout) if sys.stdout.isatty() else None
+        """The progress line; None without a terminal."""
         self._log: int | None = None
         self._originals: dict[int, int] = {}  # descriptors of stdout and stderr during the copy
         self._copiers: list[threading.Thread] = []
@@ -41,6 +42,9 @@ class Console:
             self._originals[descriptor] = original
             arguments = (read_end, original, opened)
             self._copiers.append(threading.Thread(target=self._copy, args=arguments, daemon=True))
+        if self.line is not None:
+            terminal = open(self._originals[1], "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+            self.line = LiveLine(terminal)
         for copier in self._copiers:
             copier.start()
         # Python buffers what it writes to a pipe
@@ -53,32 +57,20 @@ class Console:
         while data := os.read(source, 65536):
             lines, newline, partial_line = (partial_line + data).rpartition(b"\n")
             _write(log, lines + newline)
-            self._erase_live()
+            self._erase_line()
             _write(original, data)
         _write(log, partial_line)
         os.close(source)
 
-    def show_live(self, text: str) -> None:
-        """Replace the live line by `text`; without a terminal, do nothing."""
-        if not self.is_terminal:
-            return
-        text = text[: shutil.get_terminal_size().columns - 1]
-        self._write_to_terminal("\r" + text.ljust(self._live_length))
-        self._live_length = len(text)
-
-    def _erase_live(self) -> None:
-        if self._live_length:
-            self._write_to_terminal("\r" + " " * self._live_length + "\r")
-            self._live_length = 0
-
-    def _write_to_terminal(self, text: str) -> None:
-        _write(self._originals.get(1, 1), text.encode())
+    def _erase_line(self) -> None:
+        if self.line is not None:
+            self.line.erase()
 
     def close(self) -> None:
         """Print directly to the terminal again, once the log is complete."""
         sys.stdout.flush()
         sys.stderr.flush()
-        self._erase_live()
+        self._erase_line()
         for descriptor, original in self._originals.items():
             os.dup2(original, descriptor)  # closes the pipe's last write end: its copier ends
         for copier in self._copiers:

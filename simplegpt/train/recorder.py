@@ -20,7 +20,7 @@ from simplegpt.cli import DONE, INTERRUPTED, one_line, show
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config
 from simplegpt.files import write_atomically
-from simplegpt.progress import format_duration, format_loss, format_rate
+from simplegpt.progress import PLAIN_SECONDS, format_duration, format_loss, format_rate
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Event, RunEnded, RunStarted, TrainStep, Validation, Warned
@@ -32,7 +32,6 @@ from simplegpt.train.state import TrainingState
 
 STATUS_SECONDS = 1.0
 SYSTEM_SECONDS = 2.0
-PLAIN_LINE_SECONDS = 10.0  # between two lines of progress where no terminal shows the live one
 INTERRUPT_SECONDS = 2.0  # that an interrupted run waits for a write in progress
 
 
@@ -367,9 +366,9 @@ class Recorder(Callback):
         )
         if self._thread is None:
             return
-        if self.console.is_terminal:
-            self.console.show_live(line)
-        elif time.monotonic() - self._last_plain_line > PLAIN_LINE_SECONDS:
+        if self.console.line is not None:
+            self.console.line.show(line)
+        elif time.monotonic() - self._last_plain_line > PLAIN_SECONDS:
             self._last_plain_line = time.monotonic()
             show(line)
 

@@ -128,9 +128,9 @@ def test_terminal_that_is_gone_does_not_end_a_run(tmp_path: Path) -> None:
         "from simplegpt.train.console import Console\n"
         "console = Console()\n"
         "console.copy_to(Path('train.log'))\n"
-        "console.show_live('step 1')\n"
+        "console.line.show('step 1')\n"
         "input()\n"  # until the terminal is closed
-        "console.show_live('step 2')\n"
+        "console.line.show('step 2')\n"
         "print('finished')\n"
         "console.close()\n"
         "Path('ended').touch()\n"
