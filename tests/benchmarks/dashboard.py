@@ -47,7 +47,7 @@ from tui.training.screen import TrainingScreen
 from tui.training.trainer_process import TRAIN_COMMAND, TrainerProcess
 
 HOUR_OF_EVENTS = 12_000
-"""Of a run with 30 ms a step and one event for ten steps; the system is told each second."""
+"""Of a run with 30 ms a step and one event for ten steps; the system is recorded each second."""
 PRESSES = 60
 PAIRS, WINDOW = 12, 12.0
 """Times that the training is looked at with and without a dashboard, and seconds of each."""
@@ -130,7 +130,7 @@ async def painted(screen: Screen[Any]) -> None:
 
 @dataclass
 class Key:
-    """A key whose effect can be told."""
+    """A key whose effect can be seen."""
 
     name: str
     keys: tuple[str, str]

@@ -121,7 +121,7 @@ def test_additional_ids_take_the_mean_of_the_token_embeddings(run: Path, gpt: GP
     assert torch.equal(wider.wpe.weight, gpt.wpe.weight[:5])
 
 
-def test_weights_of_another_tokenizer_are_an_error_unless_insisted_on(run: Path) -> None:
+def test_weights_of_another_tokenizer_are_an_error_unless_allowed(run: Path) -> None:
     own = GPT(SHAPE)
     with pytest.raises(UserError, match=r'tokenizer_name \("byte"\) must be "char".*other_token'):
         load_initial_weights(own, str(run), "byte")
@@ -242,7 +242,7 @@ def test_pipes_devices_and_folders_are_not_opened(tmp_path: Path) -> None:
         ({"state_dict": {}, "hyper_parameters": {}}, "weights and config do not match"),
     ],
 )
-def test_a_file_of_something_else_is_one_message(
+def test_a_file_of_another_kind_is_one_message(
     tmp_path: Path, values: object, message: str
 ) -> None:
     torch.save(values, tmp_path / "x.ckpt")

@@ -237,7 +237,7 @@ def test_closed_streams_neither_fail_nor_write_into_a_file(tmp_path: Path) -> No
     assert Path(tmp_path, "file").read_text() == "written"
 
 
-def test_what_a_terminal_could_obey_is_shown() -> None:
+def test_control_characters_are_shown_as_symbols() -> None:
     assert printable("\x1b[31mred\x07\x9b\r\u202e\x7f") == "␛[31mred␇\ufffd␍\ufffd␡"
     assert printable("tab\tand\nnewline") == "tab    and\nnewline"
     assert one_line("a\x1b[31mb\nc\u202e") == "a␛[31mb↵c\ufffd"
@@ -249,13 +249,13 @@ ESCAPE = "\x1b]0;title\x07\x1b[2J\x9b31m\u202e"
 @pytest.mark.parametrize(
     "name", [f"a{ESCAPE}b", "a\nerror: forged", "a\r\nb", "a\u2028b", "\udcff"]
 )
-def test_a_name_in_an_error_is_shown_never_obeyed(name: str) -> None:
+def test_control_characters_of_a_name_in_an_error_are_replaced(name: str) -> None:
     (line,) = str(UserError(f"no such file: {name}")).splitlines()
     assert line.isprintable()
     assert len(str(UserError("what", f"fix {name}")).splitlines()) == 2
 
 
-def test_a_file_that_the_system_refuses_is_one_sentence(tmp_path: Path) -> None:
+def test_an_os_error_of_a_file_is_one_message(tmp_path: Path) -> None:
     ended = run("open('x' * 300)", "< /dev/null", tmp_path)
     assert ended.returncode == 2
     assert ended.stderr.splitlines()[-1] == f"error: {'x' * 300}: File name too long"
@@ -288,7 +288,7 @@ def test_a_long_error_is_wrapped_for_a_terminal() -> None:
     assert lines[-1] == "  and fix it"
 
 
-def test_new_lays_out_a_folder_whose_configs_load(
+def test_new_creates_a_folder_whose_configs_load(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -144,7 +144,7 @@ def test_formats(
     assert {value: formatter(value) for value in expected} == expected
 
 
-def test_a_name_in_a_progress_line_is_shown_never_obeyed() -> None:
+def test_control_characters_of_a_name_in_a_progress_line_are_replaced() -> None:
     stream = io.StringIO()
     with ProgressLine("tokenizing a\n\x1b[2Jb", 1, stream=stream) as progress:
         progress.update(1, "from c\x9bd")

@@ -261,7 +261,7 @@ def commands(folder: Path, n: int, seed: int) -> Iterator[Tally]:
 
 
 class Terminal(io.StringIO):
-    """A terminal, to which nothing is printed that it would obey."""
+    """A terminal, to which no control character may be printed."""
 
     def isatty(self) -> bool:
         return True

@@ -55,7 +55,7 @@ class FakeTrainer:
         )
         self.run.append_event(started)
         while self.state in ("running", "paused") and self.step < self.max_steps:
-            self.obey()
+            self.execute_commands()
             if self.state == "running":
                 self.take_step()
             time.sleep(STEP_SECONDS)
@@ -74,7 +74,7 @@ class FakeTrainer:
         self.run.append_event(event)
         self.write_status()
 
-    def obey(self) -> None:
+    def execute_commands(self) -> None:
         for command in self.commands.read_commands():
             if not isinstance(command, Command):
                 self.run.append_event(command)

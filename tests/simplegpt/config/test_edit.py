@@ -139,7 +139,7 @@ def test_a_text_that_is_not_toml_is_not_edited(text: str) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "a b", "1\nx = 2", "1 # one"])
-def test_a_value_that_is_no_literal_is_refused(value: str) -> None:
+def test_an_invalid_literal_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"line|value"):
         edit(TEXT, {"seed": value})
 

@@ -163,7 +163,7 @@ def test_all_errors_are_reported_at_once_with_place_and_nearest_name(
     assert str(ConfigError(found)).startswith("12 invalid values in the config:\n  ")
 
 
-def test_a_rule_over_several_fields_names_them_all_and_where_they_stand(tmp_path: Path) -> None:
+def test_a_rule_across_fields_names_all_of_them_and_their_lines(tmp_path: Path) -> None:
     write(tmp_path / "base.toml", "[model]\nn_head = 7\n")
     path = write(tmp_path / "run.toml", 'include = "base.toml"\n[model]\nn_embd = 384\n')
     (problem,) = problems(path)
@@ -174,7 +174,7 @@ def test_a_rule_over_several_fields_names_them_all_and_where_they_stand(tmp_path
     )
 
 
-def test_a_rule_is_not_judged_over_a_value_that_is_wrong_already(tmp_path: Path) -> None:
+def test_a_rule_is_not_checked_for_an_invalid_value(tmp_path: Path) -> None:
     path = write(tmp_path / "run.toml", "[model]\nn_embd = 100\nn_head = 0\n")
     assert [place(problem) for problem in problems(path)] == ["run.toml:3 model.n_head"]
 
@@ -215,7 +215,7 @@ def test_includes_chain_and_are_relative_to_their_own_file(tmp_path: Path) -> No
     assert config.data.seq_len == 5
 
 
-def test_includes_can_come_from_a_memory_of_the_files(tmp_path: Path) -> None:
+def test_includes_can_be_read_from_memory(tmp_path: Path) -> None:
     write(tmp_path / "a.toml", "seed = 1\n")
     write(tmp_path / "b.toml", 'include = "a.toml"\n')
     text = 'include = "b.toml"\n'
@@ -331,7 +331,7 @@ def test_an_invalid_value_is_shown_beside_what_is_allowed(
     assert problem.message == f"expected {settings()[key].allowed}, got {got}"
 
 
-def test_every_value_tells_where_it_comes_from(tmp_path: Path) -> None:
+def test_every_value_has_its_origin(tmp_path: Path) -> None:
     write(tmp_path / "base.toml", "\nseed = 5\n[model]\n# three\nn_ctx = 3\n")
     path = write(tmp_path / "run.toml", 'include = "base.toml"\ndata.seq_len = 2\n')
     found = inspect(path, {"model.n_layer": "2"})
@@ -357,7 +357,7 @@ def test_lines_are_right_behind_strings_and_lists_that_look_like_toml(tmp_path: 
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "deepspeed_stage_2", "horovod"])
-def test_strategies_that_need_not_work_are_refused(strategy: str, tmp_path: Path) -> None:
+def test_strategies_that_shard_the_model_are_refused(strategy: str, tmp_path: Path) -> None:
     path = write(tmp_path / "run.toml", f'[trainer]\nstrategy = "{strategy}"\n')
     (problem,) = problems(path)
     assert place(problem) == "run.toml:2 trainer.strategy"
@@ -399,7 +399,7 @@ def test_an_include_that_is_not_a_regular_file_is_refused(name: str, tmp_path: P
         f"seed = {'1' * 5000}",
     ],
 )
-def test_what_is_out_of_all_bounds_is_one_problem(text: str, tmp_path: Path) -> None:
+def test_a_value_far_out_of_bounds_is_one_problem(text: str, tmp_path: Path) -> None:
     path = write(tmp_path / "run.toml", text)
     (problem,) = problems(path)
     assert problem.origin.path == path

@@ -32,7 +32,7 @@ def check(train: Path, val: Path | None = None, **values: str) -> list[Problem]:
     return check_config(inspect("", {**SMALL, **files, **named}), scan=True)
 
 
-def test_every_misfit_is_found_at_its_line(tmp_path: Path) -> None:
+def test_every_mismatch_is_found_at_its_line(tmp_path: Path) -> None:
     train = token_file(tmp_path / "train.bin", [1, 300, 2], "gpt2")
     path = tmp_path / "run.toml"
     path.write_text(

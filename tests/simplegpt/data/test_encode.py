@@ -131,7 +131,7 @@ def test_an_unknown_encoding_is_encoded_whole(touchy_tokenizers, tmp_path):
 
 @given(st.text(st.sampled_from("ab<|>\n"), max_size=60), st.integers(1, 9))
 @settings(deadline=None)
-def test_a_marker_parts_documents_wherever_it_lies(text, size):
+def test_a_marker_separates_documents_wherever_it_is(text, size):
     byte = load_tokenizer("byte")
     expected: list[int] = []
     for i, document in enumerate(text.split("<|>")):

@@ -151,7 +151,7 @@ def test_a_temperature_divides_the_logits() -> None:
     assert filter_logits(logits.bfloat16(), SamplingConfig()).dtype == torch.float32
 
 
-def test_every_result_has_a_result_generator_its_own() -> None:
+def test_every_result_has_its_own_generator() -> None:
     first = result_generator(7, 0).random(5).tolist()
     assert result_generator(7, 0).random(5).tolist() == first
     assert result_generator(7, 1).random(5).tolist() != first

@@ -43,7 +43,7 @@ def test_an_lr_factor_must_be_a_finite_positive_number(run: RunDirectory, factor
         run.send("set_lr_factor", factor=float(factor))
 
 
-def test_loss_that_is_no_number_comes_back_as_one(run: RunDirectory) -> None:
+def test_nan_and_infinite_losses_survive_the_file(run: RunDirectory) -> None:
     run.append_event(step(1, math.nan))
     (event,) = run.read_events()
     assert isinstance(event, TrainStep)
@@ -106,7 +106,7 @@ def test_reader_starts_again_when_the_file_was_replaced_by_a_longer_one(run: Run
     assert not reader.restarted
 
 
-def test_commands_of_a_replaced_file_are_obeyed_once(run: RunDirectory) -> None:
+def test_commands_of_a_replaced_file_are_executed_once(run: RunDirectory) -> None:
     run.send("stop")
     reader = LineReader.from_end(run.commands)
     run.send("save")
@@ -123,7 +123,7 @@ def test_lines_end_at_newlines_only(run: RunDirectory) -> None:
     assert LineReader(run.log).read_lines() == [b"10%\r20%", b"next\x0b\x1c"]
 
 
-def test_what_is_no_regular_file_has_no_lines(run: RunDirectory) -> None:
+def test_anything_but_a_regular_file_has_no_lines(run: RunDirectory) -> None:
     os.mkfifo(run.events)
     run.commands.unlink()
     run.commands.mkdir()

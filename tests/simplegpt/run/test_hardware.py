@@ -1,4 +1,4 @@
-"""What the machine does is told in figures that can be so, with a GPU or without."""
+"""The figures of the machine are plausible, with a GPU or without."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from simplegpt.progress import format_duration
 from simplegpt.run import hardware
 
 
-def test_figures_of_this_machine_are_possible() -> None:
+def test_figures_of_this_machine_are_plausible() -> None:
     system = hardware.Hardware().read()
     assert 0 < system.memory_used < system.memory_total == hardware.memory_total()
     assert 0 <= system.cpu_percent <= 100
@@ -52,7 +52,7 @@ def test_peak_is_found_by_name(name: str, tflops: float) -> None:
         "NVIDIA A100-SXM4-40GB MIG 1g.5gb",
     ],
 )
-def test_gpu_that_is_only_named_alike_has_no_peak(name: str) -> None:
+def test_gpu_with_a_similar_name_has_no_peak(name: str) -> None:
     assert hardware.peak_flops(name, "bf16-mixed") is None
 
 
@@ -119,7 +119,7 @@ def test_figures_are_those_of_the_gpus_that_the_run_uses(
 @pytest.mark.parametrize(
     ("seconds", "words"), [(5, "5s"), (185, "3m 05s"), (7_620, "2h 07m"), (442_800, "5d 03h")]
 )
-def test_time_is_told_in_two_units(seconds: float, words: str) -> None:
+def test_durations_have_two_units(seconds: float, words: str) -> None:
     assert format_duration(seconds) == words
 
 

@@ -92,7 +92,7 @@ def test_commands_are_answered_by_what_they_did(trainer: Trainer) -> None:
     assert any(isinstance(event, System) and event.memory_total > 0 for event in events)
 
 
-def test_pause_stands_still_until_resume(trainer: Trainer) -> None:
+def test_paused_run_waits_for_resume(trainer: Trainer) -> None:
     trainer.ask("set_lr_factor", factor=0.5)
     assert "memory" in trainer.ask("pause").message
     status = trainer.run.status()
@@ -119,9 +119,9 @@ def test_stop_leaves_a_checkpoint_of_the_last_step(trainer: Trainer) -> None:
 def assert_resumable_from(step: int) -> None:
     command = [sys.executable, "-m", "simplegpt.train", "--resume", "run"]
     command += ["--trainer.max_steps", str(step + 2)]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-    assert told.returncode == 0, told.stderr
-    assert f"resumed from step {step:,}" in told.stdout
+    result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+    assert result.returncode == 0, result.stderr
+    assert f"resumed from step {step:,}" in result.stdout
 
 
 def test_old_stop_does_not_stop_a_resumed_run(trainer: Trainer) -> None:
@@ -149,7 +149,7 @@ def test_signal_stops_at_the_next_step_with_a_checkpoint(
     assert_resumable_from(status.step)
 
 
-def test_second_ctrl_c_leaves_at_once(trainer: Trainer) -> None:
+def test_second_ctrl_c_exits_at_once(trainer: Trainer) -> None:
     trainer.ask("pause")
     # stopped, it takes both signals before it runs again
     trainer.process.send_signal(signal.SIGSTOP)
@@ -187,7 +187,7 @@ def test_killed_run_has_crashed_and_can_be_resumed(trainer: Trainer) -> None:
 
 
 @pytest.mark.parametrize("n_workers", ["0", "1"])
-def test_token_file_that_changes_under_a_run_ends_it_in_a_sentence(
+def test_token_file_changed_during_a_run_ends_it_with_one_message(
     folder: Path, n_workers: str
 ) -> None:
     trainer = Trainer("--trainer.max_steps", "1_000_000", "--data.num_workers", n_workers)
@@ -202,9 +202,9 @@ def test_token_file_that_changes_under_a_run_ends_it_in_a_sentence(
 def test_live_run_cannot_be_taken_over(trainer: Trainer) -> None:
     for arguments in (["--resume", "run"], ["tiny.toml"]):
         command = [sys.executable, "-m", "simplegpt.train", *arguments]
-        told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-        assert told.returncode == 2
-        assert f"is running (process {trainer.process.pid})" in told.stderr
+        result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+        assert result.returncode == 2
+        assert f"is running (process {trainer.process.pid})" in result.stderr
 
 
 def test_checkpoint_that_cannot_be_written_does_not_end_the_run(folder: Path) -> None:
@@ -212,8 +212,8 @@ def test_checkpoint_that_cannot_be_written_does_not_end_the_run(folder: Path) ->
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
     program = f"{limit} from simplegpt.train.__main__ import main; exit(main(['tiny.toml']))"
     command = [sys.executable, "-c", program]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-    assert told.returncode == 1
+    result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+    assert result.returncode == 1
     run = RunDirectory("run")
     events = run.read_events()
     assert [e.step for e in events if isinstance(e, Validation)] == [4, 8, 12]
@@ -232,12 +232,12 @@ def test_validations_come_at_their_interval_while_gradients_accumulate(folder: P
     assert [e.step for e in events if isinstance(e, Validation)] == [2, 3, 4, 5]
 
 
-def test_failure_is_told_in_a_sentence(folder: Path) -> None:
+def test_failure_is_one_sentence(folder: Path) -> None:
     Path("tiny.toml").write_text(TINY + 'strategy = "ddp"\n')
     environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "none"}
     command = [sys.executable, "-m", "simplegpt.train", "tiny.toml"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
-    assert told.returncode == 1
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
+    assert result.returncode == 1
     status = RunDirectory("run").status()
     assert status is not None
     assert status.state == "failed"
@@ -246,9 +246,3 @@ def test_failure_is_told_in_a_sentence(folder: Path) -> None:
     assert ended.failure == status.failure
     assert "\n" not in (ended.error or "\n")
     assert "Traceback" in RunDirectory("run").log.read_text()
-
-
-def test_validations_come_at_their_interval(folder: Path) -> None:
-    assert subprocess.run([sys.executable, "-m", "simplegpt.train", "tiny.toml"]).returncode == 0
-    events = RunDirectory("run").read_events()
-    assert [e.step for e in events if isinstance(e, Validation)] == [4, 8, 12]

@@ -87,7 +87,7 @@ class RemoveCheckpoints(Callback):
                 Path("run/ckpts").touch()
 
 
-def test_success_is_on_disk(folder: Path) -> None:
+def test_run_finishes_only_with_its_checkpoint_on_disk(folder: Path) -> None:
     config = load("tiny.toml")
     assert train(config, callbacks=[RemoveCheckpoints(for_good=False)]) == 0
     run = RunDirectory("run")
@@ -121,7 +121,7 @@ def test_hardware_that_cannot_be_read_does_not_end_the_status(
     assert capfd.readouterr().out.count("GPU is lost") == 1
 
 
-def test_terminal_that_is_gone_does_not_end_a_run(tmp_path: Path) -> None:
+def test_closed_terminal_does_not_end_a_run(tmp_path: Path) -> None:
     program = (
         "import os, sys\n"
         "from pathlib import Path\n"

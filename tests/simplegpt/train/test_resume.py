@@ -101,7 +101,7 @@ def test_any_chain_of_attempts_repeats_the_uninterrupted_run(folder: Path, optim
     assert losses[0].items() <= losses[1].items()  # the observer's is one more
 
 
-def test_run_that_lacks_only_its_end_is_completed(folder: Path) -> None:
+def test_run_killed_at_its_last_step_is_completed(folder: Path) -> None:
     """Its last step was saved without a validation, and then it was killed."""
     settings = {"trainer__max_steps": "6", "checkpointing__every_n_steps": "6"}
     config, run = config_of("run", **settings), RunDirectory("run")
@@ -135,7 +135,7 @@ def assert_best_agrees(run: RunDirectory) -> None:
     assert (content["global_step"], content["simplegpt"]["val_loss"]) == (info.step, info.score)
 
 
-def test_resume_starts_anew_where_nothing_was_saved(folder: Path) -> None:
+def test_resume_without_a_checkpoint_starts_over(folder: Path) -> None:
     whole = attempt(config_of("whole"))
     attempt(config_of("run"), {2: FAILURE})
     assert not list(RunDirectory("run").checkpoints.glob("*.ckpt"))
@@ -191,13 +191,13 @@ def test_stop_leaves_a_last_checkpoint_whatever_is_kept(folder: Path, end: str) 
     assert info.step == 5
 
 
-def test_nothing_is_kept_of_a_finished_run_that_asks_for_nothing(folder: Path) -> None:
+def test_finished_run_keeps_no_checkpoint_if_the_config_asks_for_none(folder: Path) -> None:
     keeps = {"checkpointing__save_last": "false", "checkpointing__save_top_k": "0"}
     attempt(config_of("run", checkpointing__every_n_steps="2", **keeps))
     assert not list(RunDirectory("run").checkpoints.iterdir())
 
 
-def test_min_delta_concerns_patience_alone(folder: Path) -> None:
+def test_min_delta_affects_only_patience(folder: Path) -> None:
     early = {"early_stopping__patience": "3", "early_stopping__min_delta": "10"}
     fast = {"optimization__peak_lr": "1e-2", "trainer__max_steps": "40"}
     attempt(config_of("run", **early, **fast))
@@ -208,7 +208,7 @@ def test_min_delta_concerns_patience_alone(folder: Path) -> None:
     assert_best_agrees(run)
 
 
-def test_observer_s_validation_leaves_the_patience_alone(folder: Path) -> None:
+def test_validation_on_request_does_not_count_for_patience(folder: Path) -> None:
     early = {"early_stopping__patience": "2", "early_stopping__min_delta": "10"}
     asks: dict[int, CommandName | Exception] = {5: "validate", 6: "validate", 7: "validate"}
     attempt(config_of("run", **early), asks)
@@ -266,7 +266,7 @@ def test_commands_are_answered_from_the_claim_to_the_end(folder: Path) -> None:
     assert [answer.ok for answer in answers.values()] == [True, False, False]
 
 
-def test_line_that_is_no_command_is_answered_with_the_nearest_one(folder: Path) -> None:
+def test_invalid_command_is_answered_with_the_nearest_name(folder: Path) -> None:
     run = RunDirectory("run")
     lines = [
         '{"id": "a", "command": "vaildate"}',

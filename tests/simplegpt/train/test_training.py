@@ -80,7 +80,7 @@ def test_resumed_run_repeats_the_uninterrupted_one(
     assert validations[0].items() <= validations[1].items()  # step 5 was the end of the first part
 
 
-def test_half_precision_on_a_cpu_says_what_it_does_instead(folder: Path) -> None:
+def test_fp16_on_a_cpu_warns_that_it_computes_in_bf16(folder: Path) -> None:
     assert train(["tiny.toml", "--trainer.precision", "16-mixed"]) == 0
     warned = [e.message for e in RunDirectory("run").read_events() if isinstance(e, Warned)]
     assert warned == ["16-mixed is computed as bf16-mixed on a CPU"]
@@ -93,7 +93,7 @@ def test_another_seed_gives_another_run(folder: Path) -> None:
     assert not torch.equal(a["gpt.wte.weight"], b["gpt.wte.weight"])
 
 
-def test_run_learns_and_leaves_its_story(folder: Path) -> None:
+def test_run_learns_and_records_its_events(folder: Path) -> None:
     assert (
         run_train("tiny.toml", "--trainer.max_steps", "40", "--optimization.peak_lr", "1e-2") == 0
     )
@@ -154,7 +154,7 @@ def test_resume_refuses_another_run_and_lists_every_difference(
     assert train(["tiny.toml", "--resume", "--trainer.max_steps", "14"]) == 0
 
 
-def test_existing_run_is_refused_with_the_ways_on(folder: Path) -> None:
+def test_existing_run_is_refused_with_the_alternatives(folder: Path) -> None:
     assert train(["tiny.toml"]) == 0
     Path("run-2").mkdir()
     before = RunDirectory("run").events.read_bytes()
@@ -163,7 +163,7 @@ def test_existing_run_is_refused_with_the_ways_on(folder: Path) -> None:
     assert RunDirectory("run").events.read_bytes() == before
 
 
-def test_start_that_died_before_it_trained_is_not_in_the_way(folder: Path) -> None:
+def test_start_that_died_before_training_does_not_block_the_next(folder: Path) -> None:
     assert run_train("tiny.toml", "--trainer.devices", "[0, 1]") == 2  # only Lightning knows
     assert not Path("run").exists()
     started = subprocess.Popen([sys.executable, "-m", "simplegpt.train", "tiny.toml"])
@@ -223,7 +223,7 @@ def test_damaged_checkpoint_is_not_resumed_and_the_run_stays_as_it_was(
     assert (run.status(), run.events.read_bytes(), run.config.read_bytes()) == before
 
 
-def test_resume_takes_the_newest_checkpoint_that_is_whole(
+def test_resume_takes_the_newest_intact_checkpoint(
     folder: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     keep_all = ["--checkpointing.save_top_k", "-1"]
@@ -244,7 +244,7 @@ def test_resume_takes_the_newest_checkpoint_that_is_whole(
     assert "resuming from" in said
 
 
-def test_mistake_ends_with_code_2_and_writes_nothing(folder: Path) -> None:
+def test_invalid_config_exits_with_code_2_and_writes_nothing(folder: Path) -> None:
     assert run_train("tiny.toml", "--model.n_hed", "3") == 2
     assert run_train("tiny.toml", "--trainer.max_steps", "none") == 2
     assert run_train("tinny.toml") == 2
@@ -280,7 +280,7 @@ def test_early_stopping_ends_a_run_that_does_not_improve(folder: Path) -> None:
     assert "no improvement in 2 validations" in (ended[0].error or "")
 
 
-def test_loss_that_is_no_number_is_never_the_best(folder: Path) -> None:
+def test_nan_loss_is_never_the_best(folder: Path) -> None:
     assert run_train("tiny.toml", "--optimization.peak_lr", "1e30") == 0
     run = RunDirectory("run")
     assert any(isinstance(e, Validation) and math.isnan(e.val_loss) for e in run.read_events())
@@ -337,7 +337,7 @@ def test_ranks_share_the_samples_of_one_device() -> None:
     assert alone[0] == [8, 9, 10, 11]
 
 
-def test_start_from_a_checkpoint_takes_its_weights(folder: Path) -> None:
+def test_init_from_a_checkpoint_takes_its_weights(folder: Path) -> None:
     assert train(["tiny.toml", "--output_dir", "first"]) == 0
     checkpoint = str(RunDirectory("first").last_checkpoint)
     still = ["--optimization.peak_lr", "1e-12", "--optimization.end_lr", "0"]
@@ -423,7 +423,7 @@ def test_callbacks_of_the_config_see_the_validations(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["nowhere.Witness", "mine:Nobody", "pathlib.Path"])
-def test_callback_that_is_not_one_is_one_message(folder: Path, path: str) -> None:
+def test_callback_of_another_class_is_one_message(folder: Path, path: str) -> None:
     Path("mine.py").write_text(CALLBACK)
     with pytest.raises(UserError, match=f"trainer.callbacks: {path}"):
         train(["tiny.toml", "--trainer.callbacks", f'["{path}"]'])
@@ -447,7 +447,7 @@ def test_training_package_is_imported_without_torch() -> None:
     assert subprocess.run([sys.executable, "-c", program]).returncode == 0
 
 
-def test_max_time_ends_a_run_at_a_step_and_starts_anew_on_resume(folder: Path) -> None:
+def test_max_time_ends_a_run_at_a_step_and_counts_from_zero_on_resume(folder: Path) -> None:
     steps = ["--trainer.max_steps", "1_000_000", "--trainer.accumulate_grad_batches", "2"]
     assert train(["tiny.toml", *steps, "--trainer.max_time", "00:00:00:01"]) == 0
     run = RunDirectory("run")
@@ -500,7 +500,7 @@ def test_frozen_layers_keep_their_weights_and_the_rest_learns(folder: Path, opti
     assert changed == {name for name in before if name.startswith(("h.1.", "ln_f."))}
 
 
-def test_more_frozen_layers_than_there_are_is_one_message(folder: Path) -> None:
+def test_freezing_more_layers_than_the_model_has_is_refused(folder: Path) -> None:
     with pytest.raises(UserError, match=r"freeze_layers \(3\) must be ≤ model.n_layer \(2\)"):
         train(["tiny.toml", "--optimization.freeze_layers", "3"])
 

@@ -167,7 +167,7 @@ async def test_without_a_run_other_screens_are_offered(workplace: Path) -> None:
         await settle(pilot)  # it is whole before the app ends
 
 
-async def test_training_obeys_commands_and_answers(config: Path) -> None:
+async def test_training_executes_commands_and_answers(config: Path) -> None:
     app = FakeTraining()
     async with app.run_test(size=LARGE) as pilot:
         screen = await start(pilot, config)
