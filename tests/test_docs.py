@@ -11,6 +11,7 @@ another test runs the real thing: torchrun (test_training), --sweep (test_queue)
 
 import itertools
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -157,6 +158,13 @@ def runnable_blocks(page: str) -> Iterator[tuple[str, str]]:
     for match in blocks:
         if not match["needs"] and match["language"] != "text":
             yield match["language"], match["code"]
+
+
+def test_every_name_of_the_code_page_exists() -> None:
+    names = re.findall(r"`((?:simplegpt|tui)\.[\w.]+)`", TEXTS["docs/code.md"])
+    assert len(names) > 12
+    for name in names:
+        assert pkgutil.resolve_name(name), name
 
 
 def run(line: str) -> None:

@@ -268,7 +268,7 @@ class TrainerConfig(Section):
     profiler: Off[Literal["simple", "advanced"]] = None
     """Lightning's profiler, printed at the end."""
     callbacks: list[
-        Annotated[str, Field(pattern=r"^\w+(\.\w+)*[.:]\w+$", examples=["my_callbacks.GradNorm"])]
+        Annotated[str, Field(pattern=r"^\w+(\.\w+)*[.:]\w+$", examples=["my_callbacks.Perplexity"])]
     ] = []
     """Import paths of your own Lightning callbacks: "module.Class" or "module:Class"."""
 
