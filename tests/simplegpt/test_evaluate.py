@@ -1,5 +1,6 @@
 """Evaluation counts every token once, and its figures are right."""
 
+import itertools
 import json
 import math
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig
+from simplegpt.data.__main__ import main as data_command
 from simplegpt.evaluate.__main__ import main
 from simplegpt.model import GPT
 from simplegpt.run.directory import RunDirectory
@@ -244,3 +246,20 @@ def test_known_accuracy_of_gpt2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gpt2", "--choices", "hellaswag", "--json"]) == 0
     values = json.loads(capsys.readouterr().out)
     assert values["accuracy_normalized"] == pytest.approx(0.2955, abs=0.001)
+
+
+@pytest.mark.network
+def test_known_loss_of_gpt2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """nanoGPT's README has 3.12 on its own sample of OpenWebText, with the same windows."""
+    datasets = pytest.importorskip("datasets")
+    documents = datasets.load_dataset(
+        "Skylion007/openwebtext", revision="refs/pr/22", split="train", streaming=True
+    )
+    file = tmp_path / "documents.jsonl"
+    with file.open("w") as lines:
+        lines.writelines(json.dumps(one) + "\n" for one in itertools.islice(documents, 1000))
+    words = ("--documents", file, "--output_dir", tmp_path, "--val_fraction", 0)
+    assert data_command(list(map(str, words))) == 0
+    capsys.readouterr()
+    values = evaluate(capsys, "gpt2", "--tokens", tmp_path / "train-gpt2-00000.bin")
+    assert values["loss"] == pytest.approx(3.12, abs=0.06)
