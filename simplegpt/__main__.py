@@ -13,6 +13,7 @@ COMMANDS = {
     "tokenizer": "train a tokenizer on a text",
     "train": "train a GPT on token files",
     "inference": "continue a text with a trained GPT",
+    "chat": "chat with a GPT that was trained on dialogues",
     "evaluate": "measure GPTs on a text or on multiple-choice questions",
     "export": "export a GPT for transformers or llama.cpp",
 }

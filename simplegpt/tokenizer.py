@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from simplegpt.cli import CommandParser, UserError, one_line, run_command, show
+from simplegpt.data import corpus
 from simplegpt.data.encode import Source, check_text_file, decode
 from simplegpt.data.tokenizer import END_OF_TEXT, load_tokenizer
 from simplegpt.files import write_atomically
@@ -29,13 +30,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--output_file ({options.output_file}) must end with .json")
     if options.output_file.exists() and not options.overwrite:
         raise UserError(f"{options.output_file} already exists; --overwrite replaces it")
-    for path in options.text_file:
+    paths = [corpus.fetch(options.dataset)] if options.dataset else options.text_file
+    for path in paths:
         check_text_file(path)
     options.output_file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(options.output_file, train(options.text_file, options.n_vocab))
+    write_atomically(options.output_file, train(paths, options.n_vocab))
     load_tokenizer.cache_clear()
     tokenizer = load_tokenizer(str(options.output_file))
-    n_bytes = sum(path.stat().st_size for path in options.text_file)
+    n_bytes = sum(path.stat().st_size for path in paths)
     lengths = [len(tokenizer.decode_bytes([token])) for token in range(tokenizer.n_vocab)]
     longest = sorted(range(tokenizer.n_vocab), key=lambda token: -lengths[token])[:N_SHOWN]
     words = "  ".join(one_line(tokenizer.decode([token])) for token in longest)
@@ -47,8 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = CommandParser(description="Train a byte-level BPE tokenizer on text.")
-    parser.add_argument(
-        "--text_file", type=Path, nargs="+", required=True, metavar="FILE", help="UTF-8 text"
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--text_file", type=Path, nargs="+", metavar="FILE", help="UTF-8 text")
+    source.add_argument(
+        "--dataset", metavar="NAME", help=f"a named corpus: {', '.join(corpus.CORPORA)}"
     )
     parser.add_argument(
         "--n_vocab", type=int, default=4096, metavar="N", help="vocabulary size; default 4096"

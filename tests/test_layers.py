@@ -40,6 +40,7 @@ CORE: Mapping[str, set[str]] = {
 COMMANDS = {
     "simplegpt",
     "simplegpt.__main__",
+    "simplegpt.chat",
     "simplegpt.export",
     "simplegpt.new",
     "simplegpt.tokenizer",

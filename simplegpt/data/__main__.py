@@ -90,13 +90,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_documents = bool(options.documents or options.hf_dataset)
     with sigterm_as_exit():
         _check(options)
-        default = "gpt2" if is_documents or options.chat_file else "char"
+        default = "gpt2" if is_documents or _is_chat(options) else "char"
         tokenizer = load_tokenizer(options.tokenizer_name or default)
         if is_documents:
             words = sys.argv[1:] if argv is None else argv
             files = _write_shards(tokenizer, options, shlex.join(["simplegpt", "data", *words]))
         else:
-            if options.chat_file:
+            if _is_chat(options):
                 end_of_message(tokenizer)  # raises an error if there is none
             separator = _separator_id(options.separator, options.marker, tokenizer)
             files = _write(_plan(options, tokenizer.name), tokenizer, separator, options)
@@ -233,10 +233,17 @@ def _check(options: argparse.Namespace) -> None:
             raise UserError("documents are written in shards; use --output_dir, not --output_file")
     elif options.val_documents is not None:
         raise UserError("--val_documents needs --documents or --hf_dataset")
-    if options.chat_file and (options.separator or options.marker):
-        raise UserError("--separator and --marker are for text, not for --chat_file")
+    if options.dataset:
+        corpus.check_name(options.dataset)
+    if _is_chat(options) and (options.separator or options.marker):
+        raise UserError("--separator and --marker are for text, not for dialogues")
     if options.marker == "":
         raise UserError("--marker must not be empty")
+
+
+def _is_chat(options: argparse.Namespace) -> bool:
+    """Whether the input is dialogues."""
+    return bool(options.chat_file or (options.dataset and corpus.CORPORA[options.dataset].is_chat))
 
 
 def _separator_id(separator: str | None, marker: str | None, tokenizer: Tokenizer) -> int | None:
@@ -261,8 +268,6 @@ def _separator_id(separator: str | None, marker: str | None, tokenizer: Tokenize
 
 def _plan(options: argparse.Namespace, tokenizer_name: str) -> list[Output]:
     """Return the files to write, checked as far as possible before the work begins."""
-    if options.dataset:
-        corpus.check_name(options.dataset)
     fraction = _val_fraction(options)
     folder = options.output_dir or ("data" if options.dataset else None)
     if options.output_file:
@@ -285,8 +290,12 @@ def _plan(options: argparse.Namespace, tokenizer_name: str) -> list[Output]:
 
 def _outputs(options: argparse.Namespace, paths: Sequence[Path], fraction: float) -> list[Output]:
     """Return the outputs at `paths`, the last of which may be the validation part."""
-    if options.chat_file:
-        whole = DialogueFiles(_existing_files(options.chat_file))
+    if _is_chat(options):
+        whole = DialogueFiles(
+            [source.path for source in _corpus_source(options)]
+            if options.dataset
+            else _existing_files(options.chat_file)
+        )
         dialogues = [whole] if len(paths) == 1 else whole.split(fraction)
         return [Output(*pair) for pair in zip(paths, dialogues, strict=True)]
     sources = _corpus_source(options) if options.dataset else _text_sources(options.text_file)
@@ -345,7 +354,7 @@ def _write(
                 tokenizer=tokenizer.name,
                 n_vocab=tokenizer.n_vocab,
                 source=output.source_names,
-                chat_template=CHAT_TEMPLATE if options.chat_file else None,
+                chat_template=CHAT_TEMPLATE if _is_chat(options) else None,
                 overwrite=options.overwrite,
             )
             writers.append(stack.enter_context(writer))

@@ -4,11 +4,14 @@
 `cache_folder` the first time. Nothing here imports torch.
 """
 
+import ast
 import contextlib
 import hashlib
 import http.client
+import json
 import os
 import platform
+import random
 import sysconfig
 import urllib.error
 import urllib.request
@@ -61,6 +64,8 @@ class Corpus:
     """Writes the text to a path."""
     sha256: str | None = None
     file_name: str = "input.txt"
+    is_chat: bool = False
+    """Whether it is dialogues, in JSON lines, instead of a text."""
 
     @property
     def path(self) -> Path:
@@ -155,6 +160,52 @@ def _write_standard_library(path: Path, on_progress: OnProgress) -> None:
         raise CorpusUnavailableError(f"python-stdlib: no Python sources in {folder}")
 
 
+def _write_questions(path: Path, on_progress: OnProgress) -> None:
+    """Write dialogues about Python's standard library, in which docstrings answer questions.
+
+    A dialogue has one to three questions about functions and classes of one module; the dialogues
+    are in random order, the same every time.
+    """
+    folder = Path(sysconfig.get_paths()["stdlib"])
+    draws = random.Random(0)
+    dialogues = []
+    for module in _modules(folder):
+        text = module.read_bytes()
+        if text.isascii():
+            name = ".".join(module.relative_to(folder).with_suffix("").parts)
+            exchanges = list(_questions(ast.parse(text), name.removesuffix(".__init__")))
+            draws.shuffle(exchanges)
+            while exchanges:
+                n = draws.randint(1, 3)
+                dialogues.append([m for exchange in exchanges[:n] for m in exchange])
+                exchanges = exchanges[n:]
+            on_progress(min(len(dialogues) * 300, CORPORA["python-questions"].size))
+    if not dialogues:
+        raise CorpusUnavailableError(f"python-questions: no Python sources in {folder}")
+    draws.shuffle(dialogues)
+    lines = [json.dumps({"messages": messages}) + "\n" for messages in dialogues]
+    path.write_text("".join(lines), encoding="ascii")
+
+
+def _questions(node: ast.AST, name: str) -> Iterator[list[dict[str, str]]]:
+    """Yield a question and its answer for each documented function and class in `node`."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        if child.name.startswith("_"):
+            continue
+        own, is_class = f"{name}.{child.name}", isinstance(child, ast.ClassDef)
+        if docstring := ast.get_docstring(child):
+            question = f"What is {own}?" if is_class else f"What does {own} do?"
+            answer = " ".join(docstring.partition("\n\n")[0].split())
+            yield [
+                {"role": "user", "content": question},
+                {"role": "assistant", "content": answer},
+            ]
+        if is_class:
+            yield from _questions(child, own)
+
+
 def _modules(folder: Path) -> Iterator[Path]:
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
@@ -188,6 +239,16 @@ CORPORA = {
             size=10_900_000,
             needs_network=False,
             make=_write_standard_library,
+        ),
+        Corpus(
+            name="python-questions",
+            description="dialogues about Python's standard library, answered by its docstrings",
+            licence="PSF License",
+            size=1_100_000,
+            needs_network=False,
+            make=_write_questions,
+            file_name="chat.jsonl",
+            is_chat=True,
         ),
     )
 }

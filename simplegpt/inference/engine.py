@@ -173,15 +173,19 @@ class Engine:
 
     def encode_messages(self, messages: Sequence[ChatMessage]) -> ChatPrompt:
         """Encode a dialogue up to the answer. Raises UserError if the model has no template."""
+        self.check_chat()
         tokenizer = self._known_tokenizer()
+        prompt = encode_prompt(messages, tokenizer, self.gpt.config.n_ctx)
+        self._check_vocabulary(prompt.ids, tokenizer)
+        return prompt
+
+    def check_chat(self) -> None:
+        """Raise UserError if the model has no chat template."""
         if self.chat_template is None:
             raise UserError(
                 "this model was not trained on dialogues and has no chat template: it can only "
                 "continue a text"
             )
-        prompt = encode_prompt(messages, tokenizer, self.gpt.config.n_ctx)
-        self._check_vocabulary(prompt.ids, tokenizer)
-        return prompt
 
     def _known_tokenizer(self) -> Tokenizer:
         if self.tokenizer is None:

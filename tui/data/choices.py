@@ -63,7 +63,8 @@ def find_choices() -> Choices:
     from simplegpt.data.corpus import CORPORA  # urllib: not before the first paint
     from simplegpt.data.tokens import find_token_sets
 
-    corpora = [Choice(c.path, c.size, corpus=c, is_available=c.is_cached) for c in CORPORA.values()]
+    texts = [corpus for corpus in CORPORA.values() if not corpus.is_chat]
+    corpora = [Choice(c.path, c.size, corpus=c, is_available=c.is_cached) for c in texts]
     found = [*_text_files(Path("data")), *_text_files(Path())][:MAX_FILES]
     recent = [relative(path) for path in settings.Settings.load().recent_texts]
     return Choices(

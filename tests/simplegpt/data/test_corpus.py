@@ -1,5 +1,6 @@
 """Named texts: from the cache, by download, or built on the machine."""
 
+import ast
 import hashlib
 import io
 import urllib.error
@@ -108,6 +109,19 @@ def test_modules_are_sorted_and_leave_out_tests_and_installed_packages(tmp_path)
         (tmp_path / name).write_text("x")
     found = [str(path.relative_to(tmp_path)) for path in corpus._modules(tmp_path)]
     assert found == ["a.py", "b.py", "pkg/m.py"]
+
+
+def test_docstrings_answer_questions_about_their_function_or_class():
+    source = (
+        'class Pipe:\n    """A pipe\n    of bytes.\n\n    More."""\n'
+        '    def read(self):\n        """Read."""\n    def _own(self):\n        """No."""\n'
+        "def undocumented(): pass"
+    )
+    exchanges = list(corpus._questions(ast.parse(source), "os.pipes"))
+    assert [[message["content"] for message in exchange] for exchange in exchanges] == [
+        ["What is os.pipes.Pipe?", "A pipe of bytes."],
+        ["What does os.pipes.Pipe.read do?", "Read."],
+    ]
 
 
 def test_a_cache_that_cannot_be_written_is_an_error(tmp_path, monkeypatch):

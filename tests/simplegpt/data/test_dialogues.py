@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from simplegpt.cli import UserError
 from simplegpt.config.load import inspect
+from simplegpt.data import corpus
 from simplegpt.data.__main__ import main
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.data.tokens import check_config, open_tokens
@@ -80,6 +82,16 @@ def test_a_split_is_by_dialogue_and_a_compressed_file_is_the_same() -> None:
     assert len(open_tokens("plain/*")) == len(train) + len(val)
 
 
+def test_a_corpus_of_dialogues_is_encoded_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = corpus.CORPORA["python-questions"]
+    small = replace(known, make=lambda path, on_progress: write(path, EXCHANGES))
+    monkeypatch.setitem(corpus.CORPORA, "python-questions", small)
+    monkeypatch.setenv("SIMPLEGPT_CACHE", "cache")
+    encode("--dataset", "python-questions", "--output_file", "corpus.bin")
+    encode("--chat_file", "chat.jsonl", "--output_file", "file.bin")
+    assert Path("corpus.bin.marks").read_bytes() == Path("file.bin.marks").read_bytes()
+
+
 def test_text_that_replaces_dialogues_has_no_marks() -> None:
     encode("--chat_file", "chat.jsonl", "--output_file", "all.bin")
     encode("--text_file", "text.txt", "--output_file", "all.bin", "--overwrite")
@@ -114,7 +126,7 @@ def test_misfits_of_options_and_files_are_one_message() -> None:
     Path("broken.jsonl.gz").write_bytes(gzip.compress(b'{"messages": []}' * 99)[:-9])
     for words, message in (
         (["--tokenizer_name", "char"], "'char' has no <|endoftext|>"),
-        (["--separator", "0"], "are for text, not for --chat_file"),
+        (["--separator", "0"], "are for text, not for dialogues"),
         (["--chat_file", "broken.jsonl.gz"], "broken.jsonl.gz"),
     ):
         with pytest.raises(UserError, match=message):
