@@ -6,6 +6,7 @@ focus or opened a dialog, and reaches the wrong widget.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Literal, TypeAlias
@@ -38,25 +39,33 @@ class KeyQueue:
         """`handle` is called in the app's message loop."""
         self._app, self._handle = app, handle
         self._waiting: deque[Typed] = deque()
+        self._last: Kind | None = None
+        """The kind of the last key, until it is known to have taken effect."""
         self._settling: asyncio.Task[None] | None = None
 
     async def put(self, event: Typed) -> None:
         """Handle a key now, or when those before it have taken effect."""
         self._waiting.append(event)
         if self._settling is None:
-            await self._handle_next()
+            await self._handle_waiting()
 
-    async def _handle_next(self) -> None:
-        self._settling = None
-        if not self._waiting:
-            return
-        before, workers = self._state(), frozenset(self._app.workers)
-        event = self._waiting.popleft()
-        kind = self._kind(event)
-        await self._handle(event)
-        while kind != "other" and self._waiting and self._kind(self._waiting[0]) == kind:
-            await self._handle(self._waiting.popleft())  # a widget's queue keeps their order
-        self._settling = asyncio.create_task(self._settle(before, workers, kind))
+    async def _handle_waiting(self) -> None:
+        """Handle keys until one has to take effect before the next is handled.
+
+        Text that follows text, and a move that follows a move, do not wait: a widget's queue keeps
+        their order. So only the key after them is held back, if it comes so soon.
+        """
+        while self._waiting and self._settling is None:
+            kind = self._kind(self._waiting[0])
+            if self._last not in (None, kind):
+                self._settling = asyncio.create_task(self._settle(self._processed()))
+                return
+            before, workers = self._state(), frozenset(self._app.workers)
+            await self._handle(self._waiting.popleft())
+            self._last = kind
+            if kind == "other":
+                effect = self._took_effect(before, workers)
+                self._settling = asyncio.create_task(self._settle(effect))
 
     def _kind(self, event: Typed) -> Kind:
         """Whether a key is text for the focused widget, moves a cursor, or may do anything."""
@@ -67,17 +76,16 @@ class KeyQueue:
             return "text"
         return "moving" if event.key in MOVING else "other"
 
-    async def _settle(self, before: object, workers: Collection[Worker[Any]], kind: Kind) -> None:
-        """Wait until a key has taken effect, then handle the next one."""
-        try:
+    async def _settle(self, effect: Awaitable[None]) -> None:
+        """Wait until the last key has taken effect, then handle the next one."""
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE_SECONDS):
-                await self._processed()
-                if kind == "other":
-                    await self._action_opened(before, workers)
-                    await self._processed()
-        except TimeoutError:
-            pass
-        self._app.call_later(self._handle_next)
+                await effect
+        self._app.call_later(self._settled)
+
+    async def _settled(self) -> None:
+        self._last = self._settling = None
+        await self._handle_waiting()
 
     async def _processed(self) -> None:
         """Wait until a key's messages have gone up from the focused widget, and theirs too."""
@@ -94,11 +102,13 @@ class KeyQueue:
     def _state(self) -> object:
         return self._app.screen, self._app.focused
 
-    async def _action_opened(self, before: object, workers: Collection[Worker[Any]]) -> None:
-        """Wait until the action of a key has opened or closed a dialog, ended, or taken too long.
+    async def _took_effect(self, before: object, workers: Collection[Worker[Any]]) -> None:
+        """Wait until a key that may do anything has done it, or has taken too long.
 
-        Only an action that is itself a worker may do so later, or a worker of a dialog.
+        An action that is itself a worker, or a worker of a dialog, may still open or close a dialog
+        after the key's messages have been handled.
         """
+        await self._processed()
         actions = [
             worker
             for worker in self._app.workers
@@ -111,6 +121,8 @@ class KeyQueue:
             if loop.time() > deadline:
                 break
             await asyncio.sleep(POLL_SECONDS)
+        if actions:
+            await self._processed()
 
 
 async def _handled_all(node: DOMNode) -> None:
