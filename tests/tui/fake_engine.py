@@ -2,7 +2,8 @@
 
 It continues any prompt with the words "one two three …", one token each. The name of the "model"
 selects its behaviour: ``slow`` stops after two tokens until it is cancelled, ``missing`` fails to
-load, ``forever`` never finishes loading, ``crash`` crashes while loading, ``mortal`` in an answer.
+load, ``forever`` never finishes loading, ``crash`` crashes while loading, ``mortal`` in an answer,
+long after it has printed its last words.
 """
 
 import math
@@ -60,6 +61,8 @@ class FakeEngine:
         if request.model == "crash":
             print("cannot allocate 90 GB", file=sys.stderr)
             sys.exit(3)
+        if request.model == "mortal":
+            print("low memory", file=sys.stderr)
         if request.model == "forever":
             threading.Event().wait()
         self.say(

@@ -99,7 +99,7 @@ class CheckpointComparison(Dialog[None]):
         self.engine.niceness = LOW_PRIORITY if is_live else 0
         self.answers = [CheckpointAnswer(each, self.prompt) for each in checkpoints]
         await self.query_one("#answers").mount(*self.answers)
-        seed = f"seed {self.settings.sampling.seed}"
+        seed = f"seed {self.settings.seed}"
         for number, answer in enumerate(self.answers, start=1):
             progress.update(f"{seed} · checkpoint {number} of {len(self.answers)}")
             try:

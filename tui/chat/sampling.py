@@ -7,39 +7,29 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
-from simplegpt.config.schema import SamplingConfig
-
-DEFAULT = SamplingConfig(temperature=0.8)
-"""The core's default, 0.25, makes small models repeat themselves."""
-PRESETS: Mapping[str, SamplingConfig] = {
-    "Defaults": DEFAULT,
-    "Greedy": SamplingConfig(temperature=0),
-    "Focused": SamplingConfig(temperature=0.25),
-    "Balanced": SamplingConfig(temperature=0.8, top_p=0.95),
-    "Creative": SamplingConfig(temperature=1.1, min_p=0.05),
-    "Fewer repeats": SamplingConfig(temperature=0.8, top_k=50, repetition_penalty=1.15),
-}
-"""The built-in presets; the user's own follow them."""
+from simplegpt.config.edit import typed_value
+from simplegpt.config.load import messages_of
+from simplegpt.config.schema import SamplingConfig, settings_of
 
 
-class GenerationSettings(BaseModel):
+class GenerationSettings(SamplingConfig):
     """Settings that an answer is generated with."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     n_tokens_to_generate: int = Field(200, ge=1)
     """Maximum number of new tokens per answer. Continue (Ctrl+G) adds up to as many again."""
-    sampling: SamplingConfig = DEFAULT
+    # The core's default, 0.25, makes small models repeat themselves.
+    temperature: float = Field(0.8, ge=0)
+    """Divides the logits: 0 is greedy, 1 samples from the unchanged distribution."""
     random_seed: bool = False
     """Draw a new seed for each answer. The seed is shown with the answer, so that it can be
     repeated."""
 
-    def values(self) -> dict[str, Any]:
-        """Every setting by its name, in the order of `FIELDS`."""
-        values = {**dict(self), **dict(self.sampling)}
-        return {name: values[name] for name in FIELDS}
+    @property
+    def sampling(self) -> SamplingConfig:
+        """The settings of the core."""
+        return SamplingConfig(**self.model_dump(include=set(SamplingConfig.model_fields)))
 
     def drawn(self) -> "GenerationSettings":
         """The settings of the next answer: with another seed, if it is drawn at random."""
@@ -47,24 +37,25 @@ class GenerationSettings(BaseModel):
 
     def with_seed(self, seed: int) -> "GenerationSettings":
         """The same settings with another seed."""
-        return self.with_sampling(self.sampling.model_copy(update={"seed": seed}))
-
-    def with_sampling(self, sampling: SamplingConfig) -> "GenerationSettings":
-        """The same length with other sampling settings."""
-        return self.model_copy(update={"sampling": sampling})
+        return self.model_copy(update={"seed": seed})
 
     def with_preset(self, preset: SamplingConfig) -> "GenerationSettings":
-        """A preset's settings with the length and the seed of these."""
-        return self.with_sampling(preset).with_seed(self.sampling.seed)
+        """A preset's settings with the length and the seeds of these."""
+        return self.model_copy(update={**dict(preset), "seed": self.seed})
 
 
-FIELDS = {
-    "n_tokens_to_generate": GenerationSettings.model_fields["n_tokens_to_generate"],
-    **SamplingConfig.model_fields,
-    "random_seed": GenerationSettings.model_fields["random_seed"],
+PRESETS: Mapping[str, SamplingConfig] = {
+    "Defaults": GenerationSettings().sampling,
+    "Greedy": SamplingConfig(temperature=0),
+    "Focused": SamplingConfig(temperature=0.25),
+    "Balanced": SamplingConfig(temperature=0.8, top_p=0.95),
+    "Creative": SamplingConfig(temperature=1.1, min_p=0.05),
+    "Fewer repeats": SamplingConfig(temperature=0.8, top_k=50, repetition_penalty=1.15),
 }
-"""Every setting with its docstring, in the order of the form."""
-DEFAULTS = GenerationSettings().values()
+"""The built-in presets; the user's own follow them."""
+_SETTINGS = settings_of(GenerationSettings)
+FIELDS = {name: _SETTINGS[name] for name in ("n_tokens_to_generate", *_SETTINGS)}
+"""Every setting by its name, in the order of the form."""
 LABELS = {"n_tokens_to_generate": "max tokens", "random_seed": "random seed"}
 STEPS = {
     "n_tokens_to_generate": Decimal(50),
@@ -88,24 +79,19 @@ def label(name: str) -> str:
 def parse_settings(texts: Mapping[str, str]) -> tuple[GenerationSettings | None, dict[str, str]]:
     """Parse typed settings, by name: the settings, or None and an error for each invalid one."""
     values = {name: parse_value(name, text) for name, text in texts.items()}
-    own = {name: values.pop(name) for name in FIELDS if name not in SamplingConfig.model_fields}
     try:
-        return GenerationSettings.model_validate({**own, "sampling": values}), {}
+        return GenerationSettings.model_validate(values), {}
     except ValidationError as error:
-        errors: dict[str, str] = {}
-        for detail in error.errors():
-            name = next(str(part) for part in reversed(detail["loc"]) if part in FIELDS)
-            errors.setdefault(name, detail["msg"].replace("Input should be", "must be"))
-        return None, errors
+        return None, messages_of(error, FIELDS, values)
 
 
 def parse_value(name: str, text: str) -> Any:
     """A typed value, for pydantic to check; an empty text is the default."""
-    default = DEFAULTS[name]
-    if isinstance(default, list):
+    setting = FIELDS[name]
+    if setting.kind == "list":
         parts = re.findall(r"(?:[^|\\]|\\.)+", text)
         return [re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], part) for part in parts]
-    return text.strip() or default
+    return typed_value(setting, text) if text.strip() else setting.default
 
 
 def format_value(value: Any) -> str:
@@ -114,19 +100,19 @@ def format_value(value: Any) -> str:
         escaped = (t.replace("\\", "\\\\").replace("\n", "\\n").replace("|", "\\|") for t in value)
         return "|".join(escaped)
     if isinstance(value, bool):
-        return "on" if value else "off"
+        return "true" if value else "false"
     return f"{value:.15g}" if isinstance(value, float) else str(value)
 
 
 def format_settings(settings: GenerationSettings) -> dict[str, str]:
     """Every setting as it is typed, by name."""
-    return {name: format_value(value) for name, value in settings.values().items()}
+    return {name: format_value(getattr(settings, name)) for name in FIELDS}
 
 
 def stepped(name: str, text: str, direction: int) -> str | None:
     """A typed setting one step up (1) or down (-1), or switched; None if that is not possible."""
-    if isinstance(DEFAULTS[name], bool):
-        return format_value(text.strip() != "on")
+    if FIELDS[name].kind == "switch":
+        return format_value(parse_value(name, text) is not True)
     step = STEPS.get(name)
     if step is None:
         return None
@@ -151,9 +137,8 @@ def describe_sampling(sampling: SamplingConfig) -> list[str]:
 
 def describe_difference(settings: GenerationSettings, other: GenerationSettings) -> list[str]:
     """The settings that differ from `other`, the seed aside, such as ``temperature 0.7``."""
-    others = other.values()
     return [
-        f"{label(name)} {format_value(value)}"
-        for name, value in settings.values().items()
-        if value != others[name] and name != "seed"
+        f"{label(name)} {format_value(getattr(settings, name))}"
+        for name in FIELDS
+        if getattr(settings, name) != getattr(other, name) and name != "seed"
     ]

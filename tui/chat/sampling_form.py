@@ -18,7 +18,6 @@ from textual.widgets import Button, Input, Label, Select, Static
 from simplegpt.cli import UserError, nearest, one_line
 from simplegpt.config.schema import SamplingConfig
 from tui.chat.sampling import (
-    DEFAULTS,
     FIELDS,
     PRESETS,
     GenerationSettings,
@@ -44,7 +43,7 @@ class SettingInput(Input):
         super().__init__(value, name=name, id=f"set-{name}", compact=True)
 
     def on_key(self, event: events.Key) -> None:
-        if event.key == "space" and isinstance(DEFAULTS[self.name or ""], bool):
+        if event.key == "space" and FIELDS[self.name or ""].kind == "switch":
             event.stop()
             event.prevent_default()
             self.action_step(1)
@@ -93,11 +92,11 @@ give the same answer.
             yield Button("Save", id="save-preset", compact=True, tooltip="Save as a preset")
             yield Button("✕", id="delete-preset", compact=True, tooltip="Delete this preset")
         texts = format_settings(self.settings)
-        for name, field in FIELDS.items():
-            default = format_value(DEFAULTS[name]) or "none"
+        for name, setting in FIELDS.items():
+            default = format_value(setting.default) or "none"
             with Horizontal(classes="setting", id=f"row-{name}"):
                 yield Label(label(name), classes="name").with_tooltip(
-                    Content(f"{field.description}\n\nDefault: {default}")
+                    Content(f"{setting.description}\n\nDefault: {default}")
                 )
                 yield SettingInput(name, texts[name])
             yield Static(id=f"error-{name}", classes="error", markup=False)
@@ -117,8 +116,8 @@ give the same answer.
                 for name, text in format_settings(settings).items():
                     self.query_one(f"#set-{name}", Input).value = text
             self._show_errors({})
-        for name, value in settings.values().items():
-            differs = value != DEFAULTS[name]
+        for name, setting in FIELDS.items():
+            differs = getattr(settings, name) != setting.default
             self.query_one(f"#row-{name}").set_class(differs, "-changed")
             mark = "●" if differs else " "
             self.query_one(f"#row-{name} .name", Label).update(f"{mark} {label(name)}")
@@ -136,7 +135,7 @@ give the same answer.
         return {name: self.query_one(f"#set-{name}", Input).value for name in FIELDS}
 
     def _show_errors(self, errors: Mapping[str, str]) -> None:
-        self.error = next((f"{label(name)} {text}" for name, text in errors.items()), "")
+        self.error = next((f"{label(name)}: {text}" for name, text in errors.items()), "")
         for name in FIELDS:
             message = self.query_one(f"#error-{name}", Static)
             message.update(errors.get(name, ""))
@@ -146,8 +145,8 @@ give the same answer.
     @on(DescendantFocus)
     def _describe_field(self, event: DescendantFocus) -> None:
         name = (event.widget.id or "").removeprefix("set-")
-        description = FIELDS[name].description if name in FIELDS else None
-        self.query_one("#description", Static).update(description or "")
+        description = FIELDS[name].description if name in FIELDS else ""
+        self.query_one("#description", Static).update(description)
 
     @on(DescendantBlur)
     def _clear_description(self) -> None:

@@ -158,14 +158,14 @@ class ChatSession:
             return self.continue_text()
         siblings = self.conversation.siblings(turn)
         tried = [each.sampling.seed for each in siblings if each.sampling is not None]
-        seed = (max(tried, default=self.settings.sampling.seed) + 1) % 2**63
+        seed = (max(tried, default=self.settings.seed) + 1) % 2**63
         return self._draft(turn.parent, self.settings.with_seed(seed))
 
     def repeat(self, turn: Turn) -> Draft:
         """The same answer once more, from its own seed and settings."""
         assert turn.sampling is not None
         settings = GenerationSettings(
-            n_tokens_to_generate=max(1, turn.n_tokens_to_generate), sampling=turn.sampling
+            **dict(turn.sampling), n_tokens_to_generate=max(1, turn.n_tokens_to_generate)
         )
         given = _first_tokens(turn, turn.n_given, turn.prompt_ids) if turn.n_given else None
         return self._draft(turn.parent, settings, given)
@@ -183,7 +183,7 @@ class ChatSession:
             [*first.pieces, choice.text],
             [*first.logprobs, logprob],
         )
-        seed = turn.sampling.seed if turn.sampling is not None else self.settings.sampling.seed
+        seed = turn.sampling.seed if turn.sampling is not None else self.settings.seed
         return self._draft(turn.parent, self.settings.with_seed(seed), given)
 
     def _draft(

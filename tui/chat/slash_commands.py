@@ -68,7 +68,7 @@ COMMANDS = (
     _setting("tokens", "n_tokens_to_generate", "max_tokens", "n_tokens_to_generate"),
     _setting("temp", "temperature", "temperature"),
     _setting("stop_text", "stop", argument="TEXT|TEXT"),
-    _setting("random_seed", "random_seed", argument="on|off"),
+    _setting("random_seed", "random_seed", argument="true|false"),
     *(
         _setting(name, name)
         for name in FIELDS
@@ -114,7 +114,7 @@ def parse(text: str) -> Call:
     defaults = format_settings(GenerationSettings())
     _, errors = parse_settings({**defaults, command.setting: argument})
     if errors:
-        raise UserError(f"{label(command.setting)} {errors[command.setting]}, got {argument}")
+        raise UserError(f"{label(command.setting)}: {errors[command.setting]}")
     return Call(command, (command.setting, argument))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from textual.widgets import DataTable, Input, Select, Static
 
-from simplegpt.config.schema import SamplingConfig
+from simplegpt.config.schema import SamplingConfig, settings_of
 from simplegpt.run.checkpoints import CheckpointInfo, sidecar
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.state import Status
@@ -139,7 +139,7 @@ async def test_invalid_setting_is_shown_below_its_field_and_has_no_effect() -> N
         await pilot.pause()
         problem = screen.form.query_one("#error-top_p", Static)
         assert problem.display
-        assert str(problem.content) == "must be less than or equal to 1"
+        assert str(problem.content) == "expected a number > 0 and ≤ 1, got 1.5"
         assert field.value == "1.5"
         assert screen.left.session.settings.sampling.top_p == 1
         field.value = "0.9"
@@ -151,10 +151,9 @@ async def test_invalid_setting_is_shown_below_its_field_and_has_no_effect() -> N
 
 async def test_every_field_of_the_core_has_a_row_with_its_docstring() -> None:
     async with chatting(None) as (_, screen):
-        for name, info in SamplingConfig.model_fields.items():
+        for name, setting in settings_of(SamplingConfig).items():
             label = screen.form.query_one(f"#row-{name} .name")
-            assert info.description
-            assert info.description in str(label.tooltip)
+            assert setting.description in str(label.tooltip)
 
 
 async def test_stop_texts_can_hold_newlines_and_bars() -> None:

@@ -90,6 +90,13 @@ async def test_sampling_key_moves_the_focus_there_and_back() -> None:
         assert not screen.side.display
 
 
+async def test_ctrl_c_names_the_key_that_quits() -> None:
+    async with chatting(None) as (pilot, screen):
+        await pilot.press(*"text", "ctrl+c")
+        assert "f10" in notices(pilot).lower()
+        assert screen.prompt.text == "text"
+
+
 async def test_footer_follows_the_focus() -> None:
     async with chatting(None, size=SMALL) as (pilot, screen):
 
@@ -150,7 +157,7 @@ async def test_several_answers_are_listed_with_their_mean_logprob() -> None:
 
 async def test_random_seed_is_drawn_for_each_answer_and_kept_with_it() -> None:
     async with chatting() as (pilot, screen):
-        await say(pilot, screen, "/random_seed on")
+        await say(pilot, screen, "/random_seed true")
         await say(pilot, screen, "x")
         await say(pilot, screen, "y")
         answers = [turn for turn in screen.left.conversation.path() if turn.role == "model"]
@@ -164,7 +171,7 @@ async def test_invalid_setting_holds_the_prompt_back() -> None:
         await pilot.pause()
         await say(pilot, screen, "x")
         assert screen.prompt.text == "x"
-        assert "top_p must be less than or equal to 1" in notices(pilot)
+        assert "top_p: expected a number > 0 and ≤ 1" in notices(pilot)
 
 
 async def test_regenerate_answers_a_prompt_that_an_error_left_without_one() -> None:

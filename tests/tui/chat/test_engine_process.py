@@ -107,8 +107,12 @@ async def test_crash_is_a_sentence_and_the_next_request_starts_a_process(
     assert isinstance((await load(engine, "tiny"))[-1], Loaded)
 
 
-async def test_crash_in_an_answer_keeps_its_first_tokens(engine: EngineProcess) -> None:
+async def test_crash_in_an_answer_keeps_its_tokens_and_tells_its_own_log(
+    engine: EngineProcess,
+) -> None:
     await load(engine, "mortal")
+    other = EngineProcess(command=FAKE)  # such as another workbench's, started later
+    await load(other, "tiny")
     generated: list[int] = []
 
     async def read() -> None:
@@ -116,8 +120,9 @@ async def test_crash_in_an_answer_keeps_its_first_tokens(engine: EngineProcess) 
             assert isinstance(answer, Tokens)
             generated.extend(answer.ids)
 
-    with pytest.raises(EngineExitError):
+    with pytest.raises(EngineExitError, match=r"code 9: low memory\.$"):
         await read()
+    await other.close()
     assert generated == [1000, 1001, 1002]
 
 

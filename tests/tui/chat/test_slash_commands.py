@@ -21,7 +21,8 @@ def test_every_setting_can_be_typed() -> None:
     settings = {command.setting: command for command in COMMANDS if command.setting}
     assert set(settings) == set(FIELDS)
     for name, command in settings.items():
-        assert parse(f"/{command.name} 1").arguments == (name, "1")
+        value = "true" if name == "random_seed" else "1"
+        assert parse(f"/{command.name} {value}").arguments == (name, value)
     assert parse("/temp 0.7").arguments == ("temperature", "0.7")
     assert parse("/tokens 9").arguments == ("n_tokens_to_generate", "9")
 
@@ -40,7 +41,7 @@ def test_names_may_be_shortened_where_one_is_meant() -> None:
         ("/xyzzy", "unknown command /xyzzy; /help lists the commands"),
         ("/temp", "/temp needs a value: /temp NUMBER"),
         ("/undo 3", "/undo takes no value, got '3'"),
-        ("/top_p 7", "top_p must be less than or equal to 1, got 7"),
+        ("/top_p 7", "top_p: expected a number > 0 and ≤ 1, got 7"),
     ],
 )
 def test_errors_name_what_is_wrong(line: str, message: str) -> None:
