@@ -257,9 +257,9 @@ def test_known_loss_of_gpt2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     )
     file = tmp_path / "documents.jsonl"
     with file.open("w") as lines:
-        lines.writelines(json.dumps(one) + "\n" for one in itertools.islice(documents, 1000))
+        lines.writelines(json.dumps(one) + "\n" for one in itertools.islice(documents, 200))
     words = ("--documents", file, "--output_dir", tmp_path, "--val_fraction", 0)
     assert data_command(list(map(str, words))) == 0
     capsys.readouterr()
     values = evaluate(capsys, "gpt2", "--tokens", tmp_path / "train-gpt2-00000.bin")
-    assert values["loss"] == pytest.approx(3.12, abs=0.06)
+    assert values["loss"] == pytest.approx(3.12, abs=0.1)
