@@ -66,14 +66,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             options.model, progress=lambda share, text: line.update(round(90 * share), text)
         )
         line.update(90, f"writing {options.output}")
-        name = options.output.resolve().stem
+        name, template = options.output.resolve().stem, loaded.chat_template
         if options.format == "gguf":
-            export_gguf(loaded.gpt, options.output, loaded.tokenizer_name, name)
+            export_gguf(loaded.gpt, options.output, loaded.tokenizer_name, name, template)
         else:
             card = model_card(loaded, name)
-            export_folder(
-                loaded.gpt, options.output, loaded.tokenizer_name, card, loaded.chat_template
-            )
+            export_folder(loaded.gpt, options.output, loaded.tokenizer_name, card, template)
     show(one_line(f"saved to {options.output}"), sys.stderr)
     return 0
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from simplegpt.cli import UserError
+from simplegpt.data.chat import JINJA, ChatTemplate
 from simplegpt.data.tokenizer import END_OF_TEXT, byte_alphabet, gpt2_merges, is_same_vocabulary
 from simplegpt.gpt2.tokenizer import gpt2_vocabulary
 from simplegpt.model import GPT
@@ -39,7 +40,13 @@ class Vocabulary(NamedTuple):
     """The id of <|endoftext|>."""
 
 
-def export_gguf(gpt: GPT, path: Path, tokenizer_name: str | None, name: str) -> None:
+def export_gguf(
+    gpt: GPT,
+    path: Path,
+    tokenizer_name: str | None,
+    name: str,
+    chat_template: ChatTemplate | None = None,
+) -> None:
     """Write `gpt` and its tokenizer to the file `path`, in fp32; `name` is shown by llama.cpp.
 
     A model without biases gets zero biases, and IDs without a token get an unused one. Raises
@@ -69,6 +76,8 @@ def export_gguf(gpt: GPT, path: Path, tokenizer_name: str | None, name: str) -> 
     writer.add_layer_norm_eps(1e-5)
     writer.add_file_type(gguf.LlamaFileType.ALL_F32)
     _add_vocabulary(writer, vocabulary, config.n_vocab)
+    if chat_template is not None:
+        writer.add_chat_template(JINJA)
     for tensor_name, values in gguf_tensors(gpt):
         writer.add_tensor(tensor_name, values)
     try:

@@ -342,7 +342,9 @@ def _summary(run: RunDirectory, training: Training, ending: Ending, seconds: flo
     if run.last_checkpoint.exists():
         path = os.path.relpath(run.last_checkpoint)
         lines.append(
-            f'Generate:  python -m simplegpt.inference "…" --model_name_or_ckpt_path {path}'
+            f"Chat:      python -m simplegpt.chat {path}"
+            if training.module.chat_template
+            else f'Generate:  python -m simplegpt.inference "…" --model_name_or_ckpt_path {path}'
         )
     if step < training.recorder.config.trainer.max_steps:
         path = os.path.relpath(run.path)

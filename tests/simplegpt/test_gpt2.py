@@ -372,6 +372,28 @@ def test_llama_cpp_continues_a_gguf_with_the_same_greedy_text(
     assert answer["choices"][0]["text"] == tokenizer.decode(ids[-n_new:])
 
 
+def test_llama_cpp_applies_the_exported_chat_template(tmp_path: Path) -> None:
+    pytest.importorskip("gguf")
+    xllamacpp = pytest.importorskip("xllamacpp")
+    shape = ModelConfig(n_vocab=50_257, n_ctx=64, n_embd=8, n_head=2, n_layer=1)
+    gpt, path = random_gpt(shape), tmp_path / "model.gguf"
+    export_gguf(gpt, path, "gpt2", "test", CHAT_TEMPLATE)
+    params = xllamacpp.CommonParams()
+    params.model.path, params.n_ctx, params.warmup = str(path), 64, False
+    params.cpuparams.n_threads, params.use_jinja = 1, True
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": " Hello "}]
+    answer = xllamacpp.Server(params).handle_chat_completions(
+        {"messages": messages, "max_tokens": 8, "temperature": 0}
+    )
+    ours = [ChatMessage.model_validate(message) for message in messages]
+    tokenizer = load_tokenizer("gpt2")
+    ids = encode_prompt(ours, tokenizer, 64).ids
+    assert answer["usage"]["prompt_tokens"] == len(ids)
+    for _ in range(8):
+        ids.append(int(gpt.next_logits(torch.tensor([ids]))[0].argmax()))
+    assert answer["choices"][0]["message"]["content"] == tokenizer.decode(ids[-8:])
+
+
 def test_what_llama_cpp_does_not_have_is_refused(tmp_path: Path) -> None:
     shape = ModelConfig(n_vocab=256, n_ctx=8, n_embd=8, n_head=2, n_layer=1)
     exact = random_gpt(shape.model_copy(update={"activation": "gelu"}))

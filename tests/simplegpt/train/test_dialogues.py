@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from simplegpt.checkpoint import load_model
 from simplegpt.config import load as config_file
 from simplegpt.data.__main__ import main as encode
+from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.data.tokens import open_tokens
 from simplegpt.data.windows import DialogueWindows
 from simplegpt.evaluate.loss import mean_loss
+from simplegpt.inference.generation import Generation
 from simplegpt.model import GPT
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep, Validation
@@ -128,8 +130,27 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(folder: Path) -> None:
     assert all(torch.equal(whole[name], parts_[name]) for name in whole)
 
 
+def test_samples_are_answers_to_their_prompts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[list[int]] = []
+
+    class Watched(Generation):
+        def __post_init__(self) -> None:
+            read.extend(self.prompts)
+            super().__post_init__()
+
+    monkeypatch.setattr("simplegpt.train.samples.Generation", Watched)
+    samples = ["--samples.every_n_steps", "2", "--samples.prompts", "Hello!"]
+    assert train(["chat.toml", "--trainer.max_steps", "2", *samples]) == 0
+    text = load_tokenizer("tokenizer.json").decode(read[0])
+    assert text == "User:\nHello!<|endoftext|>Assistant:\n"
+
+
 def test_dialogues_that_are_too_long_are_counted_in_a_warning(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert train(["chat.toml", "--data.seq_len", "48", "--trainer.max_steps", "2"]) == 0
-    assert "dialogues are longer than data.seq_len (48)" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "dialogues are longer than data.seq_len (48)" in shown
+    assert "python -m simplegpt.chat run/ckpts/last.ckpt" in shown
