@@ -2,7 +2,8 @@
 
 A page is run from top to bottom in a folder of its own, where the names that the pages use exist:
 the configs, but with a tiny model and three steps; a text; a run; and `gpt2`, a tiny model with
-GPT-2's tokenizer. A block of TOML becomes my.toml. A block after ``<!-- needs … -->`` is skipped.
+GPT-2's tokenizer. A block of TOML becomes my.toml. A block after ``<!-- needs … -->`` is
+skipped, and so is a ``text`` block, which shows a file or an output.
 
 Commands run in this process, as `simplegpt` runs them. Only their options are checked where
 another test runs the real thing: torchrun (test_training), --sweep (test_queue), and the workbench
@@ -40,6 +41,10 @@ BLOCK = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 TEXT = "".join(f"{n} Now is the winter of our discontent\n" for n in range(200))
+DIALOGUE = (
+    '{"messages": [{"role": "user", "content": "Hello!"}, '
+    '{"role": "assistant", "content": "Hi! How can I help?"}]}\n'
+)
 FEW_STEPS = itertools.count(4)
 SMALL = """
 torch_compile = false
@@ -82,6 +87,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         Path("my.jsonl").write_text(
             "".join(f'{{"text": "{line}"}}\n' for line in TEXT.splitlines())
         )
+        Path("chat.jsonl").write_text(DIALOGUE * 20)
         Path("prompts.txt").write_text("Now\nThen\n")
         Path("configs").mkdir()
         for path in config_folder().glob("*.toml"):
@@ -156,7 +162,9 @@ def runnable_blocks(page: str) -> Iterator[tuple[str, str]]:
     blocks = list(BLOCK.finditer(page))
     assert len(re.findall("^ *```", page, re.MULTILINE)) == 2 * len(blocks)
     for match in blocks:
-        if not match["needs"] and match["language"] != "text":
+        if match["language"] == "text":
+            assert not re.search("^(python -m|simplegpt) ", match["code"], re.MULTILINE)
+        elif not match["needs"]:
             yield match["language"], match["code"]
 
 
