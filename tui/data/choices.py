@@ -1,10 +1,11 @@
-"""What to train on: the named corpora, text files, and token files that are prepared already."""
+"""What to train on: corpora, texts, documents, and token files that are prepared already."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simplegpt.cli import UserError
 from tui.shell import settings
 
 if TYPE_CHECKING:
@@ -25,8 +26,18 @@ IGNORED_NAMES = frozenset(
 
 
 @dataclass(frozen=True)
+class HubDataset:
+    """A part of a dataset of the Hugging Face Hub."""
+
+    name: str
+    config: str = ""
+    """Empty for the dataset's default."""
+    split: str = "train"
+
+
+@dataclass(frozen=True)
 class Choice:
-    """A text that can be chosen: a named corpus, or a file."""
+    """What can be chosen: a named corpus, a text file, documents in files, or a dataset."""
 
     path: Path
     """Relative to the working directory if it is in there."""
@@ -35,16 +46,22 @@ class Choice:
     corpus: "Corpus | None" = None
     is_available: bool = True
     """False for a corpus that is not downloaded or built yet."""
+    has_documents: bool = False
+    """Whether it is many documents, which are written in shards, and not one text."""
+    dataset: HubDataset | None = None
 
     @property
     def name(self) -> str:
+        if self.dataset:
+            return self.dataset.name
         return self.corpus.name if self.corpus else str(self.path)
 
     @property
     def output_dir(self) -> str:
         """The default folder for its token files: ``data`` for the corpus of the example configs, a
         separate folder for any other text."""
-        return "data" if self.name == "tinyshakespeare" else f"data/{Path(self.name).stem}"
+        name = Path(self.name.removesuffix(".gz"))
+        return "data" if self.name == "tinyshakespeare" else f"data/{name.stem}"
 
 
 @dataclass(frozen=True)
@@ -54,7 +71,7 @@ class Choices:
     texts: tuple[Choice, ...] = ()
     """The corpora, then the files in ``data`` and here."""
     recent: tuple[Choice, ...] = ()
-    """Other text files, the last chosen first."""
+    """Other files and folders, the last chosen first."""
     token_sets: "tuple[TokenSet, ...]" = ()
 
 
@@ -69,7 +86,7 @@ def find_choices() -> Choices:
     recent = [relative(path) for path in settings.Settings.load().recent_texts]
     return Choices(
         texts=(*corpora, *map(choice_of, found)),
-        recent=tuple(choice_of(p) for p in recent if p not in found and _is_file(p)),
+        recent=tuple(choice_of(p) for p in recent if p not in found and _exists(p)),
         token_sets=tuple(find_token_sets(Path())),
     )
 
@@ -87,16 +104,33 @@ def relative(path: Path) -> Path:
 
 
 def choice_of(path: Path) -> Choice:
-    """Return the choice of a file, which may have been deleted meanwhile."""
+    """Return the choice of a file or folder, which may have been deleted meanwhile."""
+    from simplegpt.data.documents import find_files
+
     try:
-        size = path.stat().st_size
-    except OSError:
+        size = sum(file.stat().st_size for file in find_files([str(path)]))
+    except (OSError, UserError):
         size = 0
-    return Choice(path, size)
+    return Choice(path, size, has_documents=has_documents(path))
+
+
+def choice_of_dataset(dataset: HubDataset) -> Choice:
+    """Return the choice of a dataset of the Hugging Face Hub."""
+    return Choice(Path(dataset.name), 0, has_documents=True, dataset=dataset)
+
+
+def has_documents(path: Path) -> bool:
+    """Whether there are many documents at `path`: a folder, JSON Lines, Parquet."""
+    from simplegpt.data.documents import SUFFIXES
+
+    is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where it may not look
+    return is_folder or (path.name.endswith(SUFFIXES) and path.suffix not in TEXT_SUFFIXES)
 
 
 def _text_files(folder: Path) -> list[Path]:
-    """Return the text files in a folder, sorted; none where it cannot be read."""
+    """Return the files to train on in a folder, sorted; none where it cannot be read."""
+    from simplegpt.data.documents import SUFFIXES
+
     try:
         paths = sorted(folder.iterdir())
     except OSError:
@@ -104,11 +138,15 @@ def _text_files(folder: Path) -> list[Path]:
     return [
         path
         for path in paths
-        if path.suffix.lower() in TEXT_SUFFIXES
+        if (path.suffix.lower() in TEXT_SUFFIXES or path.name.endswith(SUFFIXES))
         and not path.name.startswith(".")
         and path.name.lower() not in IGNORED_NAMES
         and _is_file(path)
     ]
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises where it may not look
 
 
 def _is_file(path: Path) -> bool:

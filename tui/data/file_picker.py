@@ -1,4 +1,4 @@
-"""A dialog to choose a text file: type to filter a folder, or a path.
+"""A dialog to choose a text, or documents in a file or folder: type to filter, or a path.
 
 It is the workbench's filtered list over one folder. The library textual-fspicker does not filter
 while typing, and would still need our checks of the file.
@@ -17,19 +17,22 @@ from textual.widgets import Input
 
 from simplegpt.cli import UserError
 from simplegpt.progress import format_bytes
+from tui.data.choices import has_documents
 from tui.data.text_file import check_file
 from tui.shell import settings
 from tui.shell.dialogs import Entry, ListDialog
 
 HOME = "~"
 PARENT = ".."
+ALL = "*"
+"""The documents of a folder."""
 MAX_FILES = 1_000
 """Listed of one folder: typing finds the others."""
 SNIFFED_BYTES = 1_024
 
 
 class FilePicker(ListDialog[Path]):
-    """Returns a text file, or None if cancelled."""
+    """Returns a text, a file of documents or a folder of them, or None if cancelled."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete", show=False, priority=True)
@@ -37,7 +40,7 @@ class FilePicker(ListDialog[Path]):
 
     def __init__(self) -> None:
         super().__init__(
-            "Choose a text file",
+            "Choose a text, documents or a folder",
             placeholder="Filter, or a path such as ~/texts/",
             empty="No text files here",
             hint="Enter to choose or open · Tab to complete · Esc to cancel",
@@ -49,7 +52,7 @@ class FilePicker(ListDialog[Path]):
 
     def action_complete(self) -> None:
         """Complete the path to the entry under the cursor; open it if it is a folder."""
-        if (entry := self.highlighted) is not None and entry.label != PARENT:
+        if (entry := self.highlighted) is not None and entry.label not in (PARENT, ALL):
             self._fill(f"{entry.value}{'/' if entry.label.endswith('/') else ''}")
 
     def _fill(self, path: str) -> None:
@@ -58,12 +61,15 @@ class FilePicker(ListDialog[Path]):
         field.cursor_position = len(path)
 
     def choose(self, value: Path) -> None:
-        """Open a folder, or end the dialog with a text file."""
+        """Open a folder, or end the dialog with a file or, for `ALL`, with its folder."""
         self._open(value)
 
     @work(group="open", exclusive=True)
     async def _open(self, value: Path) -> None:
         path = expanded(value)
+        if value.name == ALL:
+            self.dismiss(path.parent)
+            return
         if await asyncio.to_thread(os.path.isdir, path):
             self._fill("" if value == Path() else f"{value}/")
             return
@@ -78,10 +84,12 @@ class FilePicker(ListDialog[Path]):
 def find_entries(text: str) -> list[Entry[Path]]:
     """List the folder that `text` begins with, filtered by the rest of it. Folders come first.
 
-    Without a text, the files chosen last come before them. Hidden files are listed only if the rest
+    Without a text, those chosen last come before them. Hidden files are listed only if the rest
     begins with a dot. A path that is not in the list is the only entry, so that choosing it says
     why it cannot be opened.
     """
+    from simplegpt.data.documents import SUFFIXES  # tiktoken: not before the first paint
+
     start, slash, pattern = text.rpartition("/")
     if text == HOME:
         start, slash, pattern = HOME, "/", ""
@@ -98,6 +106,10 @@ def find_entries(text: str) -> list[Entry[Path]]:
     if not pattern:
         has_files = any(not entry.label.endswith("/") for entry in entries)
         note = problem or ("" if has_files else "No text files here")
+        if any(entry.label.endswith(SUFFIXES) for entry in entries):
+            n_folders = sum(entry.label.endswith("/") for entry in entries)
+            every = Entry(folder / ALL, ALL, ["all documents in this folder"])
+            entries.insert(n_folders, every)
         entries.insert(0, Entry(_parent(folder), PARENT, ["parent folder"], detail=note))
     if not text:
         return [*_recent_entries(), *entries]
@@ -126,7 +138,7 @@ def _parent(folder: Path) -> Path:
 
 
 def _entry(value: Path) -> Entry[Path] | None:
-    """The entry of a folder or a text; None for any other file."""
+    """The entry of a folder, a text or documents; None for any other file."""
     path = expanded(value)
     try:
         status = path.stat()
@@ -134,9 +146,10 @@ def _entry(value: Path) -> Entry[Path] | None:
             return Entry(value, f"{value.name}/", [""])
         if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
             return None
-        with path.open("rb") as file:
-            if b"\0" in file.read(SNIFFED_BYTES):
-                return None
+        if not has_documents(path):
+            with path.open("rb") as file:
+                if b"\0" in file.read(SNIFFED_BYTES):
+                    return None
     except OSError as error:
         return Entry(value, value.name, [error.strerror or str(error)])
     return Entry(value, value.name, [format_bytes(status.st_size)])
@@ -146,5 +159,5 @@ def _recent_entries() -> list[Entry[Path]]:
     return [
         Entry(path, path.name, [str(path.parent)], group="Recent")
         for path in settings.Settings.load().recent_texts
-        if os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where it may not look
+        if os.path.exists(path)  # noqa: PTH110 - Path.exists raises where it may not look
     ]

@@ -1,4 +1,4 @@
-"""The Data screen: choose a text and a tokenizer, preview the tokens, write the token files."""
+"""The Data screen: choose a text or documents and a tokenizer, and write the token files."""
 
 import asyncio
 import contextlib
@@ -21,9 +21,19 @@ from textual.worker import Worker, WorkerCancelled
 
 from simplegpt.cli import UserError, one_line
 from simplegpt.progress import ProgressReport, format_bytes, format_count, plural
-from tui.data.choices import Choice, Choices, choice_of, find_choices, relative, remember
+from tui.data.choices import (
+    Choice,
+    Choices,
+    choice_of,
+    choice_of_dataset,
+    find_choices,
+    relative,
+    remember,
+)
+from tui.data.document_sample import DocumentSample, preview_sample, read_sample
 from tui.data.file_picker import FilePicker
 from tui.data.fitted_config import FittedConfig, fit_config
+from tui.data.hub_dialog import HubDialog
 from tui.data.text_file import (
     TextHead,
     TextStatistics,
@@ -70,6 +80,9 @@ token files. **Enter** goes to the next step and, after the last one, to the con
 is not available yet: Enter downloads or builds it. Token files that are prepared already are at the
 end of the list: Enter opens a config that trains on them.
 
+**Documents** come from `.jsonl` and `.parquet` files, from folders, and from datasets of the
+Hugging Face Hub, which are read while they are downloaded; they become shards.
+
 - **char** (character-level): every character is a token. A small vocabulary, fast to train: a good
   start.
 - **byte** (byte-level): every byte is a token. Encodes any text.
@@ -84,7 +97,7 @@ confirm.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f9", "prepare", "Prepare", tooltip="Write the token files"),
         Binding("f9", "open_config", "Config", tooltip="Open a config that trains on them"),
-        Binding("f7", "pick_file", "File", tooltip="Choose a text file from any folder"),
+        Binding("f7", "pick_file", "File", tooltip="Choose a text, documents or a folder"),
         Binding("slash,ctrl+f", "pick_file", "Find a file", show=False),
         Binding("f8", "show_next", "View", tooltip="Text, tokens or statistics"),
         Binding("escape", "cancel", "Cancel", tooltip="Cancel and delete partial files"),
@@ -103,6 +116,11 @@ confirm.
         self.is_proposed = False
         """Whether the tokenizer was changed because of the text, not by the user."""
         self.head: TextHead | None = None
+        self.sample: DocumentSample | None = None
+        """The first documents, if the choice has documents, and the column that they are from."""
+        self.column = "text"
+        self.datasets: tuple[Choice, ...] = ()
+        """The datasets of the Hugging Face Hub that were chosen, the last one first."""
         self.statistics: TextStatistics | None = None
         self.tokens: TokenPreview | None = None
         self.token_statistics: TokenStatistics | None = None
@@ -151,7 +169,8 @@ confirm.
     async def find_choices(self, chosen: Path | None = None) -> None:
         """Find what can be chosen, and choose the text at `chosen`, or the one chosen before."""
         before = chosen or (self.choice.path if self.choice else None)
-        self.choices = await asyncio.to_thread(find_choices)
+        found = await asyncio.to_thread(find_choices)
+        self.choices = replace(found, recent=(*self.datasets, *found.recent))
         self.listed = (*self.choices.texts, *self.choices.recent, *self.choices.token_sets)
         corpora = self.query_one("#corpora", OptionList)
         corpora.clear_options()
@@ -168,6 +187,7 @@ confirm.
         for heading, items in groups:
             if heading == "Prepared":
                 yield Option(_OTHER_FILE, id=_OTHER_FILE_ID)
+                yield Option(_DATASET, id=_DATASET_ID)
             if heading and items:
                 yield Option(Content.styled(heading, "$accent bold"), disabled=True)
             for item in items:
@@ -185,7 +205,7 @@ confirm.
         room = self.query_one("#corpora").scrollable_content_region.width
         if isinstance(item, Choice):
             name, size = item.name, format_bytes(item.size)
-            size = size if item.is_available else f"↓ {size}"
+            size = "dataset" if item.dataset else size if item.is_available else f"↓ {size}"
         else:
             name, size = _name_of(item), f"{format_count(item.train_info.count)} tokens"
         name = shorten_middle(one_line(name), max(room - len(size) - 2, 8))
@@ -208,8 +228,9 @@ confirm.
     @on(OptionList.OptionSelected, "#corpora")
     async def _choice_selected(self, event: OptionList.OptionSelected) -> None:
         item = self._item(event.option_id)
-        if item is None:
-            await self.run_action("pick_file")  # if it is possible now
+        if item is None:  # a dialog, if it is possible now
+            is_dataset = event.option_id == _DATASET_ID
+            await self.run_action("pick_dataset" if is_dataset else "pick_file")
         elif self.panel.phase == "working":
             self.notify("Still processing a text. Press Esc to cancel.")
         elif isinstance(item, Choice):
@@ -222,9 +243,21 @@ confirm.
             self.choose_token_set(item)
             self.action_open_config()
 
+    @work(group="pick-dataset", exclusive=True)
+    async def action_pick_dataset(self) -> None:
+        """Choose a dataset of the Hugging Face Hub."""
+        dataset = await self.app.push_screen_wait(HubDialog())
+        if dataset is None:
+            return
+        choice = choice_of_dataset(dataset)
+        self.datasets = tuple(dict.fromkeys([choice, *self.datasets]))
+        self.query_one("#tokenizers").focus()
+        self.choose_text(choice)
+        self.find_choices(choice.path)
+
     @work(group="pick-file", exclusive=True)
     async def action_pick_file(self) -> None:
-        """Choose a text file from any folder."""
+        """Choose a text or documents from any folder."""
         picked = await self.app.push_screen_wait(FilePicker())
         if picked is None:
             return
@@ -246,7 +279,7 @@ confirm.
         self._forget_text()
         self.preview.shown = "text"
         self.choice = choice
-        self.panel.propose_folder(choice.output_dir)
+        self.panel.show_choice(choice.output_dir, has_documents=choice.has_documents)
         self.panel.show_status("")
         if choice.is_available:
             self._previewing = self._preview(choice)
@@ -279,7 +312,7 @@ confirm.
 
     def _forget_text(self) -> None:
         self.choice = None
-        self.head = self.statistics = self.tokens = self.token_statistics = None
+        self.head = self.sample = self.statistics = self.tokens = self.token_statistics = None
         self.text_error = self.token_error = ""
         self.panel.phase = "choosing"
         self.preview.show_error("")
@@ -290,7 +323,9 @@ confirm.
     async def _preview(self, choice: Choice) -> None:
         """Read the start of a text, unless it is known, and show it as tokens."""
         try:
-            if self.head is None:
+            if self.head is None and choice.has_documents:
+                await self._read_documents(choice)
+            elif self.head is None:
                 self.head = await asyncio.to_thread(read_head, choice.path)
                 self.preview.show_text(choice.name, self.head)
                 self._count(choice, self.head)
@@ -298,9 +333,29 @@ confirm.
             self.text_error = str(error)
             self.preview.show_name(choice.name)
         else:
-            await self._tokenize_head(choice, self.head)
+            if self.head is not None:
+                await self._tokenize_head(choice, self.head)
         self._show_estimate()
         self._show_error()
+
+    async def _read_documents(self, choice: Choice) -> None:
+        """Read the first documents, which are also the text of the statistics."""
+        self.preview.show_name(choice.name, "Reading the first documents …")
+        self.column = self.panel.column
+        self.sample = await asyncio.to_thread(read_sample, choice, self.column)
+        self.head, self.statistics = self.sample.head, self.sample.statistics
+        self.preview.show_text(choice.name, self.head)
+        self.preview.show_facts(choice.name, self.head, self.statistics)
+        self._propose_tokenizer(needs_more=True)  # char has no end of a document
+
+    @on(WritePanel.ColumnTyped)
+    def _read_column(self) -> None:
+        """Read the documents again if their text is in another column now."""
+        choice = self.choice
+        if choice is not None and choice.has_documents and self.panel.column != self.column:
+            self._forget_text()
+            self.choice = choice
+            self._previewing = self._preview(choice)
 
     async def _tokenize_head(self, choice: Choice, head: TextHead) -> None:
         self.tokens, self.token_statistics, self.token_error = None, None, ""
@@ -312,6 +367,11 @@ confirm.
             self.preview.statistics.show_tokens(name, None, note)
             return
         try:
+            if self.sample is not None:
+                found = await asyncio.to_thread(preview_sample, name, self.sample)
+                self.tokens, self.token_statistics = found
+                self.preview.show_tokens(*found)
+                return
             self.tokens = await asyncio.to_thread(preview_tokens, name, head.text)
             self.preview.show_tokens(self.tokens)
             self.token_statistics = await asyncio.to_thread(count_tokens, name, choice.path)
@@ -461,7 +521,7 @@ confirm.
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if not self.is_mounted:
             return True
-        if action == "pick_file":
+        if action in ("pick_file", "pick_dataset"):
             return self.panel.phase != "working"
         needed = {"prepare": "choosing", "open_config": "done", "cancel": "working"}.get(action)
         return needed is None or self.panel.phase == needed
@@ -477,13 +537,17 @@ confirm.
         val_fraction = self.panel.val_fraction
         if val_fraction is None:
             raise UserError("Validation must be a percentage ≥ 0 and < 100.")
-        if val_fraction and self.statistics is not None and self.statistics.n_lines < 2:
+        is_one = self.statistics is not None and self.statistics.n_lines < 2
+        if val_fraction and is_one and not self.choice.has_documents:
             raise UserError("The text has only one line, so it has no split: set Validation to 0%.")
         return Job(
             self.choice.path,
             self.tokenizer,
             relative(self.panel.folder),
             val_fraction,
+            has_documents=self.choice.has_documents,
+            dataset=self.choice.dataset,
+            column=self.panel.column,
             marker=self.panel.marker,
             separator=self.panel.separator,
         )
@@ -493,12 +557,14 @@ confirm.
         """Write the token files; ask first if they exist."""
         if self.tokenizer not in self.loaded_tokenizers:
             self.load_tokenizer(self.tokenizer)
+        self._read_column()
         if self._previewing is not None:  # Enter may come before the text is read
             with contextlib.suppress(WorkerCancelled):
                 await self._previewing.wait()
         try:
             job = self.planned_job()
             existing = await asyncio.to_thread(_check_outputs, job)
+            is_unfinished = await asyncio.to_thread(job.is_unfinished)
         except (UserError, OSError) as error:
             self.preview.show_error(str(error))
             return
@@ -506,19 +572,31 @@ confirm.
             return
         self.preview.show_error("")
         if existing:
-            ready = await asyncio.to_thread(job.written)
-            answer = await self._ask(job, existing, can_use=ready is not None)
+            ready = None if is_unfinished else await asyncio.to_thread(job.written)
+            if is_unfinished:
+                answer = await self._ask_to_resume(job)
+            else:
+                answer = await self._ask(job, existing, can_use=ready is not None)
             if answer == "use" and ready is not None:
                 self._show_ready(ready)
                 self.action_open_config()
-            if answer != "overwrite":
+            if answer not in ("overwrite", "resume"):
                 return
-            job = replace(job, overwrite=True)
+            job = replace(job, overwrite=answer == "overwrite")
         self.panel.start(self.head.size)
         self._write(job)
 
+    async def _ask_to_resume(self, job: Job) -> str | None:
+        text = f"{job.output_dir} has the first shards of a conversion that was interrupted."
+        answers = [
+            Answer("resume", "Resume", "primary"),
+            Answer("overwrite", "Overwrite", "error"),
+        ]
+        return await self.app.push_screen_wait(Question("Resume?", text, answers))
+
     async def _ask(self, job: Job, existing: list[Path], *, can_use: bool) -> str | None:
-        names = " and ".join(path.name for path in existing)
+        is_shards = job.has_documents
+        names = f"{len(existing)} shards" if is_shards else " and ".join(p.name for p in existing)
         text = (
             f"{names} already {'exist' if len(existing) > 1 else 'exists'} in {job.output_dir}. "
             "A run that is using them keeps the old content."
@@ -540,7 +618,10 @@ confirm.
             self._end_work("", "#write #next", str(error))
             self._show_estimate()
         except asyncio.CancelledError:
-            self._end_work("Cancelled. Partial files were deleted.", "#write #next")
+            kept = "Whole shards are kept: prepare again to resume."
+            deleted = "Partial files were deleted."
+            status = f"Cancelled. {kept if job.has_documents else deleted}"
+            self._end_work(status, "#write #next")
             raise
 
     async def _show_written(self, job: Job) -> None:
@@ -607,8 +688,10 @@ confirm.
             self.panel.show_status("")
             return
         n_tokens = statistics.n_characters / sample.characters_per_token
+        if self.sample is not None and statistics.size:
+            n_tokens /= statistics.read  # that fraction of the documents was read
         estimate = format_count(float(f"{n_tokens:.3g}"))  # a sample tells no more digits
-        if not statistics.is_whole:
+        if not statistics.is_whole and not (self.sample is not None and statistics.size):
             estimate = f"more than {estimate}"
         elif self.tokenizer == "char" or not sample.scope:
             estimate = format_count(n_tokens)
@@ -644,7 +727,9 @@ def _tokenizer_option(name: str, kind: str) -> Option:
 
 
 _OTHER_FILE_ID = "other"
-_OTHER_FILE = Content.assemble(("+ ", "$text-accent"), "Other file …")
+_OTHER_FILE = Content.assemble(("+ ", "$text-accent"), "Other file or folder …")
+_DATASET_ID = "dataset"
+_DATASET = Content.assemble(("+ ", "$text-accent"), "Hugging Face dataset …")
 
 
 # In threads

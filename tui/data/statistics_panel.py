@@ -62,8 +62,10 @@ class StatisticsPanel(Static):
         text, parts = self.text, list[Content]()
         self.border_subtitle = ""
         if text is not None:
-            limit = f"of the first {format_bytes(MAX_BYTES)}"
-            is_counting = not text.is_whole and text.read_bytes < MAX_BYTES
+            is_document = text.unit == "document"
+            first = plural(text.n_lines, "document") if is_document else format_bytes(MAX_BYTES)
+            limit = f"of the first {first}"
+            is_counting = not (text.is_whole or is_document or text.read_bytes >= MAX_BYTES)
             self.border_subtitle = (
                 f"counting {text.read:.0%}" if is_counting else "" if text.is_whole else limit
             )
@@ -92,9 +94,10 @@ def _characters(text: TextStatistics) -> Content:
 
 def _lines(text: TextStatistics) -> Content:
     lines = text.lines
+    empty = f", {lines.empty:.0%} of them empty" if text.unit == "line" else ""
     return Content.assemble(
-        ("Lines ", "$text-accent"),
-        f"{format_count(text.n_lines)}, {lines.empty:.0%} of them empty\n",
+        (f"{text.unit.capitalize()}s ", "$text-accent"),
+        f"{format_count(text.n_lines)}{empty}\n",
         (" length ", MUTED),
         f"median {lines.median:,}, 95% ≤ {lines.most:,}, longest {lines.longest:,}",
     )

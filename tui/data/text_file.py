@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simplegpt.cli import UserError
 from simplegpt.progress import format_bytes, plural
@@ -35,24 +35,33 @@ class TextHead:
     """The first lines of a text."""
 
     size: int
-    """Bytes of the whole file."""
+    """Of the whole, in `unit`; 0 if unknown."""
     text: str
     """The first lines."""
     is_whole: bool
     """Whether that is all of the text."""
+    unit: str = "B"
+    """``B``, or ``documents`` of a dataset."""
+
+    @property
+    def amount(self) -> str:
+        """``4.20 KiB``, ``8.01 M documents``; empty if unknown."""
+        if self.unit == "B":
+            return format_bytes(self.size)
+        return plural(self.size, self.unit.removesuffix("s")) if self.size else ""
 
 
 @dataclass(frozen=True)
 class LineLengths:
-    """Characters per line, without the line end."""
+    """Characters per line, without the line end, or per document."""
 
     median: int
     most: int
     """95% of the lines are at most this long."""
     longest: int
-    """At most 10,000."""
+    """At most 10,000 for a line."""
     empty: float
-    """Fraction of the lines."""
+    """Fraction that is empty."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +75,9 @@ class TextStatistics:
     read_bytes: int
     """How much of the text was counted."""
     size: int
-    """Bytes of the whole text."""
+    """Bytes of the whole text, or the documents of a dataset; 0 if unknown."""
+    unit: Literal["line", "document"] = "line"
+    """What `n_lines` and `lines` count."""
 
     @property
     def alphabet(self) -> str:
@@ -85,7 +96,7 @@ class TextStatistics:
     @property
     def read(self) -> float:
         """Fraction of the text that was counted, 0 to 1."""
-        return self.read_bytes / self.size
+        return self.read_bytes / self.size if self.size else 0.0
 
     @property
     def frequent(self) -> list[tuple[str, float]]:
@@ -219,8 +230,12 @@ def preview_tokens(name: str, text: str) -> TokenPreview:
 
     tokenizer = load_tokenizer(name)
     ids = tokenizer.encode(text)
-    pieces = tuple(_piece(tokenizer.decode_bytes([i])) for i in ids)
-    return TokenPreview(name, tokenizer.n_vocab, pieces, len(text))
+    return TokenPreview(name, tokenizer.n_vocab, token_pieces(tokenizer, ids), len(text))
+
+
+def token_pieces(tokenizer: "Tokenizer", ids: Sequence[int]) -> tuple[str, ...]:
+    """Return the text of each token."""
+    return tuple(_piece(tokenizer.decode_bytes([i])) for i in ids)
 
 
 def count_tokens(name: str, path: Path, n_bytes: int = TOKENS_BYTES) -> TokenStatistics:
@@ -233,12 +248,13 @@ def count_tokens(name: str, path: Path, n_bytes: int = TOKENS_BYTES) -> TokenSta
     tokenizer = load_tokenizer(name)
     text, is_whole = _read_start(path, n_bytes)
     scope = "" if is_whole else f"the first {format_bytes(n_bytes)}"
-    return _token_statistics(tokenizer, tokenizer.encode_to_numpy(text), len(text), scope)
+    return token_statistics(tokenizer, tokenizer.encode_to_numpy(text), len(text), scope)
 
 
-def _token_statistics(
+def token_statistics(
     tokenizer: "Tokenizer", ids: "np.ndarray[Any, Any]", n_characters: int, scope: str
 ) -> TokenStatistics:
+    """Count token IDs, ``[n]``, that encode `n_characters`."""
     import numpy as np
 
     used, counts = np.unique(ids, return_counts=True)
@@ -263,11 +279,11 @@ def read_tokens(tokens: "TokenSet") -> tuple[TokenPreview, TokenStatistics] | No
         return None
     tokenizer, file = load_tokenizer(name), open_tokens(tokens.train)
     ids = file.slice(0, min(N_COUNTED, len(file)))
-    pieces = tuple(_piece(tokenizer.decode_bytes([i])) for i in ids[:N_TOKENS].tolist())
+    pieces = token_pieces(tokenizer, ids[:N_TOKENS].tolist())
     preview = TokenPreview(name, tokenizer.n_vocab, pieces, sum(map(len, pieces)))
     scope = "" if len(ids) == len(file) else f"the first {plural(len(ids), 'token')}"
     n_characters = len(tokenizer.decode(ids.tolist()))
-    return preview, _token_statistics(tokenizer, ids, n_characters, scope)
+    return preview, token_statistics(tokenizer, ids, n_characters, scope)
 
 
 def _piece(data: bytes) -> str:

@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from textual.widgets import Static
 
 from simplegpt.cli import one_line, printable
-from simplegpt.progress import format_bytes, plural
+from simplegpt.progress import plural
 from tui.data.statistics_panel import StatisticsPanel
 from tui.data.text_file import TextHead, TextStatistics, TokenPreview, TokenStatistics
 from tui.data.text_sample import TextSample
@@ -97,9 +97,10 @@ class TextPreview(Vertical):
 
     def show_facts(self, name: str, head: TextHead, known: TextStatistics | None) -> None:
         """Show a text's size and, once they are `known`, its lines."""
-        facts = [format_bytes(head.size)]
+        facts = [head.amount] if head.amount else []
         if known is not None:
-            facts.append(f"{'' if known.is_whole else 'more than '}{plural(known.n_lines, 'line')}")
+            more = "" if known.is_whole else "more than "
+            facts.append(f"{more}{plural(known.n_lines, known.unit)}")
             self.statistics.show_text(known)
         title = Content.assemble((one_line(name), "bold"), (f"  {' · '.join(facts)}", MUTED))
         self.query_one("#facts", Static).update(title)

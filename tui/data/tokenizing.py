@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from simplegpt.progress import ProgressReport
+from tui.data.choices import HubDataset
 from tui.shared.command import GRACE_SECONDS, CommandError, module, run_command
 
 if TYPE_CHECKING:
@@ -27,13 +28,19 @@ COMMAND = module("simplegpt.data")
 
 @dataclass(frozen=True)
 class Job:
-    """A text, how to tokenize it, and where to write the token files."""
+    """What to tokenize, how, and where to write the token files."""
 
     text: Path
+    """A text file; a file or folder of documents; the name of a dataset."""
     tokenizer: str
     output_dir: Path
     val_fraction: float = 0.1
-    """Held-out fraction of the lines, from the end."""
+    """Held-out fraction of the lines, from the end, or of the documents."""
+    has_documents: bool = False
+    """Whether documents are written in shards, which an interruption keeps."""
+    dataset: HubDataset | None = None
+    column: str = "text"
+    """The text's key or column in a document."""
     marker: str = ""
     """Ends a document in the text; empty for none."""
     separator: str = ""
@@ -42,41 +49,64 @@ class Job:
 
     @property
     def outputs(self) -> tuple[Path, ...]:
-        """The training file, and the validation file if there is one."""
-        from simplegpt.data.tokens import token_file_name  # numpy: not before the first paint
+        """The training file, and the validation file if there is one; globs of shards."""
+        from simplegpt.data.tokens import shard_name, token_file_name  # numpy: not at the start
 
-        train = self.output_dir / token_file_name("train", self.tokenizer)
-        val = self.output_dir / token_file_name("val", self.tokenizer)
+        name = shard_name if self.has_documents else token_file_name
+        train, val = (self.output_dir / name(split, self.tokenizer) for split in ("train", "val"))
         return (train, val) if self.val_fraction else (train,)
 
     def existing_outputs(self) -> list[Path]:
         """The output files that exist."""
+        from simplegpt.data.tokens import SPLITS, find_shards
+
+        if self.has_documents:
+            folder, tokenizer = self.output_dir, self.tokenizer
+            return [path for split in SPLITS for path in find_shards(folder, split, tokenizer)]
         return [path for path in self.outputs if os.path.lexists(path)]
+
+    def is_unfinished(self) -> bool:
+        """Whether an interrupted job of this tokenizer in this folder can be resumed."""
+        from simplegpt.data.shards import state_path
+
+        return self.has_documents and os.path.lexists(state_path(self.output_dir, self.tokenizer))
 
     def written(self) -> "TokenSet | None":
         """Return the token files, if all are there and whole. Reads files."""
         from simplegpt.data.tokens import token_set
 
         found = token_set(*self.outputs)
-        return found if found is not None and (found.val or not self.val_fraction) else None
+        can_lack_val = self.has_documents or not self.val_fraction  # few documents: none held out
+        return found if found is not None and (found.val or can_lack_val) else None
 
     def remove_partial_files(self) -> None:
         """Remove what a killed command leaves."""
         for path in self.outputs:
-            path.with_name(f"{path.name}.partial").unlink(missing_ok=True)
+            for partial in self.output_dir.glob(f"{path.name}.partial"):
+                partial.unlink()
 
     def arguments(self) -> list[str]:
         """Return the command's arguments, as they would be typed."""
         return [
-            *("--text_file", str(self.text)),
+            *self._source(),
             *("--tokenizer_name", self.tokenizer),
             *("--output_dir", str(self.output_dir)),
             *("--val_fraction", f"{self.val_fraction:g}"),
-            *([f"--marker={self.marker}"] if self.marker else []),
+            *([f"--marker={self.marker}"] if self.marker and not self.has_documents else []),
             *([f"--separator={self.separator}"] if self.separator else []),
             "--json_progress",
             *(["--overwrite"] if self.overwrite else []),
         ]
+
+    def _source(self) -> list[str]:
+        if not self.has_documents:
+            return ["--text_file", str(self.text)]
+        column = ["--text_column", self.column]
+        if self.dataset is None:
+            return ["--documents", str(self.text), *column]
+        config = ["--config_name", self.dataset.config] if self.dataset.config else []
+        split = ["--split", self.dataset.split]
+        return ["--hf_dataset", self.dataset.name, *config, *split, *column, "--streaming"]
 
 
 async def tokenize(

@@ -37,6 +37,11 @@ leaves no files behind.
 The **marker** is a text that ends a document, such as `<|endoftext|>` in many data sets; the
 **separator** is the token that is written between two documents: that of the tokenizer, or the
 token ID given here (the tokenizers char and byte have none of their own).
+
+**Documents** (JSON Lines, Parquet, folders, datasets) are written in shards,
+`train-TOKENIZER-00000.bin` …; **Column** is the key or column with their text. Each ends with the
+separator, and the held-out ones are evenly spread. Cancelling keeps the whole shards: preparing
+again resumes.
 """
     DEFAULT_CSS = """
     WritePanel {
@@ -48,12 +53,17 @@ token ID given here (the tokenizers char and byte have none of their own).
         #status { height: 1fr; min-height: 2; color: $text-muted; }
         ProgressBar { height: 1; width: 100%; display: none; Bar { width: 1fr; } }
         #next { width: 100%; }
-        &.-working, &.-done { .field { display: none; } }
+        #columns { display: none; }
+        &.-documents { #columns { display: block; } #markers { display: none; } }
+        &.-working, &.-done { .field, #columns, #markers { display: none; } }
         &.-working ProgressBar { display: block; }
     }
     """
 
     phase: reactive[Phase] = reactive("choosing")
+
+    class ColumnTyped(Message):
+        """The column of the text may have changed."""
 
     @dataclass
     class Pressed(Message):
@@ -65,7 +75,7 @@ token ID given here (the tokenizers char and byte have none of their own).
         super().__init__(id=id)
         self._total = 1
         self._done_files = 0
-        """Bytes of the files that are done."""
+        """Of the files that are done, in the unit of the reports."""
         self._report: ProgressReport | None = None
 
     def compose(self) -> ComposeResult:
@@ -74,11 +84,17 @@ token ID given here (the tokenizers char and byte have none of their own).
             yield Input("data", id="folder", compact=True, tooltip="Folder for the token files")
         with Horizontal(classes="field"):
             yield Label("Validation", classes="what")
+            yield Input("10", id="percent", compact=True, tooltip="Held-out lines or documents")
+            yield Label("% of the lines", id="held-out")
+        with Horizontal(classes="field", id="columns"):
+            yield Label("Column", classes="what")
             yield Input(
-                "10", id="percent", compact=True, tooltip="Held-out lines, from the end of the text"
+                "text",
+                id="column",
+                compact=True,
+                tooltip="Key or column with the text of a document",
             )
-            yield Label("% of the lines")
-        with Horizontal(classes="field"):
+        with Horizontal(classes="field", id="markers"):
             yield Label("Marker", classes="what")
             yield Input(
                 id="marker",
@@ -121,11 +137,21 @@ token ID given here (the tokenizers char and byte have none of their own).
         return self.query_one("#marker", Input).value
 
     @property
+    def column(self) -> str:
+        """The key or column with the text of a document."""
+        return self.query_one("#column", Input).value.strip() or "text"
+
+    @property
     def separator(self) -> str:
         return self.query_one("#separator", Input).value.strip()
 
-    def propose_folder(self, folder: str) -> None:
+    def show_choice(self, folder: str, *, has_documents: bool) -> None:
+        """Propose a folder, and show the settings of a text or of documents."""
         self.query_one("#folder", Input).value = folder
+        self.set_class(has_documents, "-documents")
+        self.query_one("#held-out", Label).update(
+            "% of documents" if has_documents else "% of the lines"
+        )
 
     def show_status(self, status: str | Content) -> None:
         """Show a line or two above the button."""
@@ -140,9 +166,9 @@ token ID given here (the tokenizers char and byte have none of their own).
         self.refresh_bindings()
 
     def start(self, total: int) -> None:
-        """Show that work on `total` bytes of text begins."""
-        self._total, self._done_files, self._report = max(total, 1), 0, None
-        self.query_one(ProgressBar).update(total=self._total, progress=0)
+        """Show that work on `total` bytes or documents begins; 0 if their number is unknown."""
+        self._total, self._done_files, self._report = total, 0, None
+        self.query_one(ProgressBar).update(total=total or None, progress=0)
         self.phase = "working"
         self.show_status("starting …")
         self.screen.set_focus(None)  # a second Enter must not cancel what the first one started
@@ -152,10 +178,13 @@ token ID given here (the tokenizers char and byte have none of their own).
         if self._report is not None and report.label != self._report.label:
             self._done_files += self._report.total
         self._report = report
-        done = min(self._done_files + report.done, self._total)
+        done = self._done_files + report.done
+        done = min(done, self._total) if self._total else done
         self.query_one(ProgressBar).update(progress=done)
-        parts = [f"{format_bytes(report.rate)}/s"]
-        if report.rate:
+        is_bytes = report.unit == "B"
+        rate = format_bytes(report.rate) if is_bytes else f"{report.rate:,.0f} {report.unit}"
+        parts = [f"{rate}/s"]
+        if report.rate and self._total:
             parts.append(f"ETA {format_duration((self._total - done) / report.rate)}")
         parts += [f"{format_count(n)} {name}" for name, n in report.counts.items()]
         self.show_status(" · ".join(parts))
@@ -164,6 +193,11 @@ token ID given here (the tokenizers char and byte have none of their own).
     def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
         self.post_message(self.Pressed(self.phase))
+
+    @on(Input.Blurred, "#column")
+    def _column_typed(self, event: Input.Blurred) -> None:
+        event.stop()
+        self.post_message(self.ColumnTyped())
 
     @on(Input.Submitted)
     def _submitted(self, event: Input.Submitted) -> None:

@@ -424,7 +424,7 @@ async def test_file_is_picked_from_a_filtered_list(text: Path, workplace: Path) 
         picker = await open_picker(pilot)
         assert labels(picker) == ["..", "books/", "data/"]
         await pilot.press("down", "enter")  # opens books
-        await until(pilot, lambda: labels(picker) == ["..", "emma.txt", "moby.txt"])
+        await until(pilot, lambda: labels(picker) == ["..", "*", "emma.txt", "moby.txt"])
         await pilot.press(*"mm")
         await until(pilot, lambda: labels(picker) == ["emma.txt"])
         await pilot.press("enter")
@@ -448,7 +448,7 @@ async def test_picker_opens_folders_and_shows_an_error_for_a_wrong_path(
         await pilot.press("enter")
         await until(pilot, lambda: "did you mean 'verse.txt'" in shown(picker, "#error"))
         field.value = f"{workplace}/data/"
-        await until(pilot, lambda: labels(picker) == ["..", "verse.txt"])
+        await until(pilot, lambda: labels(picker) == ["..", "*", "verse.txt"])
         await pilot.press("home", "enter")  # the folder above
         await until(pilot, lambda: labels(picker) == ["..", "data/"])
         assert field.value == f"{workplace}/"

@@ -22,7 +22,7 @@ def test_only_texts_and_folders_are_listed(workplace: Path) -> None:
     (workplace / "emma.txt").write_text(VERSE)
     (workplace / "model.ckpt").write_bytes(b"PK\0\0")
     os.mkfifo(workplace / "pipe")
-    assert labels("") == ["..", "books/", "emma.txt"]
+    assert labels("") == ["..", "books/", "*", "emma.txt"]
     assert labels("EMM") == ["emma.txt"]
     (empty,) = find_entries("books/")
     assert (empty.label, empty.detail) == ("..", "No text files here")

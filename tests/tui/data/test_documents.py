@@ -1,0 +1,168 @@
+"""Documents in the Data screen: files, folders and datasets, from the preview to the config."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Button, Input, ProgressBar
+
+from simplegpt.data import __main__ as data
+from simplegpt.data.shards import ShardWriter
+from simplegpt.data.tokens import open_tokens
+from simplegpt.progress import ProgressReport
+from tests.tui.conftest import settle, until
+from tests.tui.data.test_data_screen import choose, data_screen, error, labels, open_picker, shown
+from tests.tui.data.test_data_screen import opened as opened_configs
+from tui.data.file_picker import find_entries
+from tui.data.hub_dialog import HubDialog
+from tui.data.text_sample import TextSample
+from tui.shell.dialogs import Question
+
+TEXTS = [f"Document {i} says that it has something to say." for i in range(50)]
+
+
+@pytest.fixture
+def stories(workplace: Path) -> Path:
+    """Documents in the data folder."""
+    path = workplace / "data" / "stories.jsonl"
+    path.parent.mkdir()
+    path.write_text("".join(json.dumps({"id": "a", "text": text}) + "\n" for text in TEXTS))
+    return path
+
+
+@pytest.fixture
+def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine without a GPU."""
+    monkeypatch.setattr("simplegpt.run.hardware.gpus", list)
+
+
+async def prepare(pilot: Pilot[None]) -> None:
+    await pilot.press("f9")
+    await settle(pilot)
+
+
+async def test_documents_lead_from_the_preview_to_a_config_on_their_shards(
+    stories: Path, without_gpu: None
+) -> None:
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/stories.jsonl")
+        assert "3.41 KiB · 50 documents" in shown(screen, "#facts")
+        assert "Documents 50" in shown(screen, "#statistics")
+        assert "length median 46, 95% ≤ 46, longest 46" in shown(screen, "#statistics")
+        assert screen.tokenizer == "gpt2"
+        pieces = screen.query_one("#tokens", TextSample).pieces
+        assert pieces[pieces.index("<|endoftext|>") + 1] == "Document"
+        assert not screen.query_one("#markers").display
+        n_tokens = len(pieces)
+        assert shown(screen, "#status").startswith(f"{n_tokens} tokens")
+        await prepare(pilot)
+        assert not screen.query_one("#columns").display
+        assert "for training" in shown(screen, "#status")
+        screen.panel.phase = "choosing"
+        await prepare(pilot)
+        assert isinstance(pilot.app.screen, Question)
+        assert "2 shards already exist" in pilot.app.screen.text
+        await pilot.press("enter")  # use them
+        await settle(pilot)
+        ((_, values),) = opened_configs(pilot)
+        assert values["data.train_fpath"] == "data/stories/train-gpt2-*.bin"
+        assert values["data.val_fpath"] == "data/stories/val-gpt2-*.bin"
+        assert values["output_dir"] == "models/stories-gpt2"
+        train, val = (len(open_tokens(values[f"data.{split}_fpath"])) for split in ("train", "val"))
+        assert train + val == n_tokens
+
+
+async def test_column_is_chosen_where_the_text_has_another_name(workplace: Path) -> None:
+    (workplace / "data").mkdir()
+    pq.write_table(pa.table({"content": TEXTS}), workplace / "data" / "web.parquet")
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/web.parquet")
+        assert "no column 'text' (columns: content)" in error(screen)
+        screen.query_one("#column", Input).focus()
+        screen.query_one("#column", Input).value = "content"
+        await pilot.press("tab")
+        await settle(pilot)
+        assert not screen.query_one("#error").display
+        assert "50 documents" in shown(screen, "#facts")
+        screen.query_one("#column", Input).value = "contents"
+        await prepare(pilot)
+        assert "no column 'contents'; did you mean 'content'?" in error(screen)
+    assert not (workplace / "data" / "web").exists()
+
+
+async def test_folder_of_documents_is_picked(stories: Path, workplace: Path) -> None:
+    pq.write_table(pa.table({"text": TEXTS}), stories.with_name("more.parquet"))
+    stories.with_name("model.bin").write_bytes(b"\0")
+    async with data_screen() as (pilot, screen):
+        picker = await open_picker(pilot)
+        picker.query_one(Input).value = "data/"
+        await until(pilot, lambda: labels(picker) == ["..", "*", "more.parquet", "stories.jsonl"])
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: pilot.app.screen is screen)
+        await settle(pilot)
+        assert screen.choice is not None
+        assert screen.choice.name == "data"
+        assert "100 documents" in shown(screen, "#facts")
+    assert find_entries("")[0].group == "Recent"
+
+
+async def test_dataset_of_the_hub_is_previewed_and_prepared(workplace: Path) -> None:
+    (workplace / "set").mkdir()
+    pq.write_table(pa.table({"text": TEXTS}), workplace / "set" / "train.parquet")
+    async with data_screen() as (pilot, screen):
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, HubDialog))
+        await pilot.press("enter")  # a name is needed
+        assert isinstance(pilot.app.screen, HubDialog)
+        pilot.app.screen.query_one("#name", Input).value = "./set"
+        await pilot.press("enter")
+        await until(pilot, lambda: pilot.app.screen is screen)
+        await settle(pilot)
+        assert "50 documents" in shown(screen, "#facts")
+        await prepare(pilot)
+        assert "in data/set" in shown(screen, "#status")
+    assert len(open_tokens("data/set/val-gpt2-*.bin")) > 50
+
+
+async def test_interrupted_conversion_is_resumed_after_a_question(
+    stories: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = ShardWriter._commit
+
+    def commit_and_end(*arguments: Any) -> None:
+        commit(*arguments)
+        raise KeyboardInterrupt
+
+    words = ["--documents", "data/stories.jsonl", "--output_dir", "data/stories"]
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardWriter, "_commit", commit_and_end)
+        with pytest.raises(KeyboardInterrupt):
+            data.main(words)
+    state = Path("data/stories/train-gpt2.resume.json")
+    assert state.exists()
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/stories.jsonl")
+        await prepare(pilot)
+        question = pilot.app.screen
+        assert isinstance(question, Question)
+        assert [button.id for button in question.query(Button)] == ["resume", "overwrite", "cancel"]
+        await pilot.press("enter")
+        await settle(pilot)
+        assert "for training" in shown(screen, "#status")
+    assert not state.exists()
+
+
+async def test_progress_of_a_dataset_of_unknown_size_has_no_estimate(stories: Path) -> None:
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/stories.jsonl")
+        screen.panel.start(0)
+        report = ProgressReport(
+            label="a", unit="documents", done=1500, total=0, rate=100, eta=None, counts={}
+        )
+        screen.panel.show_progress(report)
+        assert shown(screen, "#status") == "100 documents/s"
+        assert screen.query_one(ProgressBar).total is None
