@@ -76,16 +76,19 @@ class GPT(nn.Module):
         normed: Tensor = self.ln_f(x)
         return normed
 
-    def cross_entropy(self, x: Tensor, targets: Tensor) -> Tensor:
-        """Return the mean cross-entropy, in fp32, of `targets` ``[b, s]`` for `x` ``[b, s, e]``."""
+    def cross_entropy(self, x: Tensor, targets: Tensor, max_logits: int = MAX_LOGITS) -> Tensor:
+        """Return the mean cross-entropy, in fp32, of `targets` ``[b, s]`` for `x` ``[b, s, e]``.
+
+        More than `max_logits` logits are computed in chunks, which the backward pass recomputes.
+        """
         x, targets = rearrange(x, "b s e -> (b s) e"), rearrange(targets, "b s -> (b s)")
-        if targets.numel() * self.config.n_vocab <= MAX_LOGITS:
+        if targets.numel() * self.config.n_vocab <= max_logits:
             return F.cross_entropy(self.wte.logits(x).float(), targets)
 
         def total(x: Tensor, targets: Tensor) -> Tensor:
             return F.cross_entropy(self.wte.logits(x).float(), targets, reduction="sum")
 
-        rows = max(1, MAX_LOGITS // self.config.n_vocab)
+        rows = max(1, max_logits // self.config.n_vocab)
         chunks = zip(torch.split(x, rows), torch.split(targets, rows), strict=True)
         totals = [checkpoint(total, *chunk, use_reentrant=False) for chunk in chunks]
         return torch.stack(totals).sum() / (targets >= 0).sum()

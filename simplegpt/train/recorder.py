@@ -4,7 +4,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,12 +91,12 @@ class Recorder(Callback):
 
     # From the claimed directory to the last event
 
-    def start(self, gpus: Sequence[int] = ()) -> None:
-        """Write the log, the status and events from now on; `gpus` are those that the run uses."""
+    def start(self, measured: hardware.Hardware, seconds: float = SYSTEM_SECONDS) -> None:
+        """Write the log, the status and events from now on, and `measured` every few `seconds`."""
         self.run.clean()
         self.console.copy_to(self.run.log)
         self.run.events.touch()
-        arguments = (hardware.Hardware(gpus),)
+        arguments = (measured, seconds)
         self._thread = threading.Thread(target=self._write_repeatedly, args=arguments, daemon=True)
         self.write_status()
         self._thread.start()
@@ -232,13 +232,13 @@ class Recorder(Callback):
 
     # The thread
 
-    def _write_repeatedly(self, measured: hardware.Hardware) -> None:
+    def _write_repeatedly(self, measured: hardware.Hardware, seconds: float) -> None:
         next_system = 0.0
         while True:
             self.write_status()
             self._attempt(self.run.path, self._restore)
             if time.monotonic() >= next_system:
-                next_system = time.monotonic() + SYSTEM_SECONDS
+                next_system = time.monotonic() + seconds
                 self._record_hardware(measured)
             try:
                 request = self._requests.get(timeout=STATUS_SECONDS)

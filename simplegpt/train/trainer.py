@@ -33,6 +33,7 @@ from simplegpt.progress import format_bytes, format_duration, format_loss
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Failure, RunEnded
 from simplegpt.run.failure import diverged, out_of_memory
+from simplegpt.run.hardware import Hardware
 from simplegpt.train.checkpoint_io import DirectCheckpointIO
 from simplegpt.train.checkpoints import Checkpoints
 from simplegpt.train.claim import Claim, check_same
@@ -97,7 +98,7 @@ def fit(
         raise
     trainer, recorder = training.trainer, training.recorder
     if claimed is not None:
-        recorder.start(_gpu_indices(trainer))
+        recorder.start(Hardware(_gpu_indices(trainer)))
         _warn_of_long_dialogues(training)
     try:
         with training.commands.handle_signals():

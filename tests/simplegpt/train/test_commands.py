@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -27,9 +26,9 @@ from simplegpt.run.events import (
     Warned,
 )
 from tests.simplegpt.tiny import TINY
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 E = TypeVar("E")
-DEADLINE_SECONDS = 60.0
 
 
 class Trainer:
@@ -43,15 +42,17 @@ class Trainer:
         )
 
     def wait_for(self, kind: type[E], holds: Callable[[E], bool] = lambda event: True) -> E:
-        deadline = time.monotonic() + DEADLINE_SECONDS
         reader = LineReader(self.run.events)
-        while time.monotonic() < deadline:
-            for event in reader.read_events():
-                if isinstance(event, kind) and holds(event):
-                    return event
-            assert self.process.poll() is None, self.process.communicate()[0]
-            os.sched_yield()
-        raise AssertionError(f"no {kind.__name__} in {DEADLINE_SECONDS} s")
+
+        def find() -> E | None:
+            events = [event for event in reader.read_events() if isinstance(event, kind)]
+            found = next(filter(holds, events), None)
+            assert found or self.process.poll() is None, self.process.communicate()[0]
+            return found
+
+        event = wait_until(find)
+        assert event is not None
+        return event
 
     def ask(self, command: CommandName, factor: float | None = None) -> CommandDone:
         sent = self.run.send(command, factor=factor)
@@ -175,9 +176,7 @@ def test_killed_run_has_crashed_and_can_be_resumed(trainer: Trainer) -> None:
     assert workers
     trainer.process.kill()
     # not yet reaped: a zombie answers kill(pid, 0), and still is no live run
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while is_live(trainer.run):
-        assert time.monotonic() < deadline
+    wait_until(lambda: not is_live(trainer.run))
     with trainer.run.events.open("ab") as file:
         file.write(b'{"version":1,"type":"train_st')  # the line it was writing
     saved = read_info(trainer.run.last_checkpoint)

@@ -20,7 +20,6 @@ from simplegpt.config.schema import (
 )
 from simplegpt.model import GPT
 from simplegpt.progress import format_count
-from simplegpt.run import hardware
 from simplegpt.train.__main__ import main
 from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.devices import Devices, devices_of
@@ -296,7 +295,7 @@ def test_invalid_device_to_plan_for_is_explained(options: list[str], message: st
 
 
 def test_price_without_a_known_speed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hardware, "gpus", list)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(UserError, match="add --gpu or --flops"):
         main([str(config_folder() / "gpt2.toml"), "--plan", "--price", "2"])
 

@@ -3,8 +3,6 @@
 import fcntl
 import os
 import signal
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -18,15 +16,7 @@ from simplegpt.run.notes import Notes, write_notes
 from simplegpt.run.state import RunState, Status
 from simplegpt.train.__main__ import main
 from simplegpt.train.queue import LOCK, plan_sweep, runs_ahead, start
-
-DEADLINE_SECONDS = 120.0
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_SECONDS
-    while not true():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.05)
+from tests.waiting import DEADLINE_SECONDS, wait_until
 
 
 def make_run(path: Path, state: RunState, *ahead: Path) -> RunDirectory:
@@ -48,10 +38,10 @@ def test_runs_of_a_sweep_train_one_after_the_other_in_the_background(folder: Pat
     one, two = (RunDirectory(folder / f"run-sweep/seed={seed}") for seed in (1, 2))
     assert [state_of(run) for run in (one, two)] == ["queued", "queued"]
     first.write_status(Status.of_this_process("finished"))
-    until(lambda: state_of(one) != "queued")
+    wait_until(lambda: state_of(one) != "queued")
     assert state_of(two) == "queued"
     two.send("stop")
-    until(lambda: state_of(one) == "finished")
+    wait_until(lambda: state_of(one) == "finished")
     assert load(one.config).seed == 1
     assert not two.path.exists()
 
@@ -68,14 +58,14 @@ def test_stopped_in_the_queue_a_run_leaves_nothing(folder: Path, how: str) -> No
     write_notes(run, Notes(text="a note"))
     if how == "command":
         pause = run.send("pause")
-        until(lambda: bool(run.read_events()))
+        wait_until(lambda: bool(run.read_events()))
         (answer,) = run.read_events()
         assert isinstance(answer, CommandDone)
         assert (answer.id, answer.ok) == (pause, False)
         run.send("stop")
     else:
         os.kill(pid, signal.SIGTERM)
-    until(lambda: not run.path.exists())
+    wait_until(lambda: not run.path.exists())
 
 
 def test_of_two_runs_queued_at_once_the_second_waits_for_the_first(folder: Path) -> None:
@@ -83,7 +73,7 @@ def test_of_two_runs_queued_at_once_the_second_waits_for_the_first(folder: Path)
     with LOCK.open("ab") as lock, ThreadPoolExecutor() as threads:
         fcntl.flock(lock, fcntl.LOCK_EX)
         starting = threads.submit(start, ["tiny.toml", "--after", "first"], run)
-        until(run.config.exists)
+        wait_until(run.config.exists)
         other = make_run(folder / "other", "queued", first.path)
         fcntl.flock(lock, fcntl.LOCK_UN)
         pid = starting.result(DEADLINE_SECONDS)
@@ -92,7 +82,7 @@ def test_of_two_runs_queued_at_once_the_second_waits_for_the_first(folder: Path)
     assert status.waits_for == (str(first.path), str(other.path))
 
     os.kill(pid, signal.SIGKILL)
-    until(lambda: state_of(run) == "crashed")
+    wait_until(lambda: state_of(run) == "crashed")
     failure = run.failure()
     assert failure is not None
     assert "in the queue" in failure.message

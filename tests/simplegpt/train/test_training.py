@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,7 @@ from simplegpt.run.events import (
 )
 from simplegpt.train.__main__ import main as train
 from simplegpt.train.module import BatchIndices, GPTModule
+from tests.waiting import wait_until
 
 
 def run_train(*arguments: str) -> int:
@@ -167,9 +167,7 @@ def test_start_that_died_before_training_does_not_block_the_next(folder: Path) -
     assert run_train("tiny.toml", "--trainer.devices", "[0, 1]") == 2  # only Lightning knows
     assert not Path("run").exists()
     started = subprocess.Popen([sys.executable, "-m", "simplegpt.train", "tiny.toml"])
-    deadline = time.monotonic() + 60
-    while not RunDirectory("run").commands.exists() and time.monotonic() < deadline:
-        os.sched_yield()
+    wait_until(RunDirectory("run").commands.exists)
     started.kill()  # it imports torch now
     started.wait()
     assert run_train("tiny.toml") == 0
