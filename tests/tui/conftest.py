@@ -81,3 +81,16 @@ async def until(pilot: Pilot[Any], true: Callable[[], bool], seconds: float = 15
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"
         await pilot.pause(0.02)
+
+
+async def quit_by(app: App[Any], answer: Callable[[], object], seconds: float = 15.0) -> None:
+    """Give the last answer before the app exits, and wait until it has.
+
+    A pilot would ask the app to confirm that it has handled all messages. An app that is exiting
+    handles no more, so the pilot would wait in vain.
+    """
+    answer()
+    deadline = time.monotonic() + seconds
+    while app.is_running:
+        assert time.monotonic() < deadline, "it did not exit in time"
+        await asyncio.sleep(0.02)

@@ -21,7 +21,7 @@ from tests.tui.configs import (
     make_project,
     on_config,
 )
-from tests.tui.conftest import LARGE, SIZES, SMALL, settle, toasts, until
+from tests.tui.conftest import LARGE, SIZES, SMALL, quit_by, settle, toasts, until
 from tests.tui.made_runs import Shape, make_run
 from tui.config.dialogs import SaveDialog
 from tui.config.estimate import Machine, TokenFiles
@@ -570,8 +570,7 @@ async def test_quitting_offers_to_save_and_quit(project: Path) -> None:
         await pilot.pause()
         await pilot.click("#save")
         await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
-        await pilot.press("enter")
-        await until(pilot, lambda: not screen.app.is_running)
+        await quit_by(screen.app, lambda: screen.app.simulate_key("enter"))
         assert (project / PATH).read_text() == CONFIG.replace("1_000", "1_0000")
 
 

@@ -15,7 +15,7 @@ from textual.widgets import Input, Static
 from simplegpt.cli import UserError
 from simplegpt.run.directory import RunDirectory
 from tests.tui import fake_trainer
-from tests.tui.conftest import SMALL, settle, toasts, until
+from tests.tui.conftest import SMALL, quit_by, settle, toasts, until
 from tests.tui.made_runs import Shape, make_run
 from tui.__main__ import kind_of, main, start_for
 from tui.app import Workbench, has_runs_or_data
@@ -192,8 +192,7 @@ async def test_quits_at_once_without_a_live_run(workplace: Path) -> None:
     app = Workbench()
     async with app.run_test(size=SMALL) as pilot:
         await settle(pilot)
-        await pilot.press("f10")
-        await until(pilot, lambda: not app.is_running)
+        await quit_by(app, lambda: app.simulate_key("f10"))
 
 
 async def test_quitting_with_a_live_run_can_be_cancelled(workplace: Path) -> None:

@@ -17,7 +17,7 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep, Validation
 from simplegpt.run.state import RunState
 from tests.tui import fake_trainer
-from tests.tui.conftest import LARGE, SMALL, settle, until
+from tests.tui.conftest import LARGE, SMALL, quit_by, settle, until
 from tests.tui.made_runs import NOBODY, SAMPLE, Shape, make_run
 from tui.app import Start, Workbench
 from tui.shared.plot import CurvePlot
@@ -359,8 +359,7 @@ async def test_run_outlives_the_workbench_and_is_attached_by_the_next(config: Pa
         view = view_of(screen)
         await pilot.press("f10")
         await until(pilot, lambda: isinstance(app.screen, Question))
-        await pilot.press("enter")  # leave it running
-        await until(pilot, lambda: not app.is_running)
+        await quit_by(app, lambda: app.simulate_key("enter"))  # leave it running
     status = RunDirectory(view.path).status()
     assert status is not None
     assert status.is_live
@@ -377,8 +376,7 @@ async def test_quitting_can_stop_the_run(config: Path) -> None:
         run = RunDirectory(view_of(await start(pilot, config)).path)
         await pilot.press("f10")
         await until(pilot, lambda: isinstance(app.screen, Question))
-        await pilot.click("#stop")
-        await until(pilot, lambda: not app.is_running)
+        await quit_by(app, app.screen.query_one("#stop", Button).press)
     status = run.status()
     assert status is not None
     with suppress(psutil.NoSuchProcess):
