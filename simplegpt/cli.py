@@ -213,7 +213,7 @@ _NEGATIVE_NUMBER = re.compile(r"-(\d|\.\d|inf$)[\d._eE+-]*")
 
 
 def _normalized(words: Sequence[str]) -> list[str]:
-    """Spell options with underscores, and join negative numbers to them: -1e-3 is no option."""
+    """Spell options with underscores, and join negative numbers to them: -1e-3 is not an option."""
     result: list[str] = []
     for index, word in enumerate(words):
         if word == "--":

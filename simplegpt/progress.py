@@ -84,7 +84,7 @@ class ProgressLine:
     """Shows the progress of one job; use as a context manager and call `update`.
 
     A terminal shows a bar that is erased at the end; a file gets a plain line every 30 seconds.
-    With `json`, or if `PROGRESS_VARIABLE` says so, a `ProgressReport` is printed per line, at most
+    With `json`, or if `PROGRESS_VARIABLE` is set, a `ProgressReport` is printed per line, at most
     ten per second. A last line has the totals, unless the job fails; without JSON, only if
     `summary` is true.
     """

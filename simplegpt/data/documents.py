@@ -35,11 +35,11 @@ class Documents(Protocol):
 
     @property
     def name(self) -> str:
-        """Where the documents are from, for display."""
+        """The origin of the documents, for display."""
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What must be the same for a place to be valid."""
+        """The values on which the meaning of a place depends."""
 
     @property
     def total(self) -> int:

@@ -46,12 +46,12 @@ class HeldOut:
 
 
 class ShardState(BaseModel):
-    """What an unfinished conversion has written, and where it continues."""
+    """The files of an unfinished conversion, and the place where it continues."""
 
     model_config = ConfigDict(frozen=True)
 
     settings: dict[str, Any]
-    """What must be the same for the rest."""
+    """The settings, which must be the same when it is resumed."""
     n_shards: int = 0
     n_documents: int = 0
     done: int = 0

@@ -188,13 +188,21 @@ def from_hugging_face(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def to_hugging_face(gpt: GPT) -> dict[str, Tensor]:
     """Convert our tensors to Hugging Face's orientation, fp32 on the CPU, with all biases."""
+    return {
+        name: (tensor.T if name.endswith(TRANSPOSED) else tensor).contiguous()
+        for name, tensor in tensors_with_biases(gpt).items()
+    }
+
+
+def tensors_with_biases(gpt: GPT) -> dict[str, Tensor]:
+    """Return the tensors of `gpt`, fp32 on the CPU; biases that it does not have are zeros."""
     with torch.device("meta"):
-        with_biases = GPT(gpt.config.model_copy(update={"bias": True})).state_dict()
-    tensors = {name: torch.zeros(tensor.shape) for name, tensor in with_biases.items()}
-    for name, tensor in gpt.state_dict().items():
-        tensor = tensor.detach().float().cpu()
-        tensors[name] = (tensor.T if name.endswith(TRANSPOSED) else tensor).contiguous()
-    return tensors
+        shapes = GPT(gpt.config.model_copy(update={"bias": True})).state_dict()
+    own = {name: tensor.detach().float().cpu() for name, tensor in gpt.state_dict().items()}
+    return {
+        name: own[name] if name in own else torch.zeros(shape.shape)
+        for name, shape in shapes.items()
+    }
 
 
 def tokenizer_of(folder: Path, values: Mapping[str, Any], config: ModelConfig) -> str | None:

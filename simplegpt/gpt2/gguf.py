@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from simplegpt.cli import UserError
 from simplegpt.data.chat import JINJA, ChatTemplate
 from simplegpt.data.tokenizer import END_OF_TEXT, byte_alphabet, gpt2_merges, is_same_vocabulary
+from simplegpt.gpt2.folder import tensors_with_biases
 from simplegpt.gpt2.tokenizer import gpt2_vocabulary
 from simplegpt.model import GPT
 
@@ -99,18 +98,14 @@ def gguf_tensors(gpt: GPT) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     Linear layers are [out, in], as in ours. There is no output layer: llama.cpp then uses the token
     embedding.
     """
-    with torch.device("meta"):
-        shapes = GPT(gpt.config.model_copy(update={"bias": True})).state_dict()
-    own: dict[str, Tensor] = gpt.state_dict()
-    for name, shape in shapes.items():
+    for name, tensor in tensors_with_biases(gpt).items():
         place, kind = name.rsplit(".", 1)
         if place.startswith("h."):
             _, layer, place = place.split(".", 2)
             theirs = f"blk.{layer}.{LAYER_TENSORS[place]}.{kind}"
         else:
             theirs = f"{TENSORS[place]}.{kind}"
-        tensor = own.get(name, torch.zeros(shape.shape))
-        yield theirs, tensor.detach().float().cpu().contiguous().numpy()
+        yield theirs, tensor.contiguous().numpy()
 
 
 def byte_level_vocabulary(tokenizer_name: str | None) -> Vocabulary:

@@ -284,7 +284,7 @@ class Failed(Message):
 
     type: Literal["failed"] = "failed"
     error: str
-    """What went wrong and how to fix it."""
+    """The cause, and how to fix it."""
 
 
 Request = LoadRequest | GenerateRequest | AlternativesRequest | CancelRequest | UnloadRequest

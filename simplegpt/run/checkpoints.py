@@ -1,8 +1,8 @@
 """The files in a run's ckpts folder: names, sidecars, and which to keep. Imports no torch.
 
 ``last.ckpt`` is the newest, ``best.ckpt`` the best by the config's monitor. When more than one
-is kept (``save_top_k``), each is ``step-N.ckpt`` as well. Beside each lies a sidecar
-``NAME.ckpt.json``, from which a screen lists checkpoints without opening them.
+is kept (``save_top_k``), each is ``step-N.ckpt`` as well. Each has a sidecar
+``NAME.ckpt.json``, so that checkpoints are listed without opening them.
 """
 
 import math

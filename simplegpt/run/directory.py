@@ -47,7 +47,7 @@ class RunDirectory:
         self.notes = self.path / "notes.json"
         self.evaluations = self.path / "evaluations.jsonl"
         self.tokenizer = self.path / "tokenizer.json"
-        """A copy of the tokenizer's file, for where the file itself is not."""
+        """A copy of the tokenizer's file, used if the original is missing."""
         self.files = (self.config, self.events, self.commands, self.status_file, self.log)
         """The files that every run has."""
 
@@ -95,7 +95,7 @@ class RunDirectory:
         status = self._read_status()
         if status is None or not status.is_live or status.process_exists():
             return status
-        # read again: the process may have ended properly between the two looks
+        # read again: the process may have ended properly between the two reads
         status = self._read_status() or status
         return status.model_copy(update={"state": "crashed"}) if status.is_live else status
 

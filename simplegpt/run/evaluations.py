@@ -1,4 +1,4 @@
-"""What ``simplegpt evaluate`` measured of a run's checkpoints, in the run's evaluations.jsonl."""
+"""The measurements of ``simplegpt evaluate`` on a run's checkpoints, in evaluations.jsonl."""
 
 import time
 from pathlib import Path
@@ -30,7 +30,7 @@ class EvaluationRecord(Record):
 
     @property
     def data(self) -> str:
-        """The name of what it was measured on."""
+        """The name of the text or the questions."""
         return Path(self.tokens or self.choices or "").name
 
 

@@ -212,7 +212,7 @@ class LineReader:
         return cls(path, path.stat().st_size if path.exists() else 0)
 
     def read_lines(self, limit: int | None = None) -> list[bytes]:
-        """Whole lines not yet read; at most about `limit` bytes of them."""
+        """Return the complete lines not yet read, at most about `limit` bytes."""
         self.restarted = False
         try:
             with open_regular(self.path) as file:
@@ -253,7 +253,7 @@ class LineReader:
 
 
 def _whole_lines(data: bytes) -> list[bytes]:
-    """The lines of `data` that end, without their ends. bytes.splitlines would also cut at \r."""
+    """Return the complete lines of `data`. Unlike bytes.splitlines, do not split at \r."""
     return data.split(b"\n")[:-1]
 
 

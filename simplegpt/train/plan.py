@@ -126,7 +126,7 @@ def _layer_parameters(model: ModelConfig) -> int:
 
 
 def _trained_parameters(model: ModelConfig, frozen: int) -> int:
-    """Parameters that have gradients while the first `frozen` layers are frozen."""
+    """Return the number of parameters that have gradients, with `frozen` layers frozen."""
     if not frozen:
         return n_parameters(model)
     embeddings = (model.n_vocab + model.n_ctx) * model.n_embd
@@ -134,7 +134,7 @@ def _trained_parameters(model: ModelConfig, frozen: int) -> int:
 
 
 def flops_per_token(config: Config) -> int:
-    """Forward and backward, a token. Frozen layers have no backward pass."""
+    """Return the FLOPs per token, forward and backward; frozen layers have no backward pass."""
     model, frozen = config.model, config.optimization.freeze_layers
     flops = 3 * _forward_flops(config)
     if frozen:

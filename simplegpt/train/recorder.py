@@ -1,4 +1,4 @@
-"""The callback that records a run: events, status, the live line and Lightning's loggers."""
+"""The callback that records a run: events, status, progress line and Lightning's loggers."""
 
 import math
 import os
@@ -396,10 +396,10 @@ class Throughput:
         """Return the seconds per step of the `n_steps` since the last call."""
         now = self._clock()
         seconds, self._mark = max(now - self._mark, 1e-9), now
-        # both fade alike, so that slow first steps weigh no more than others
-        fading = math.exp(-seconds / self.MEMORY_SECONDS)
-        self._recent_seconds = self._recent_seconds * fading + seconds
-        self._recent_steps = self._recent_steps * fading + n_steps
+        # both decay at the same rate, so that slow first steps weigh no more than others
+        decay = math.exp(-seconds / self.MEMORY_SECONDS)
+        self._recent_seconds = self._recent_seconds * decay + seconds
+        self._recent_steps = self._recent_steps * decay + n_steps
         return seconds / n_steps
 
     def average_step_seconds(self) -> float:

@@ -65,7 +65,7 @@ class Samples(Callback):
     def _continue(self, trainer: Trainer, module: GPTModule, ids: list[int]) -> str:
         """Return the continuation of the prompt `ids`, up to its end, a stop string or the length.
 
-        Only an answer has an end; a text goes on with another document.
+        Only an answer has an end; after the end of a text, another document follows.
         """
         generation = Generation(
             module.gpt,

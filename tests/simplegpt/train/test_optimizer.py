@@ -55,7 +55,7 @@ def test_adamw_half_of_muon_is_torchs_adamw() -> None:
 
 
 OTHER = {"params": [torch.nn.Parameter(torch.ones(2))], "lr": 0.1}
-"""What AdamW takes, in tests of Muon."""
+"""AdamW's group of parameters in tests of Muon."""
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (16, 8), (8, 32)])

@@ -1,4 +1,4 @@
-"""What a run will cost, held against what it does cost."""
+"""The plan of a run agrees with what the run takes."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is learned, from which windows, and that a resumed run repeats the uninterrupted one."""
+"""Training learns, from the right windows, and a resumed run repeats the uninterrupted one."""
 
 import json
 import math
