@@ -10,6 +10,7 @@ another test runs the real thing: torchrun (test_training), --sweep (test_queue)
 (tests/tui).
 """
 
+import io
 import itertools
 import os
 import pkgutil
@@ -67,7 +68,7 @@ log_every_n_steps = 1
 """
 SMALL_MODEL = """
 [model]
-n_ctx = 16
+n_ctx = 64
 n_embd = 12
 n_head = 2
 n_layer = 2
@@ -126,6 +127,11 @@ def page(
         sha256=None,
     )
     monkeypatch.setitem(corpus.CORPORA, "tinyshakespeare", shakespeare)
+    questions = replace(
+        corpus.CORPORA["python-questions"],
+        make=lambda path, on_progress: path.write_text(DIALOGUE * 20),
+    )
+    monkeypatch.setitem(corpus.CORPORA, "python-questions", questions)
     return TEXTS[request.param]
 
 
@@ -205,6 +211,7 @@ def run(line: str) -> None:
         words[words.index("--trainer.max_steps") + 1] = str(next(FEW_STEPS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("simplegpt.train.__main__.start_sweep", lambda *arguments: [])
+        patch.setattr("sys.stdin", io.StringIO("Hi!\n"))
         try:
             assert simplegpt(words) in (None, 0), line
         except SystemExit as end:  # of --help

@@ -132,6 +132,6 @@ def encode_prompt(messages: Sequence[ChatMessage], tokenizer: Tokenizer, n_ctx: 
             return ChatPrompt(ids, n_dropped=start - n_system)
     what = "the system prompt and the last message" if n_system else "the last message"
     raise UserError(
-        f"{what} have {len(ids):,} tokens, must be ≤ {limit:,}: three quarters of the context "
-        f"(n_ctx {n_ctx:,})"
+        f"{what}: {len(ids):,} tokens, must be ≤ {limit:,}, three quarters of the context (n_ctx "
+        f"{n_ctx:,})"
     )

@@ -68,7 +68,7 @@ def test_of_a_long_dialogue_the_oldest_exchanges_are_left_out() -> None:
 
 def test_a_last_message_that_is_too_long_is_refused() -> None:
     with pytest.raises(
-        UserError, match=r"the system prompt and the last message have \d+ tokens, must be ≤ 12"
+        UserError, match=r"the system prompt and the last message: \d+ tokens, must be ≤ 12"
     ):
         encode_prompt(dialogue("a b c d e f g h i", system="s"), load_tokenizer("gpt2"), 16)
 
