@@ -21,6 +21,7 @@ from simplegpt.cli import invalid_fields, nearest
 from simplegpt.files import open_regular
 
 EVENTS_VERSION = 1
+COMPARED_BYTES = 4096  # more than most lines: each has its time, by which another file differs
 MAX_QUOTED = 40  # characters of an invalid command that its answer repeats
 
 
@@ -234,7 +235,7 @@ class LineReader:
             return []
 
     def _bytes_before_offset(self, file: BinaryIO) -> bytes:
-        n = min(self.offset, 64)
+        n = min(self.offset, COMPARED_BYTES)
         return os.pread(file.fileno(), n, self.offset - n)
 
     def read_events(self, limit: int | None = None) -> list[Event]:
