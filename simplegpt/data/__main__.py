@@ -166,9 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     documents.add_argument(
         "--revision", metavar="NAME", help="The dataset's branch, tag or commit; default main."
     )
-    documents.add_argument(
-        "--split", metavar="NAME", default="train", help="The dataset's split; default train."
-    )
+    documents.add_argument("--split", metavar="NAME", help="The dataset's split; default train.")
     documents.add_argument(
         "--streaming", action="store_true", help="Tokenize while downloading, without a copy."
     )
@@ -233,6 +231,9 @@ def _check(options: argparse.Namespace) -> None:
             raise UserError("documents are written in shards; use --output_dir, not --output_file")
     elif options.val_documents is not None:
         raise UserError("--val_documents needs --documents or --hf_dataset")
+    for name in ("config_name", "split", "revision", "streaming"):
+        if getattr(options, name) and not options.hf_dataset:
+            raise UserError(f"--{name} needs --hf_dataset")
     if options.dataset:
         corpus.check_name(options.dataset)
     if _is_chat(options) and (options.separator or options.marker):
@@ -452,7 +453,7 @@ def _documents(options: argparse.Namespace, folder: Path, tokenizer: Tokenizer) 
         return HubDocuments(
             options.hf_dataset,
             options.config_name,
-            options.split,
+            options.split or "train",
             options.text_column,
             revision=options.revision,
             streaming=options.streaming,

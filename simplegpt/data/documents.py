@@ -76,7 +76,7 @@ class FileDocuments:
     def identity(self) -> dict[str, Any]:
         states = [path.stat() for path in self.paths]
         files = [
-            [str(path.absolute()), state.st_size, state.st_mtime_ns]
+            [ascii(str(path.absolute())), state.st_size, state.st_mtime_ns]
             for path, state in zip(self.paths, states, strict=True)
         ]
         return {"files": files, "text_column": self.column, "marker": self.marker}

@@ -375,7 +375,7 @@ class TokenWriter:
             yield
         except OSError as error:
             if error.errno == errno.ENOSPC:
-                reason = f"disk full after {self.count:,} tokens; nothing was kept"
+                reason = f"disk full after {self.count:,} tokens, which were deleted"
             elif error.errno == errno.EAGAIN:
                 reason = "another process is writing it"
             else:

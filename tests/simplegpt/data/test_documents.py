@@ -79,6 +79,7 @@ def test_every_source_gives_the_same_shards() -> None:
     write_json("a.jsonl.gz", TEXTS)
     write_parquet("a.parquet", TEXTS)
     Path("texts").mkdir()
+    Path("texts/\udcff\x1b[2J.txt").touch()  # neither UTF-8 nor printable, and empty
     Path("texts/.hidden.txt").write_text("not read")
     for i, text in enumerate(TEXTS):
         Path(f"texts/{i:03}.txt").write_text(text)
@@ -281,6 +282,7 @@ def hostile() -> Iterator[None]:
         ("--documents good.jsonl --shard_tokens 0", "--shard_tokens (0) must be ≥ 1"),
         ("--documents good.jsonl --val_documents -1", "--val_documents (-1) must be ≥ 0"),
         ("--text_file good.jsonl --val_documents 1", "--val_documents needs --documents"),
+        ("--documents good.jsonl --split train", "--split needs --hf_dataset"),
         ("--text_file plain.txt.gz", "plain.txt.gz is compressed: use --documents"),
         ("--hf_dataset nowhere/nothing", "nowhere/nothing: "),
         ("--hf_dataset folder", "folder: "),
