@@ -17,6 +17,8 @@ from simplegpt.progress import ProgressLine, format_bytes, format_count
 
 MIN_VOCAB = 257
 """The 256 bytes and <|endoftext|>."""
+MAX_VOCAB = 2**32
+"""The IDs of a token file."""
 N_SHOWN = 12
 """Number of longest tokens to print."""
 
@@ -24,8 +26,8 @@ N_SHOWN = 12
 def main(argv: Sequence[str] | None = None) -> int:
     """Train as the options in `argv` say. Raises UserError."""
     options = build_parser().parse_args(argv)
-    if not MIN_VOCAB <= options.n_vocab <= 2**32:
-        raise UserError(f"--n_vocab ({options.n_vocab}) must be ≥ {MIN_VOCAB} and ≤ {2**32}")
+    if not MIN_VOCAB <= options.n_vocab <= MAX_VOCAB:
+        raise UserError(f"--n_vocab ({options.n_vocab}) must be ≥ {MIN_VOCAB} and ≤ {MAX_VOCAB}")
     if options.output_file.suffix != ".json":
         raise UserError(f"--output_file ({options.output_file}) must end with .json")
     if options.output_file.exists() and not options.overwrite:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import ValidationError
 from textual import events, on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -20,6 +21,7 @@ from textual.widgets.option_list import Option
 from textual.worker import Worker, WorkerCancelled
 
 from simplegpt.cli import UserError, one_line
+from simplegpt.files import first_free_path
 from simplegpt.progress import ProgressReport, format_bytes, format_count, plural
 from tui.data.choices import (
     Choice,
@@ -48,10 +50,10 @@ from tui.data.text_file import (
 from tui.data.text_preview import Shown, TextPreview
 from tui.data.tokenizing import Job, tokenize
 from tui.data.write_panel import WritePanel
-from tui.shared.command import CommandError
+from tui.shared.command import CommandError, module, run_command
 from tui.shared.text import shorten_middle
 from tui.shell import messages
-from tui.shell.dialogs import Answer, Question
+from tui.shell.dialogs import Answer, Question, TextDialog
 from tui.shell.screen import WorkbenchScreen
 
 if TYPE_CHECKING:
@@ -89,7 +91,7 @@ Hugging Face Hub, which are read while they are downloaded; they become shards.
 - **gpt2** (BPE): common words and word pieces are tokens. Fewer tokens, but a vocabulary of 50,257:
   for larger models.
 - the others (BPE) are tokenizer files here and in `data`, and those of tiktoken, which Enter
-  downloads the first time.
+  downloads the first time. *Train a tokenizer* makes such a file from the chosen text.
 
 *Folder* is where the token files are written. Existing files are overwritten only after you
 confirm.
@@ -467,25 +469,75 @@ confirm.
     # 2: the tokenizer
 
     @work(group="list-tokenizers", exclusive=True)
-    async def list_tokenizers(self) -> None:
-        """Add the tokenizer files and tiktoken's encodings to the list."""
+    async def list_tokenizers(self, chosen: str = "") -> None:
+        """List the tokenizer files and tiktoken's encodings too, and choose `chosen`."""
         files, names = await asyncio.to_thread(_tokenizer_names)
         self.loaded_tokenizers.update(files)
-        options = [
-            *(_tokenizer_option(name, "BPE (file)") for name in files),
-            *(_tokenizer_option(n, "BPE (tiktoken)") for n in names if n not in TOKENIZERS),
+        tokenizers = self.query_one("#tokenizers", OptionList)
+        tokenizers.clear_options()
+        tokenizers.add_options(
+            [
+                *(_tokenizer_option(name, kind) for name, kind in TOKENIZERS.items()),
+                *(_tokenizer_option(name, "BPE (file)") for name in files),
+                Option(_TRAIN, id=_TRAIN_ID),
+                *(_tokenizer_option(n, "BPE (tiktoken)") for n in names if n not in TOKENIZERS),
+            ]
+        )
+        self._highlight_tokenizer(chosen or self.tokenizer)
+
+    @work(group="train-tokenizer", exclusive=True)
+    async def train_tokenizer(self) -> None:
+        """Train a tokenizer on the text, with its progress in the write panel, and choose it."""
+        choice = self.choice
+        if choice is None or not choice.is_available or choice.has_documents:
+            self.notify("Choose a text first: a tokenizer is trained on a text file.")
+            return
+        text = f"Size of its vocabulary; it is trained on {one_line(choice.name)}."
+        dialog = TextDialog(
+            "Train a tokenizer", text, "4096", accept="Train", error_in=_vocabulary_error
+        )
+        n_vocab = await self.app.push_screen_wait(dialog)
+        if n_vocab is None:
+            return
+        output = Path("data", f"{Path(choice.name).stem}-{n_vocab}-tokenizer.json")
+        output = await asyncio.to_thread(first_free_path, output)
+        words = [
+            "--text_file",
+            str(choice.path),
+            "--n_vocab",
+            n_vocab,
+            "--output_file",
+            str(output),
         ]
-        self.query_one("#tokenizers", OptionList).add_options(options)
+        self.panel.start(choice.size)
+        try:
+            lines = run_command([*module("simplegpt.tokenizer"), *words])
+            async with contextlib.aclosing(lines):
+                async for line in lines:
+                    with contextlib.suppress(ValidationError):  # of the lines about the result
+                        self._show_progress(ProgressReport.model_validate_json(line))
+        except CommandError as error:
+            self._end_work("", "#tokenizers", str(error))
+        except asyncio.CancelledError:
+            self._end_work("Cancelled. No tokenizer was written.", "#tokenizers")
+            raise
+        else:
+            self._end_work("", "#tokenizers")
+            self.list_tokenizers(str(output))
 
     @on(OptionList.OptionHighlighted, "#tokenizers")
     def _tokenizer_highlighted(self, event: OptionList.OptionHighlighted) -> None:
         if event.option_list.has_focus:
             self.is_proposed = False
-        if self.panel.phase != "working" and event.option.id is not None:
-            self.choose_tokenizer(event.option.id)
+        if self.panel.phase != "working" and event.option.id not in (None, _TRAIN_ID):
+            self.choose_tokenizer(event.option.id or "")
 
     @on(OptionList.OptionSelected, "#tokenizers")
     def _tokenizer_selected(self, event: OptionList.OptionSelected) -> None:
+        if event.option.id == _TRAIN_ID:
+            if self.panel.phase != "working":
+                self.train_tokenizer()
+            return
         if event.option.id is not None and event.option.id not in self.loaded_tokenizers:
             self.load_tokenizer(event.option.id)
         self.set_focus(self.query_one("#write #next"))
@@ -648,8 +700,9 @@ confirm.
         )
 
     def action_cancel(self) -> None:
-        """Cancel the download or the tokenizing."""
+        """Cancel the download, the tokenizing or the training of a tokenizer."""
         self.workers.cancel_group(self, "write")
+        self.workers.cancel_group(self, "train-tokenizer")
         self.workers.cancel_group(self, "fetch")
 
     @work(group="open-config", exclusive=True)
@@ -728,6 +781,8 @@ def _tokenizer_option(name: str, kind: str) -> Option:
 
 _OTHER_FILE_ID = "other"
 _OTHER_FILE = Content.assemble(("+ ", "$text-accent"), "Other file or folder …")
+_TRAIN_ID = "train"
+_TRAIN = Content.assemble(("+ ", "$text-accent"), "Train a tokenizer …")
 _DATASET_ID = "dataset"
 _DATASET = Content.assemble(("+ ", "$text-accent"), "Hugging Face dataset …")
 
@@ -739,6 +794,13 @@ def _name_of(tokens: "TokenSet") -> str:
     """``verse · char``; without its folder, ``data · char``."""
     tokenizer = Path(tokens.train_info.tokenizer).name
     return f"{tokens.train.parent.name or tokens.train.stem} · {tokenizer}"
+
+
+def _vocabulary_error(n_vocab: str) -> str | None:
+    from simplegpt.tokenizer import MAX_VOCAB, MIN_VOCAB  # tiktoken: not before the first paint
+
+    is_valid = n_vocab.isdecimal() and MIN_VOCAB <= int(n_vocab) <= MAX_VOCAB
+    return None if is_valid else f"must be a whole number from {MIN_VOCAB} to {MAX_VOCAB:,}"
 
 
 def _download_size(tokenizer: str) -> str:

@@ -30,7 +30,7 @@ from tui.data.text_file import TokenPreview
 from tui.data.text_preview import TextPreview
 from tui.data.text_sample import TextSample
 from tui.data.tokenizing import Job, tokenize
-from tui.shell.dialogs import Question
+from tui.shell.dialogs import Question, TextDialog
 
 TOKENIZER_FILE = "data/my-tokenizer.json"
 VERSE = "To be, or not to be, that is the question.\n"
@@ -625,3 +625,25 @@ async def test_tokenizer_file_is_listed_and_used(text: Path, without_gpu: None) 
     assert values["tokenizer_name"] == TOKENIZER_FILE
     assert values["data.train_fpath"] == "data/verse/train-my-tokenizer.bin"
     assert values["output_dir"] == "models/verse-my-tokenizer"
+
+
+async def test_tokenizer_is_trained_on_the_text_and_shows_its_pieces(
+    text: Path, workplace: Path
+) -> None:
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/verse.txt")
+        await pilot.press("enter", "down", "down", "down", "enter")
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextDialog))
+        field = pilot.app.screen.query_one(Input)
+        field.value = "256"
+        await pilot.press("enter")
+        assert "from 257 to 4,294,967,296" in shown(pilot.app.screen, "#error")
+        field.value = "280"
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.tokenizer == "data/verse-280-tokenizer.json", 60)
+        await settle(pilot)
+        pieces = screen.query_one("#tokens", TextSample).pieces
+        assert "".join(pieces) == VERSE * 100
+        assert len(pieces) < len(VERSE) * 70
+        assert screen.focused is screen.query_one("#tokenizers")
+    assert (workplace / "data/verse-280-tokenizer.json").exists()
