@@ -96,11 +96,11 @@ def test_reader_starts_again_when_the_file_shrank(run: RunDirectory) -> None:
 def test_reader_starts_again_when_the_file_was_replaced_by_a_longer_one(run: RunDirectory) -> None:
     """Also one whose lines differ only in their time and step, and have the same length."""
     reader = LineReader(run.events)
-    run.append_event(step(1).model_copy(update={"time": 1.0}))
+    run.append_event(TrainStep(step=1, time=1.0, tokens=0, loss=1.0, lr=1e-3))
     assert len(reader.read_events()) == 1
     run.events.unlink()
     for n in (2, 3):
-        run.append_event(step(n).model_copy(update={"time": float(n)}))
+        run.append_event(TrainStep(step=n, time=float(n), tokens=0, loss=1.0, lr=1e-3))
     assert [e.step for e in reader.read_events() if isinstance(e, TrainStep)] == [2, 3]
     assert reader.restarted
     assert reader.read_events() == []
