@@ -21,7 +21,7 @@ from simplegpt.run.directory import RunDirectory, find_runs
 from tui.shell import messages, settings
 from tui.shell.bindings import EVERYWHERE
 from tui.shell.collector import IDLE_SECONDS, Collector
-from tui.shell.dialogs import Answer, Question, TextDialog
+from tui.shell.dialogs import Answer, Entry, Question, TextDialog
 from tui.shell.header import Header
 from tui.shell.key_queue import KeyQueue
 from tui.shell.modes import TABS, Mode
@@ -227,12 +227,12 @@ class Workbench(App[None]):
         screen.open_model(event.model, event.beside_run)
 
     @on(messages.OpenData)
-    async def open_data(self) -> None:
+    async def open_data(self, event: messages.OpenData) -> None:
         from tui.data.screen import DataScreen
 
         screen = await self.visit("data")
         assert isinstance(screen, DataScreen)
-        screen.show_corpora()
+        screen.show_corpora(event.path)
 
     @on(messages.StartTraining)
     async def start_training(self, event: messages.StartTraining) -> None:
@@ -344,10 +344,14 @@ class Workbench(App[None]):
     @work(group="palette", exclusive=True)
     async def _show_palette(self) -> None:
         """Run the command that is chosen in the palette."""
-        from tui.shell.palette import MAX_RECENT, Palette
+        from tui.data.palette_entries import data_entries
+        from tui.shell.palette import MAX_RECENT, Command, Palette, find_places
+
+        def find() -> list[Entry[Command]]:
+            return [*find_places(self.runs or (), self.root), *data_entries()]
 
         commands, recent = list(self.get_system_commands(self.screen)), self.recent_commands
-        palette = Palette(commands, runs=self.runs or (), root=self.root, recent=recent)
+        palette = Palette(commands, find_places=find, recent=recent)
         entry = await self.push_screen_wait(palette)
         if entry is None:
             return

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 TOKENIZERS = {"char": "character-level", "byte": "byte-level", "gpt2": "BPE (GPT-2)"}
 LAST_CHAR = "\xff"  # of the tokenizer char
 PROGRESS_SECONDS = 0.1  # between two reports of a download
+_STILL_WORKING = "Still processing a text. Press Esc to cancel."
 SHOWS: dict[str, Shown] = {"corpora": "text", "tokenizers": "tokens", "write": "tokens"}
 """What a step is about."""
 
@@ -158,18 +159,21 @@ confirm.
     def panel(self) -> WritePanel:
         return self.query_one(WritePanel)
 
-    def show_corpora(self) -> None:
-        """Begin with the first step."""
+    def show_corpora(self, chosen: Path | None = None) -> None:
+        """Begin with the first step, and choose the text or token file at `chosen`."""
+        if chosen is not None and self.panel.phase == "working":
+            self.notify(_STILL_WORKING)
+            return
         if self.panel.phase == "done":
             self.panel.phase = "choosing"
         self.query_one("#corpora").focus()
-        self.find_choices()
+        self.find_choices(chosen)
 
     # 1: the text
 
     @work(group="find-choices", exclusive=True)
     async def find_choices(self, chosen: Path | None = None) -> None:
-        """Find what can be chosen, and choose the text at `chosen`, or the one chosen before."""
+        """Find what can be chosen, and choose what is at `chosen`, or the text chosen before."""
         before = chosen or (self.choice.path if self.choice else None)
         found = await asyncio.to_thread(find_choices)
         self.choices = replace(found, recent=(*self.datasets, *found.recent))
@@ -177,9 +181,12 @@ confirm.
         corpora = self.query_one("#corpora", OptionList)
         corpora.clear_options()
         corpora.add_options(self._options())
-        paths = [item.path if isinstance(item, Choice) else None for item in self.listed]
-        highlighted = paths.index(before) if before in paths and before is not None else 0
-        corpora.highlighted = corpora.get_option_index(str(highlighted))
+        paths = [item.path if isinstance(item, Choice) else item.train for item in self.listed]
+        if before is None or before in paths:
+            index = paths.index(before) if before is not None else 0
+            corpora.highlighted = corpora.get_option_index(str(index))
+        elif chosen is not None:  # deleted, or not kept among the recent texts
+            self.choose_text(await asyncio.to_thread(choice_of, chosen))
 
     def _options(self) -> Iterator[Option]:
         """The texts, the recent ones and the token files, each group under its heading."""
@@ -234,7 +241,7 @@ confirm.
             is_dataset = event.option_id == _DATASET_ID
             await self.run_action("pick_dataset" if is_dataset else "pick_file")
         elif self.panel.phase == "working":
-            self.notify("Still processing a text. Press Esc to cancel.")
+            self.notify(_STILL_WORKING)
         elif isinstance(item, Choice):
             self.choose_text(item)
             if item.is_available:

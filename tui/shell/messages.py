@@ -56,7 +56,10 @@ class OpenChat(Message):
 
 @dataclass
 class OpenData(Message):
-    """Choose and prepare a corpus. Posted by Runs, where there are none."""
+    """Choose and prepare a corpus. Posted by Runs, where there are none, and by the palette."""
+
+    path: Path | None = None
+    """The text or the token file to show, as the Data screen lists it."""
 
 
 @dataclass

@@ -44,18 +44,20 @@ class Palette(ListDialog[Entry[Command]]):
         self,
         commands: Iterable[SystemCommand],
         *,
-        runs: KnownRuns,
-        root: Path,
+        find_places: Callable[[], Iterable[Entry[Command]]],
         recent: Sequence[str] = (),
     ) -> None:
-        """`recent` holds the labels of the entries that were chosen last, newest first."""
+        """Offer `commands`, and what `find_places` finds, in a thread.
+
+        `recent` holds the labels of the entries that were chosen last, newest first.
+        """
         super().__init__(
             "Command palette",
             placeholder="Actions, runs, checkpoints, settings, files",
             hint="Enter to run · Esc to cancel",
             search=self._find,
         )
-        self.runs, self.root, self.recent = runs, root, recent
+        self.find_places, self.recent = find_places, recent
         self._all = [
             Entry(Command(run=one.callback), one.title, (one.help,), group=ACTIONS)
             for one in commands
@@ -64,7 +66,7 @@ class Palette(ListDialog[Entry[Command]]):
     @on(Mount)
     @work(group="places", exclusive=True)
     async def _find_places(self) -> None:
-        self._all += await asyncio.to_thread(find_places, self.runs, self.root)
+        self._all += await asyncio.to_thread(lambda: list(self.find_places()))
         self.refresh_entries()
 
     async def _find(self, text: str) -> Sequence[Entry[Entry[Command]]]:
@@ -127,12 +129,13 @@ def _settings() -> Iterator[Entry[Command]]:
 
 
 def _configs(root: Path) -> Iterator[Entry[Command]]:
-    for path in sorted(config_paths(root), key=_modified, reverse=True):
+    for path in sorted(config_paths(root), key=modified, reverse=True):
         command = Command(request=messages.OpenConfig(path))
         yield Entry(command, str(path.relative_to(root)), ("config",), group="Files")
 
 
-def _modified(path: Path) -> float:
+def modified(path: Path) -> float:
+    """Modification time in seconds since 1970; 0 where there is no such file."""
     try:
         return path.stat().st_mtime
     except OSError:

@@ -1,15 +1,23 @@
 """The palette finds actions, runs, checkpoints, settings and files; the recent ones come first."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
+from textual.pilot import Pilot
 from textual.widgets import Input
 
+from simplegpt.data.__main__ import main as data_command
 from simplegpt.run.checkpoints import CheckpointInfo, sidecar
 from tests.tui.conftest import SMALL, settle, until
 from tests.tui.made_runs import Shape, make_run
 from tui.app import Workbench
 from tui.config.screen import ConfigScreen
+from tui.data.choices import remember
+from tui.data.palette_entries import data_entries
+from tui.data.screen import DataScreen
+from tui.shell import messages
 from tui.shell.palette import RECENT, Palette
 
 
@@ -73,3 +81,60 @@ async def test_recent_command_comes_first_and_a_setting_gets_the_focus(place: Pa
         await until(pilot, lambda: bool(again.shown))
         await until(pilot, lambda: again.shown[0].label == "model.n_layer")
         assert again.shown[0].group == RECENT
+
+
+@pytest.fixture
+def prepared(workplace: Path) -> Path:
+    """Three texts, the one elsewhere chosen last, and the token files of one of them."""
+    for name in ("old.txt", "new.txt", "../elsewhere.txt"):
+        (workplace / name).write_text("to be or not to be\n" * 50)
+    os.utime(workplace / "old.txt", (1, 1))
+    os.utime(workplace / "../elsewhere.txt", (0, 0))
+    remember((workplace / "../elsewhere.txt").resolve())
+    words = ("--text_file", "old.txt", "--output_dir", "data/old", "--tokenizer_name", "char")
+    data_command(list(words))
+    return workplace
+
+
+def test_texts_chosen_last_come_first_and_then_the_newest(prepared: Path) -> None:
+    found = [(entry.group, entry.label) for entry in data_entries()]
+    texts = [label for group, label in found if group == "Texts"]
+    assert texts[:3] == [str((prepared / "../elsewhere.txt").resolve()), "new.txt", "old.txt"]
+    assert "tinyshakespeare" in texts
+    assert found[-1] == ("Token files", "data/old/train-char.bin")
+
+
+async def test_texts_and_token_files_open_on_the_data_screen(prepared: Path) -> None:
+    app = Workbench()
+    async with app.run_test(size=SMALL) as pilot:
+        await settle(pilot)
+        await choose(pilot, "new.txt")
+        await until(pilot, lambda: isinstance(app.screen, DataScreen))
+        screen = app.screen
+        assert isinstance(screen, DataScreen)
+        await until(pilot, lambda: screen.choice is not None and screen.choice.name == "new.txt")
+        await choose(pilot, "data/old/train-char.bin")
+        await until(pilot, lambda: screen.token_set is not None)
+        assert screen.token_set is not None
+        assert screen.token_set.train == Path("data/old/train-char.bin")
+
+
+async def choose(pilot: Pilot[Any], label: str) -> None:
+    """Choose the entry of that label in the palette."""
+    app = pilot.app
+    await pilot.press("ctrl+p")
+    await until(pilot, lambda: isinstance(app.screen, Palette))
+    palette = app.screen
+    assert isinstance(palette, Palette)
+    palette.query_one(Input).value = label
+    await until(pilot, lambda: [entry.label for entry in palette.shown] == [label])
+    await pilot.press("enter")
+
+
+async def test_deleted_text_is_an_error_on_the_data_screen(prepared: Path) -> None:
+    app = Workbench(messages.OpenData(Path("gone.txt")))
+    async with app.run_test(size=SMALL) as pilot:
+        await until(pilot, lambda: isinstance(app.screen, DataScreen))
+        screen = app.screen
+        assert isinstance(screen, DataScreen)
+        await until(pilot, lambda: "gone.txt" in screen.text_error)
