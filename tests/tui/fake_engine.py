@@ -3,7 +3,7 @@
 It continues any prompt with the words "one two three …", one token each. The name of the "model"
 selects its behaviour: ``slow`` stops after two tokens until it is cancelled, ``missing`` fails to
 load, ``forever`` never finishes loading, ``crash`` crashes while loading, ``mortal`` in an answer,
-long after it has printed its last words.
+long after it has printed its last words. A name that ends in ``chat`` has a chat template.
 """
 
 import math
@@ -73,6 +73,7 @@ class FakeEngine:
                 config=ModelConfig(n_vocab=256, n_ctx=N_CTX, n_embd=64, n_head=4, n_layer=2),
                 n_parameters=123_456,
                 tokenizer_name="char",
+                chat_template="simplegpt" if request.model.endswith("chat") else None,
                 device="cpu",
                 precision=request.precision,
                 memory_bytes=493_824,
@@ -89,7 +90,8 @@ class FakeEngine:
             yield " " + WORDS[(start + i) % 10]
 
     def generate(self, request: protocol.GenerateRequest) -> None:
-        prompt = (request.prompt_ids or [[ord(c) for c in request.prompts[0]]])[0]
+        prompts = request.prompts or ["\n".join(each.content for each in request.messages)]
+        prompt = (request.prompt_ids or [[ord(c) for c in prompts[0]]])[0]
         reason: protocol.Reason = "length"
         n = 0
         for i, word in enumerate(self.words(request)):

@@ -16,7 +16,8 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from simplegpt.cli import printable
-from simplegpt.inference.protocol import GenerateRequest, LoadRequest, Tokens
+from simplegpt.data.chat import ChatMessage
+from simplegpt.inference.protocol import GenerateRequest, Loaded, LoadRequest, Tokens
 from simplegpt.progress import format_loss
 from simplegpt.run.checkpoints import Checkpoint, list_checkpoints
 from simplegpt.run.directory import RunDirectory
@@ -48,13 +49,16 @@ class CheckpointAnswer(Widget):
         self.border_title = f"step {info.step:,} · val loss {format_loss(info.own_val_loss)}"
         self.checkpoint = checkpoint
         self.prompt = prompt
+        self.is_chat = False
 
     def render(self) -> Content:
         if self.error:
             return Content.styled(printable(self.error), "$text-error")
         if not self.text and not self.has_class("-ended"):
             return Content.styled("waiting", MUTED)
-        return Content.assemble((printable(self.prompt), "$accent"), printable(self.text))
+        # A chat model answers the prompt; a base model continues it.
+        between = "\n" if self.is_chat else ""
+        return Content.assemble((printable(self.prompt), "$accent"), between + printable(self.text))
 
 
 class CheckpointComparison(Dialog[None]):
@@ -112,18 +116,20 @@ class CheckpointComparison(Dialog[None]):
 
     async def _generate(self, answer: CheckpointAnswer, threads: int | None) -> None:
         load = LoadRequest(id=new_id(), model=str(answer.checkpoint.path), threads=threads)
-        async for _ in self.engine.load(load):
-            pass
+        async for each in self.engine.load(load):
+            answer.is_chat = isinstance(each, Loaded) and each.chat_template is not None
+        messages = [ChatMessage(role="user", content=self.prompt)] if answer.is_chat else []
         request = GenerateRequest(
             id=new_id(),
-            prompts=[self.prompt],
+            prompts=[] if answer.is_chat else [self.prompt],
+            messages=messages,
             n_tokens_to_generate=self.settings.n_tokens_to_generate,
             sampling=self.settings.sampling,
         )
         async with aclosing(self.engine.generate(request)) as stream:
-            async for each in stream:
-                if isinstance(each, Tokens):
-                    answer.text += each.text
+            async for reply in stream:
+                if isinstance(reply, Tokens):
+                    answer.text += reply.text
 
     def action_copy(self) -> None:
         parts = [f"{each.border_title}\n{each.prompt}{each.text}" for each in self.answers]

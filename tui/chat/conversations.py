@@ -1,5 +1,6 @@
 """Conversations, each a tree of turns in a JSONL file below the data folder.
 
+A base model's turns are parts of one text, a chat model's are messages, with headings between them.
 Everything that was generated is kept: a regenerated answer, an edited prompt or an answer with
 another token is added as a sibling of the turn it replaces. `leaf` is the end of the path shown.
 """
@@ -8,7 +9,7 @@ import re
 import threading
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -21,6 +22,7 @@ from simplegpt.inference.protocol import Reason
 from tui.chat.sampling import describe_sampling
 
 Role = Literal["you", "prefill", "model"]
+PARAGRAPH = "\n\n"
 TITLE_LENGTH = 60
 MAX_DELETED = 100
 """Deleted conversations that can be restored."""
@@ -44,16 +46,20 @@ class Turn(Line):
     text: str
     created: float = Field(default_factory=time.time)
     """Seconds since 1970."""
+    template: str = ""
+    """The chat template of a message; empty for a part of a text."""
 
     # Of the model's turns only:
     model: str = ""
     source: str = ""
     """The file that the weights came from."""
+    tokenizer: str = ""
+    """The tokenizer of `ids`; empty in conversations of earlier versions."""
     sampling: SamplingConfig | None = None
     """The settings that, with the text before, repeat the answer."""
     n_tokens_to_generate: int = 0
     prompt_ids: list[int] = []
-    """The tokens before it, where they are known (an answer that continues given tokens)."""
+    """The tokens before it, where they are known (a message, or what continues given tokens)."""
     ids: list[int] = []
     pieces: list[str] = []
     """Text of each token: joined, they are `text`."""
@@ -68,6 +74,8 @@ class Turn(Line):
     context_used: int = 0
     n_ctx: int = 0
     context_slides: int = 0
+    n_dropped: int = 0
+    """How many of the oldest messages did not fit into the context."""
 
 
 class Header(Line):
@@ -84,6 +92,8 @@ class Header(Line):
     """The last turn of the path that is shown."""
     model: str = ""
     """The model of the last answer."""
+    system: str = ""
+    """The system prompt, for chat models."""
 
 
 _LINE: TypeAdapter[Header | Turn] = TypeAdapter(
@@ -108,16 +118,17 @@ class Conversation:
 
     @property
     def title(self) -> str:
-        """The title given, or the text's first words."""
-        words = " ".join(self.text.split())
+        """The title given, or the first words of the text or the first message."""
+        path = self.path()
+        words = " ".join((path[0].text if path and path[0].template else self.text).split())
         if len(words) > TITLE_LENGTH:
             words = words[:TITLE_LENGTH].rpartition(" ")[0] or words[:TITLE_LENGTH]
         return self.header.title or words or "Empty conversation"
 
     @property
     def text(self) -> str:
-        """The text that is shown: the path's turns joined."""
-        return "".join(turn.text for turn in self.path())
+        """The text that is shown."""
+        return text_of(self.path())
 
     def path(self, to: str | None = None) -> list[Turn]:
         """The turns from the beginning to `to` (the leaf, where it is None)."""
@@ -173,13 +184,29 @@ class Conversation:
 
     def fork(self) -> "Conversation":
         """A new conversation whose text is the one shown."""
-        fork = Conversation(Header(model=self.header.model), self.path())
+        header = Header(model=self.header.model, system=self.header.system)
+        fork = Conversation(header, self.path())
         fork.show_to(self.leaf)
         return fork
 
     def lines(self) -> list[str]:
         """The conversation as lines of JSON."""
         return [self.header.model_dump_json(), *(t.model_dump_json() for t in self.turns.values())]
+
+
+def heading(turn: Turn, before: Turn | None) -> str:
+    """What stands between a message and the turn before it; empty within a text or an answer."""
+    is_yours = turn.role == "you"
+    is_within_text = not turn.template and (before is None or not before.template)
+    if is_within_text or (before is not None and not is_yours and before.role != "you"):
+        return ""
+    return f"{'' if before is None else PARAGRAPH}{'You' if is_yours else 'Assistant'}:\n"
+
+
+def text_of(path: Sequence[Turn]) -> str:
+    """The text of successive turns, with the headings of messages."""
+    pairs = zip([None, *path], path, strict=False)
+    return "".join(heading(turn, before) + turn.text for before, turn in pairs)
 
 
 def parse(lines: Iterable[bytes | str]) -> Conversation | None:
@@ -326,15 +353,20 @@ def to_jsonl(conversation: Conversation) -> str:
 def to_markdown(conversation: Conversation) -> str:
     """The path that is shown: a heading for each turn, and its text unchanged."""
     parts = [f"# {conversation.title}"]
+    if conversation.header.system:
+        parts += ["## System", _fenced(conversation.header.system)]
     for turn in conversation.path():
-        parts.append(f"## {_heading(turn)}")
-        longest = max((len(run) for run in re.findall("`+", turn.text)), default=0)
-        fence = "`" * max(3, longest + 1)
-        parts.append(f"{fence}text\n{turn.text}\n{fence}")
-    return "\n\n".join(parts) + "\n"
+        parts += [f"## {_author(turn)}", _fenced(turn.text)]
+    return PARAGRAPH.join(parts) + "\n"
 
 
-def _heading(turn: Turn) -> str:
+def _fenced(text: str) -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def _author(turn: Turn) -> str:
     """Who wrote a turn; of an answer, the model and the settings that repeat it."""
     if turn.role != "model":
         return "You" if turn.role == "you" else "Prefill"

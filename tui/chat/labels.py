@@ -27,6 +27,8 @@ MUTED = "$foreground 55%"
 def describe_model(loaded: Loaded) -> str:
     """The model's name, size and device: the title of its pane."""
     parts = [short_name(loaded.model)]
+    if loaded.chat_template is not None:
+        parts.append(f"chat template {loaded.chat_template}")
     if loaded.step is not None:
         parts.append(f"step {loaded.step:,}")
     if loaded.val_loss is not None:
@@ -86,6 +88,8 @@ def describe_turn(turn: Turn, siblings: Sequence[Turn]) -> str:
         parts.append(END_REASONS[turn.reason])
         if turn.context_slides:
             parts.append(f"context shifted {turn.context_slides}×")
+        if turn.n_dropped:
+            parts.append(f"without the {turn.n_dropped} oldest messages, for lack of context")
         if turn.sampling is not None:
             parts += describe_sampling(turn.sampling)
     return " · ".join(parts)

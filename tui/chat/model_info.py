@@ -27,6 +27,7 @@ class ModelInfo(Static):
             ("layers × width", f"{shape.n_layer} × {shape.n_embd}, {shape.n_head} heads"),
             ("context", f"{shape.n_ctx:,} tokens"),
             ("vocabulary", f"{shape.n_vocab:,} ({one_line(loaded.tokenizer_name or 'unknown')})"),
+            ("chat template", loaded.chat_template or "none"),
             ("weights", f"{format_bytes(loaded.memory_bytes)} {loaded.precision}"),
             ("device", f"{loaded.device}, {loaded.threads} threads"),
         )

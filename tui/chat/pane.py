@@ -26,10 +26,10 @@ from tui.chat.transcript import Piece, Transcript, pieces_of
 
 WELCOME = Content.from_markup(
     """\
-[b $accent]A language model continues your text.[/]
+[b $accent]A base model continues your text, a chat model answers your messages.[/]
 
-Type some text below and press [b]Enter[/]: the model continues it. [b]Ctrl+G[/] continues the \
-answer, [b]Ctrl+R[/] regenerates it, [b]Esc[/] stops.
+Type some text below and press [b]Enter[/]. [b]Ctrl+G[/] continues the answer, [b]Ctrl+R[/] \
+regenerates it, [b]Esc[/] stops. [b]/system[/] sets the system prompt of a chat.
 
 [b]Shift+Tab[/] moves to the text: there [b]Enter[/] on a token shows its alternatives.
 [b]F7[/] chooses the model, [b]F8[/] opens the history, [b]/[/] lists the commands.
@@ -134,13 +134,19 @@ class ChatPane(Vertical):
         turn_id = piece.turn if piece is not None else self.conversation.leaf
         return self.conversation.turns.get(turn_id) if turn_id is not None else None
 
+    @property
+    def is_at_system_prompt(self) -> bool:
+        """Whether the cursor is on the system prompt, which is no turn."""
+        return self.transcript.piece is not None and self.current_turn is None
+
     # Answers
 
     def generate(self, draft: Draft) -> Worker[None]:
         """Generate an answer; ends with `AnswerEnded`."""
         self.session.begin(draft)
         self.show_text()
-        self.transcript.extend(pieces_of(draft.turn))
+        before = self.conversation.path()[-1] if self.conversation.leaf is not None else None
+        self.transcript.extend(pieces_of(draft.turn, before))
         self.post_message(self.StateChanged(self))
         return self._generate(draft)
 
@@ -198,7 +204,7 @@ class ChatPane(Vertical):
 
     def show_text(self) -> None:
         """Show the conversation's path."""
-        self.transcript.show(self.conversation.path())
+        self.transcript.show(self.conversation.path(), self.conversation.header.system)
         self._show_markdown()
         self._switch_view()
         self.show_state()
@@ -224,7 +230,7 @@ class ChatPane(Vertical):
             self._rendered = text
 
     def _switch_view(self) -> None:
-        has_text = bool(self.conversation.turns) or self.session.draft is not None
+        has_text = bool(self.transcript.pieces) or self.session.draft is not None
         view = ("rendered" if self.markdown else "text") if has_text else "welcome"
         switcher = self.query_one(ContentSwitcher)
         if switcher.current != view:

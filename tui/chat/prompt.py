@@ -17,9 +17,9 @@ class PromptArea(TextArea, inherit_bindings=False):
     HELP = """\
 ## The prompt
 
-A base model continues your text. **Enter** sends, **Ctrl+N** inserts a new line (so does
-**Alt+Enter**, if the terminal supports it). **↑** on the first line recalls earlier prompts. With
-an empty prompt the model continues the text.
+A base model continues your text, a chat model answers it. **Enter** sends, **Ctrl+N** inserts a new
+line (so does **Alt+Enter**, if the terminal supports it). **↑** on the first line recalls earlier
+prompts. With an empty prompt the model continues the text.
 A line that begins with **/** is a command: **↑** and **↓** choose one from the list, **Tab**
 completes it. `//` sends a slash. **Shift+Tab** moves to the text.
 """

@@ -26,7 +26,14 @@ from tui.chat.alternatives import AlternativesDialog
 from tui.chat.answer_list import AnswerList
 from tui.chat.checkpoint_comparison import CheckpointComparison
 from tui.chat.conversation_list import ConversationList
-from tui.chat.conversations import Conversation, ConversationStore, Turn, to_jsonl, to_markdown
+from tui.chat.conversations import (
+    Conversation,
+    ConversationStore,
+    Turn,
+    text_of,
+    to_jsonl,
+    to_markdown,
+)
 from tui.chat.engine import ENGINE_COMMAND, EngineError, EngineExitError, EngineProcess, new_id
 from tui.chat.live_run import LiveRun, examine, newest_checkpoint
 from tui.chat.model import ChatModel
@@ -64,7 +71,7 @@ from tui.shell.screen import WorkbenchScreen
 # What each action requires.
 NEED_IDLE = frozenset(
     {"continue", "regenerate", "answers", "repeat", "undo", "redo", "new", "compare", "branch"}
-    | {"show_answer", "edit"}
+    | {"show_answer", "edit", "system"}
 )
 NEED_MODEL = frozenset({"continue", "regenerate", "answers", "repeat"})
 NEED_TEXT = frozenset(
@@ -99,10 +106,10 @@ class ChatScreen(WorkbenchScreen):
     MODE: ClassVar[Mode] = "chat"
     CSS_PATH = "screen.tcss"
     HELP = """\
-A base model continues your text: type something and press **Enter**. **Ctrl+G** continues the
-answer, **Ctrl+R** regenerates it from the next seed (all answers are kept: `[` and `]` show the
-previous and the next one, `/answers 4` generates several), **Esc** stops and keeps what was
-generated.
+A base model continues your text; a chat model, whose title names its template, answers your
+messages in turns. Type something and press **Enter**. **Ctrl+G** continues the answer, **Ctrl+R**
+regenerates it from the next seed (all answers are kept: `[` and `]` show the previous and the next
+one, `/answers 4` generates several), **Esc** stops and keeps what was generated.
 
 The title shows the conversation and the model; below the text are the seed, the context used, the
 throughput and the time to first token (TTFT). When the context is full, its older half is dropped
@@ -114,6 +121,10 @@ and continues from the one you choose. **e** edits your text and resends it, **b
 turn under the cursor, **m** shows Markdown, **y** copies the answer (over SSH too, by OSC 52; in
 tmux, `set -g set-clipboard on`), **x** compares two models or settings from the same seed, **X**
 runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to the prompt.
+
+`/system` sets the system prompt, which chat models read before this conversation. The model can be
+changed at any time: a chat model then takes the parts of a text as messages, and a base model
+continues a chat as the text that is shown, headings included.
 """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f7", "model", "Model", tooltip="Choose a model"),
@@ -293,6 +304,7 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
         unavailable = (
             (action in NEED_IDLE and self.is_busy)
             or (action in NEED_MODEL and not self.can_generate)
+            or (action == "continue" and any(pane.session.needs_message for pane in self.panes))
             or (action in NEED_TEXT and not self.active.conversation.turns)
         )
         return None if unavailable else True
@@ -476,6 +488,8 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
             self.warn("Still generating. Press Esc to stop. The prompt is kept.")
         elif not self.can_generate:
             self.action_model()
+        elif not text and any(pane.session.needs_message for pane in self.panes):
+            self.confirm("Type a message: this model answers in turns.")
         elif self._draw_seed():
             self._send(slash_commands.unescape(self.box.take()))
 
@@ -650,7 +664,7 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
         except EngineError as error:
             self.warn(str(error))
             return
-        before = "".join(each.text for each in session.conversation.path(turn.id)[:-1])
+        before = text_of(session.conversation.path(turn.id)[:-1])
         dialog = AlternativesDialog(
             before + "".join(turn.pieces[:index]),
             turn,
@@ -666,9 +680,14 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
 
     def action_edit(self) -> None:
         turn = self.session.own_turn_at(self.active.current_turn)
-        if turn is None:
+        if turn is None and self.active.is_at_system_prompt:
+            self.action_system()
+        elif turn is None:
             self.confirm("There is no text of yours before the cursor.")
-            return
+        else:
+            self._edit(turn)
+
+    def _edit(self, turn: Turn) -> None:
         self.edited = Edit(self.active, turn, self.focused)
         self.prompt.put(turn.text)
         self.prompt.focus()
@@ -753,6 +772,22 @@ runs this prompt through all checkpoints of a run. **Tab** or **Esc** returns to
             self._save(conversation)
             self.active.show_state()
             self.confirm(f"Renamed to {one_line(title)}.")
+
+    @work(group="system", exclusive=True)
+    async def action_system(self, text: str = "") -> None:
+        """Change the system prompt of the active side's conversation."""
+        pane, conversation = self.active, self.active.conversation
+        if not text:
+            about = "Read by chat models before the conversation; empty for none"
+            value = conversation.header.system
+            dialog = TextDialog("System prompt", about, value, accept="Set")
+            typed = await self.app.push_screen_wait(dialog)
+            if typed is None:
+                return
+            text = typed
+        conversation.change(system=text)
+        self._show_changed(pane)
+        self.confirm("System prompt set for the next answers." if text else "No system prompt.")
 
     def _save(self, conversation: Conversation) -> None:
         if conversation.turns:

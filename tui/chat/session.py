@@ -1,10 +1,15 @@
-"""One side of the chat: a conversation, its model, and the answer that is being generated."""
+"""One side of the chat: a conversation, its model, and the answer that is being generated.
+
+A base model continues the text of the conversation. A model with a chat template answers its
+messages, of which a base model's continuation counts as an answer too.
+"""
 
 import math
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
+from simplegpt.data.chat import ChatMessage, Role
 from simplegpt.inference.protocol import (
     Alternative,
     Alternatives,
@@ -13,7 +18,7 @@ from simplegpt.inference.protocol import (
     GenerateRequest,
     Tokens,
 )
-from tui.chat.conversations import Conversation, Turn
+from tui.chat.conversations import Conversation, Turn, text_of
 from tui.chat.engine import EngineError, EngineExitError, new_id
 from tui.chat.model import ChatModel
 from tui.chat.sampling import GenerationSettings
@@ -38,8 +43,10 @@ class Draft:
 
     turn: Turn
     """What is known before generating: parent, model, settings, and the given tokens."""
-    text_before: str
-    """The text before `ids_before`."""
+    before: Sequence[Turn]
+    """The turns before `ids_before`."""
+    messages: Sequence[ChatMessage]
+    """`before` as a dialogue; empty for a model that continues text."""
     ids_before: list[int]
     """The tokens of the answers that directly precede this one."""
     n_generated: int
@@ -52,7 +59,7 @@ class Draft:
 
     @property
     def needs_prompt_ids(self) -> bool:
-        """Whether the engine has to be asked for the tokens of `text_before`.
+        """Whether the engine has to be asked for the tokens of `before`.
 
         An answer that continues given tokens continues exactly these; tokenizing their text may
         give others.
@@ -64,7 +71,8 @@ class Draft:
         known = self.prompt_ids is not None
         return GenerateRequest(
             id=self.turn.id,
-            prompts=[] if known else [self.text_before],
+            prompts=[] if known or self.messages else [text_of(self.before)],
+            messages=[] if known else [*self.messages],
             prompt_ids=[[*(self.prompt_ids or ()), *self.turn.ids]] if known else [],
             n_tokens_to_generate=self.turn.n_tokens_to_generate,
             sampling=self.turn.sampling,
@@ -87,7 +95,8 @@ class Draft:
                 "pieces": pieces,
                 "ids": [*self.turn.ids, *self.ids],
                 "logprobs": [*self.turn.logprobs, *self.logprobs],
-                "prompt_ids": self.prompt_ids or [],
+                "prompt_ids": self.prompt_ids or (done.prompt_ids if done is not None else []),
+                "n_dropped": done.n_dropped if done is not None else 0,
                 "reason": done.reason if done is not None else None,
                 "time_to_first_token": done.time_to_first_token if done is not None else None,
                 "tokens_per_second": done.tokens_per_second if done is not None else None,
@@ -132,13 +141,47 @@ class ChatSession:
     def is_busy(self) -> bool:
         return self.draft is not None or self.model.state in ("loading", "crashed")
 
+    @property
+    def template(self) -> str:
+        """The chat template of the model; empty for one that continues text."""
+        loaded = self.model.loaded
+        return loaded.chat_template or "" if loaded is not None else ""
+
+    @property
+    def needs_message(self) -> bool:
+        """Whether there is nothing yet that a chat model could answer."""
+        return bool(self.template) and not self.messages(self.conversation.path())
+
+    def messages(self, path: Sequence[Turn]) -> list[ChatMessage]:
+        """The turns as a dialogue, for a model with a chat template; for another one, nothing."""
+        messages: list[ChatMessage] = []
+        if not self.template:
+            return messages
+        if self.conversation.header.system:
+            messages.append(ChatMessage(role="system", content=self.conversation.header.system))
+        for turn in path:
+            role: Role = "user" if turn.role == "you" else "assistant"
+            text = turn.text
+            if role == "assistant" and messages and messages[-1].role == role:
+                text = messages.pop().content + text  # it continues a prefill or an answer
+            messages.append(ChatMessage(role=role, content=text))
+        return messages
+
+    def shares_tokens(self, turn: Turn) -> bool:
+        """Whether the tokens of an answer mean the same to the model that is loaded."""
+        loaded = self.model.loaded
+        tokenizer = loaded.tokenizer_name or "" if loaded is not None else ""
+        return turn.tokenizer in ("", tokenizer) and turn.template == self.template
+
     # Answers
 
     def send(self, text: str, prefill: str, parent: str | None) -> Draft:
         """Add the user's text (and the answer's beginning) after `parent`, to be answered."""
         for role, written in (("you", text), ("prefill", prefill)):
             if written:
-                turn = Turn.model_validate({"role": role, "text": written, "parent": parent})
+                turn = Turn.model_validate(
+                    {"role": role, "text": written, "parent": parent, "template": self.template}
+                )
                 parent = self.conversation.add(turn).id
         return self._draft(parent, self.settings)
 
@@ -167,7 +210,8 @@ class ChatSession:
         settings = GenerationSettings(
             **dict(turn.sampling), n_tokens_to_generate=max(1, turn.n_tokens_to_generate)
         )
-        given = _first_tokens(turn, turn.n_given, turn.prompt_ids) if turn.n_given else None
+        is_given = turn.n_given and self.shares_tokens(turn)
+        given = _first_tokens(turn, turn.n_given, turn.prompt_ids) if is_given else None
         return self._draft(turn.parent, settings, given)
 
     def choose(self, turn: Turn, index: int, choice: Alternative, ids_before: list[int]) -> Draft:
@@ -189,12 +233,13 @@ class ChatSession:
     def _draft(
         self, parent: str | None, settings: GenerationSettings, given: Given | None = None
     ) -> Draft:
-        """The answer that follows `parent`: after the user's text, all of the text is tokenized;
-        after another answer, it continues that answer's own tokens."""
+        """The answer that follows `parent`: after the user's text, all of the text (or dialogue) is
+        tokenized; after another answer, it continues that answer's own tokens."""
         loaded = self.model.loaded
         assert loaded is not None
         path = self.conversation.path(parent) if parent is not None else []
-        answers = _trailing_answers(path)
+        answers = self._trailing_answers(path)
+        before = path[: len(path) - len(answers)]
         ids_before = [token for answer in answers for token in answer.ids]
         prompt_ids: list[int] | None = None
         if given is not None:
@@ -216,14 +261,17 @@ class ChatSession:
             text="",
             model=loaded.model,
             source=loaded.source,
+            tokenizer=loaded.tokenizer_name or "",
+            template=self.template,
             sampling=settings.sampling,
             n_tokens_to_generate=settings.n_tokens_to_generate,
             n_ctx=loaded.config.n_ctx,
         ).model_copy(update=tokens)
         return Draft(
             turn,
-            text_before="".join(turn.text for turn in path[: len(path) - len(answers)]),
-            ids_before=ids_before,
+            before,
+            self.messages(before),
+            ids_before,
             n_generated=len(ids_before) + turn.n_given,
             prompt_ids=prompt_ids,
         )
@@ -240,7 +288,7 @@ class ChatSession:
         done: Done | None = None
         try:
             if draft.needs_prompt_ids:
-                draft.prompt_ids = await self._token_ids(draft.text_before) + draft.ids_before
+                draft.prompt_ids = await self._token_ids(draft.before) + draft.ids_before
             async with aclosing(self.model.engine.generate(draft.request())) as answers:
                 async for answer in answers:
                     if isinstance(answer, Tokens):
@@ -282,9 +330,11 @@ class ChatSession:
 
     async def alternatives(self, turn: Turn, index: int) -> Alternatives:
         """The most probable tokens at a position of an answer. Raises `EngineError`."""
+        if not self.shares_tokens(turn):
+            raise EngineError("Another kind of model generated this: regenerate it first.")
         path = self.conversation.path(turn.id)[:-1]
-        prompt_ids = turn.prompt_ids or await self._token_ids("".join(each.text for each in path))
-        n_generated = sum(len(answer.ids) for answer in _trailing_answers(path)) + index
+        prompt_ids = turn.prompt_ids or await self._token_ids(path)
+        n_generated = sum(len(answer.ids) for answer in self._trailing_answers(path)) + index
         return await self.model.engine.alternatives(
             AlternativesRequest(
                 id=new_id(),
@@ -296,9 +346,20 @@ class ChatSession:
             )
         )
 
-    async def _token_ids(self, text: str) -> list[int]:
-        request = AlternativesRequest(id=new_id(), prompt=text, k=1)
+    async def _token_ids(self, path: Sequence[Turn]) -> list[int]:
+        request = AlternativesRequest(
+            id=new_id(), prompt=text_of(path), messages=self.messages(path), k=1
+        )
         return (await self.model.engine.alternatives(request)).prompt_ids
+
+    def _trailing_answers(self, path: Sequence[Turn]) -> list[Turn]:
+        """The answers at the end of a path whose tokens the model can continue."""
+        answers: list[Turn] = []
+        for turn in reversed(path):
+            if turn.role != "model" or not turn.ids or not self.shares_tokens(turn):
+                break
+            answers.insert(0, turn)
+        return answers
 
     # The conversation
 
@@ -343,16 +404,6 @@ class ChatSession:
         path = self.conversation.path(turn.id) if turn is not None else []
         own = [each for each in path if each.role == "you"]
         return own[-1] if own else None
-
-
-def _trailing_answers(path: Sequence[Turn]) -> list[Turn]:
-    """The answers with known tokens at the end of a path."""
-    answers: list[Turn] = []
-    for turn in reversed(path):
-        if turn.role != "model" or not turn.ids:
-            break
-        answers.insert(0, turn)
-    return answers
 
 
 def _first_tokens(turn: Turn, n: int, prompt_ids: list[int]) -> Given:

@@ -46,6 +46,7 @@ COMMANDS = (
     Command("redo", "redo", "redo the exchange that was undone last"),
     Command("edit", "edit", "edit your last text and resend it"),
     Command("prefill", "prefill", "prefill the next answer with a text", "[TEXT]"),
+    Command("system", "system", "set the system prompt, for chat models", "[TEXT]"),
     Command("model", "model", "choose a model, or load NAME", "[NAME]"),
     Command("new", "new", "start a new conversation", aliases=("clear",)),
     Command("open", "conversations", "find an earlier conversation", "[WORDS]"),

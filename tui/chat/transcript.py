@@ -17,7 +17,7 @@ from textual.scroll_view import ScrollView
 from textual.selection import Selection
 from textual.strip import Strip
 
-from tui.chat.conversations import Role, Turn
+from tui.chat.conversations import PARAGRAPH, Role, Turn, heading
 from tui.shared.text_flow import NEWLINE, TextFlow
 
 GUTTER = "▎ "
@@ -37,16 +37,30 @@ class Piece(NamedTuple):
     text: str
     logprob: float | None = None
     is_given: bool = False
+    is_heading: bool = False
+    """Whether it says whose message follows: the cursor passes over it."""
 
 
-def pieces_of(turn: Turn) -> list[Piece]:
-    """A turn as pieces: its tokens where it has any, otherwise its text."""
-    if not turn.pieces:
-        return [Piece(turn.id, turn.role, None, turn.text)] if turn.text else []
+def pieces_of(turn: Turn, before: Turn | None) -> list[Piece]:
+    """A turn as pieces: its heading, and its tokens where it has any, otherwise its text."""
+    headed = heading(turn, before)
+    pieces = [Piece(turn.id, turn.role, None, headed, is_heading=True)] if headed else []
+    if turn.text and not turn.pieces:
+        pieces.append(Piece(turn.id, turn.role, None, turn.text))
     known = len(turn.logprobs) == len(turn.pieces)
-    return [
+    pieces += [
         Piece(turn.id, turn.role, i, text, turn.logprobs[i] if known else None, i < turn.n_given)
         for i, text in enumerate(turn.pieces)
+    ]
+    return pieces
+
+
+def system_pieces(text: str, *, is_followed: bool) -> list[Piece]:
+    """The system prompt as pieces, which belong to no turn."""
+    end = PARAGRAPH if is_followed else ""
+    return [
+        Piece("", "you", None, "System:\n", is_heading=True),
+        Piece("", "you", None, text + end),
     ]
 
 
@@ -80,6 +94,7 @@ you choose. Drag to select text.
         "transcript--model",
         "transcript--given",
         "transcript--cursor",
+        "transcript--heading",
         "transcript--bar-you",
         "transcript--bar-model",
         "transcript--unlikely",
@@ -134,9 +149,11 @@ you choose. Drag to select text.
         """The text that is shown."""
         return "".join(piece.text for piece in self.pieces)
 
-    def show(self, turns: Sequence[Turn]) -> None:
-        """Show these turns in place of what was shown."""
-        self.pieces = [piece for turn in turns for piece in pieces_of(turn)]
+    def show(self, turns: Sequence[Turn], system: str = "") -> None:
+        """Show these turns, below the system prompt, in place of what was shown."""
+        self.pieces = system_pieces(system, is_followed=bool(turns)) if system else []
+        for before, turn in zip([None, *turns], turns, strict=False):
+            self.pieces += pieces_of(turn, before)
         self.cursor = None
         self._follows = True
         self._wrap()
@@ -216,7 +233,7 @@ you choose. Drag to select text.
     def _look(self, index: int) -> Look:
         piece = self.pieces[index]
         shade = shade_of(piece.logprob) if self.probabilities else None
-        name = "given" if piece.is_given else piece.role
+        name = "heading" if piece.is_heading else "given" if piece.is_given else piece.role
         return Look(name, shade, index == self.cursor and self.has_focus)
 
     def _look_style(self, look: Look) -> Style:
@@ -295,15 +312,19 @@ you choose. Drag to select text.
     def action_move(self, step: int) -> None:
         """Move to the next visible piece (a token may be half a character, without text)."""
         index = (len(self.pieces) if self.cursor is None else self.cursor) + step
-        while 0 <= index < len(self.pieces) and not self.pieces[index].text:
+        while 0 <= index < len(self.pieces) and not self._is_visible(index):
             index += step
         if 0 <= index < len(self.pieces):
             self._move_to(index)
 
     def action_move_to(self, place: int) -> None:
-        visible = [index for index, piece in enumerate(self.pieces) if piece.text]
+        visible = [index for index in range(len(self.pieces)) if self._is_visible(index)]
         if visible:
             self._move_to(visible[place])
+
+    def _is_visible(self, index: int) -> bool:
+        """Whether the cursor can be seen on a piece."""
+        return bool(self.pieces[index].text) and not self.pieces[index].is_heading
 
     def action_move_line(self, step: int) -> None:
         if self.cursor is None:

@@ -44,6 +44,23 @@ def test_usual(snap: Snap, size: Size) -> None:
     assert snap(FakeWorkbench(), size, steps)
 
 
+@SIZES
+def test_turns(snap: Snap, size: Size) -> None:
+    """A dialogue with a chat model and a system prompt."""
+
+    async def steps(pilot: Pilot[Any]) -> None:
+        screen = await chat(pilot, "models/python-chat")
+        await say(pilot, screen, "/tokens 30")
+        await say(pilot, screen, "/system You count from any number, briefly.")
+        await say(pilot, screen, "Please count from five.")
+        await say(pilot, screen, "Thank you! Could you go on from there?")
+        await pilot.press("ctrl+r")
+        await settle(pilot)
+        pilot.app.clear_notifications()
+
+    assert snap(FakeWorkbench(), size, steps)
+
+
 def test_long(snap: Snap) -> None:
     """A text of many screens, a prompt of many lines, hostile and wide characters."""
 
