@@ -25,8 +25,9 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.train import train
 from simplegpt.train.claim import runs_nearby
 from simplegpt.train.devices import Devices, devices_of
-from simplegpt.train.plan import ASSUMED_MFU, describe, plan
+from simplegpt.train.plan import describe, plan
 from simplegpt.train.queue import check_config_files, describe_sweep, plan_sweep, start_sweep
+from simplegpt.train.speed import ASSUMED_MFU, expected_speed, measured_speeds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -140,16 +141,13 @@ def _positive(text: str) -> float:
 def _estimate(config: Config, arguments: argparse.Namespace) -> str:
     """Return the plan for the GPU in the arguments, or for this machine's devices."""
     devices, peak = _devices_to_plan_for(config.trainer, arguments)
-    if (arguments.mfu or arguments.price) and not peak:
-        raise UserError("--mfu and --price need a GPU whose peak is known: add --gpu or --flops")
-    speed, basis = None, ""
-    if peak:
-        mfu = arguments.mfu or ASSUMED_MFU
-        speed = mfu * peak * devices.count
-        basis = f"assuming {mfu:.0%} MFU of {devices.count} × {peak / 1e12:,.0f} TFLOP/s"
+    is_assumed = arguments.gpu or arguments.flops or arguments.mfu
+    measured = () if is_assumed else measured_speeds(Path.cwd())
+    speed = expected_speed(config, devices, measured, peak, arguments.mfu or ASSUMED_MFU)
+    if (arguments.mfu or arguments.price) and (devices.kind == "cpu" or speed is None):
+        raise UserError("--mfu and --price need a GPU whose speed is known: add --gpu or --flops")
     n_train, n_val = _n_tokens(config.data.train_fpath), _n_tokens(config.data.val_fpath)
-    planned = plan(config, devices, n_train, n_val, flops_per_second=speed)
-    return describe(planned, basis, arguments.price)
+    return describe(plan(config, devices, n_train, n_val, speed), arguments.price)
 
 
 def _devices_to_plan_for(

@@ -18,10 +18,6 @@ LIBRARIES: dict[DeviceKind, int] = {"cpu": 370 * 2**20, "gpu": 600 * 2**20}
 # The C library keeps freed blocks of less than 32 MB, which fragments the memory: ratio of memory
 # in use to the size of the activations. Measured by tests.benchmarks.plan: 1.25 to 1.5.
 CPU_FRAGMENTATION = 1.35
-# Fraction of a GPU's peak that a training is assumed to reach, if nothing was measured. For GPT-2
-# 124M on 8 A100s, nanoGPT's published time (300 B tokens in 4 days) is 30%, llm.c's (10 B tokens in
-# 90 minutes) is 63%.
-ASSUMED_MFU = 0.4
 
 # Batches of training data per validation: precise to two decimals, cheaper than a whole split.
 MAX_TRAIN_EVAL_BATCHES = 20
@@ -48,6 +44,16 @@ class Memory:
 
 
 @dataclass(frozen=True)
+class Speed:
+    """The speed that a run is expected to reach."""
+
+    flops_per_second: float
+    """All devices together."""
+    basis: str
+    """Where it comes from, such as ``at the speed of RUN``."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """The estimate of a run, for all its devices together unless stated otherwise."""
 
@@ -67,6 +73,7 @@ class Plan:
     memory: Memory
     checkpoint_bytes: int
     """Size of a checkpoint: weights and optimizer."""
+    speed: Speed | None
     seconds: float | None
     """Duration including validations; None if no speed was given."""
 
@@ -76,13 +83,9 @@ def plan(
     devices: Devices,
     n_train_tokens: int | None = None,
     n_val_tokens: int | None = None,
-    *,
-    flops_per_second: float | None = None,
+    speed: Speed | None = None,
 ) -> Plan:
-    """Estimate `config` on `devices`.
-
-    `flops_per_second`: the speed that the run reaches, all devices together.
-    """
+    """Estimate `config` on `devices`, and its time at `speed`."""
     model, data, trainer = config.model, config.data, config.trainer
     batches = data.train_batch_size * trainer.accumulate_grad_batches * devices.count
     tokens_per_step = data.seq_len * batches
@@ -91,10 +94,10 @@ def plan(
     total_flops = float(per_token * total_tokens)
     memory = _memory(config, devices)
     seconds = None
-    if flops_per_second:
+    if speed is not None:
         validation_tokens = _validation_tokens(config, devices, n_train_tokens, n_val_tokens)
         validation = _forward_flops(config) * validation_tokens
-        seconds = (total_flops + validation) / flops_per_second
+        seconds = (total_flops + validation) / speed.flops_per_second
     return Plan(
         parameters=n_parameters(model),
         embedding_parameters=(model.n_vocab + model.n_ctx) * model.n_embd,
@@ -106,6 +109,7 @@ def plan(
         total_flops=total_flops,
         memory=memory,
         checkpoint_bytes=_weight_bytes(config) * n_parameters(model) + memory.optimizer,
+        speed=speed,
         seconds=seconds,
     )
 
@@ -278,11 +282,8 @@ def advise_on_memory(config: Config, devices: Devices, available: int) -> str:
     return "Not even a batch of 1 fits: use a shorter data.seq_len or a smaller model."
 
 
-def describe(plan: Plan, basis: str = "", price: float | None = None) -> str:
-    """Return the plan as a small table.
-
-    `basis`: what the time was computed from; `price`: of a GPU per hour.
-    """
+def describe(plan: Plan, price: float | None = None) -> str:
+    """Return the plan as a small table, with the cost at `price` per GPU and hour."""
     memory = plan.memory
     inner = plan.parameters - plan.embedding_parameters
     layers = f"{format_count(inner)} in the layers"
@@ -312,8 +313,8 @@ def describe(plan: Plan, basis: str = "", price: float | None = None) -> str:
         ("", format_bytes(memory.libraries), "libraries"),
         ("checkpoint", format_bytes(plan.checkpoint_bytes), ""),
     ]
-    if plan.seconds is not None:
-        rows.append(("time", format_duration(plan.seconds), basis))
+    if plan.seconds is not None and plan.speed is not None:
+        rows.append(("time", format_duration(plan.seconds), plan.speed.basis))
         if price is not None:
             hours = plan.seconds * plan.devices.count / 3600
             at = f"{hours:,.1f} GPU hours at {format_money(price)}"

@@ -1,4 +1,4 @@
-"""The speeds of earlier runs on this machine, to estimate the time of a new run."""
+"""The speed to expect of a run: that of an earlier one on this machine, or a share of a peak."""
 
 import math
 import socket
@@ -9,13 +9,18 @@ from pathlib import Path
 
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
+from simplegpt.config.schema import Config
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import TrainStep, skim
-from simplegpt.train.devices import DeviceKind, devices_of
-from simplegpt.train.plan import flops_per_token
+from simplegpt.train.devices import DeviceKind, Devices, devices_of
+from simplegpt.train.plan import Speed, flops_per_token
 
 MAX_RUNS = 20  # newest runs whose events are read
+# Fraction of a GPU's peak that a training is assumed to reach, if nothing was measured. For GPT-2
+# 124M on 8 A100s, nanoGPT's published time (300 B tokens in 4 days) is 30%, llm.c's (10 B tokens in
+# 90 minutes) is 63%.
+ASSUMED_MFU = 0.4
 
 
 @dataclass(frozen=True)
@@ -35,17 +40,29 @@ def measured_speeds(root: Path) -> tuple[MeasuredSpeed, ...]:
     return tuple(speed for run in newest if (speed := _measured_speed(run)))
 
 
-def nearest_speed(
-    speeds: Sequence[MeasuredSpeed], per_token: int, device: DeviceKind
-) -> MeasuredSpeed | None:
-    """Return the speed of the run nearest in size to `per_token` FLOPs; None without a run.
+def expected_speed(
+    config: Config,
+    devices: Devices,
+    measured: Sequence[MeasuredSpeed],
+    peak_flops: float | None,
+    mfu: float = ASSUMED_MFU,
+) -> Speed | None:
+    """Return the measured speed of the run nearest in size: small models utilize a machine less.
 
-    Small models utilize a machine less than large ones.
+    Without one, return the fraction `mfu` of `peak_flops`, that of one device; None if unknown.
     """
-    on_device = [speed for speed in speeds if speed.device == device]
-    return min(
-        on_device, key=lambda speed: abs(math.log(speed.flops_per_token / per_token)), default=None
+    per_token = flops_per_token(config)
+    nearest = min(
+        (speed for speed in measured if speed.device == devices.kind),
+        key=lambda speed: abs(math.log(speed.flops_per_token / per_token)),
+        default=None,
     )
+    if nearest is not None:
+        return Speed(nearest.flops_per_second, f"at the speed of {nearest.run}")
+    if peak_flops is None:
+        return None
+    basis = f"assuming {mfu:.0%} of {devices.count} × {peak_flops / 1e12:,.0f} TFLOP/s"
+    return Speed(mfu * peak_flops * devices.count, basis)
 
 
 def _last_written(run: RunDirectory) -> float:

@@ -10,8 +10,8 @@ from simplegpt.config.schema import Config
 from simplegpt.progress import format_bytes
 from simplegpt.run import hardware
 from simplegpt.train.devices import devices_of
-from simplegpt.train.plan import ASSUMED_MFU, Plan, advise_on_memory, flops_per_token, plan
-from simplegpt.train.speed import MeasuredSpeed, measured_speeds, nearest_speed
+from simplegpt.train.plan import Plan, advise_on_memory, plan
+from simplegpt.train.speed import MeasuredSpeed, expected_speed, measured_speeds
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,6 @@ class Estimate:
     plan: Plan
     device_name: str
     available_memory: int
-    speed: MeasuredSpeed | None
-    """The speed behind the time; None: a GPU at the assumed MFU, if there is a time at all."""
     advice: str
     """What to change where the memory does not suffice; empty where it does."""
 
@@ -97,16 +95,10 @@ def _count_tokens(spec: object) -> int | None:
 
 
 def estimate(config: Config, token_files: TokenFiles, machine: Machine) -> Estimate:
-    """Estimate what `config` costs, at the speed of the earlier run that is nearest in size.
-
-    Without one, at the assumed MFU of a GPU whose peak is known.
-    """
+    """Estimate what `config` costs."""
     devices = devices_of(config.trainer, machine.n_gpus)
     on_gpu = devices.kind == "gpu" and machine.n_gpus > 0
-    per_token = flops_per_token(config)
-    speed = nearest_speed(machine.speeds, per_token, devices.kind)
     peak = hardware.peak_flops(machine.gpu_name, config.trainer.precision) if on_gpu else None
-    assumed = ASSUMED_MFU * peak * devices.count if peak else None
     available = machine.memory if on_gpu else machine.cpu_memory
     return Estimate(
         plan=plan(
@@ -114,10 +106,9 @@ def estimate(config: Config, token_files: TokenFiles, machine: Machine) -> Estim
             devices,
             token_files.n_train_tokens,
             token_files.n_val_tokens,
-            flops_per_second=speed.flops_per_second if speed else assumed,
+            expected_speed(config, devices, machine.speeds, peak),
         ),
         device_name=machine.gpu_name if on_gpu else "CPU",
         available_memory=available,
-        speed=speed,
         advice=advise_on_memory(config, devices, available),
     )

@@ -9,7 +9,6 @@ from textual.reactive import var
 from textual.widgets import Static
 
 from simplegpt.progress import format_bytes, format_count, format_duration
-from simplegpt.train.plan import ASSUMED_MFU
 from tui.config.estimate import Estimate
 from tui.config.fields import ConfigState
 
@@ -96,7 +95,7 @@ def figures_column(estimate: Estimate) -> Content:
         Content(""),
         _line("checkpoint", format_bytes(plan.checkpoint_bytes)),
         _line("time", _format_time(plan.seconds)),
-        _detail(_time_basis(estimate)),
+        _detail(plan.speed.basis if plan.speed else "known after a first run here"),
     ]
     return Content("\n").join(lines)
 
@@ -157,14 +156,6 @@ def _format_epochs(epochs: float | None) -> str:
     if epochs is None:
         return "–"
     return f"{epochs:,.0f}" if epochs >= 100 else f"{epochs:.3g}"
-
-
-def _time_basis(estimate: Estimate) -> str:
-    if estimate.speed is not None:
-        return f"at the speed of {estimate.speed.run}"
-    if estimate.plan.seconds is not None:
-        return f"assuming {ASSUMED_MFU:.0%} MFU"
-    return "known after a first run here"
 
 
 def _format_time(seconds: float | None) -> str:

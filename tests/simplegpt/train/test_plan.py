@@ -1,6 +1,7 @@
 """The plan of a run agrees with what the run takes."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,7 +26,14 @@ from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.devices import Devices, devices_of
 from simplegpt.train.module import freeze
 from simplegpt.train.optimizer import make_optimizer
-from simplegpt.train.plan import describe, flops_per_token, kept_activations, n_parameters, plan
+from simplegpt.train.plan import (
+    Speed,
+    describe,
+    flops_per_token,
+    kept_activations,
+    n_parameters,
+    plan,
+)
 
 CPU = Devices("cpu")
 SHAPES = [
@@ -234,12 +242,12 @@ def test_devices_are_as_many_as_torchrun_starts_processes(monkeypatch: pytest.Mo
 
 
 def test_time_counts_the_validations_on_all_devices() -> None:
-    without = plan(config(max_steps=10, val_check_interval=100), CPU, flops_per_second=1e9)
+    without = plan(config(max_steps=10, val_check_interval=100), CPU, speed=Speed(1e9, ""))
     assert without.seconds == pytest.approx(without.total_flops / 1e9)
     # after steps 4, 8 and 10, the last
     wanted = config(max_steps=10, val_check_interval=4, limit_val_batches=3)
     for devices in (CPU, Devices("gpu", 4, 2)):
-        planned = plan(wanted, devices, n_val_tokens=10_000, flops_per_second=1e9)
+        planned = plan(wanted, devices, n_val_tokens=10_000, speed=Speed(1e9, ""))
         batches = 3 * 2 * 128 * devices.count
         tokens = 3 * (min(batches, 10_000) + batches)  # and as many of the training data
         validation = tokens * flops_per_token(wanted) / 3
@@ -294,14 +302,26 @@ def test_invalid_device_to_plan_for_is_explained(options: list[str], message: st
         main([str(config_folder() / "gpt2.toml"), *options])
 
 
-def test_price_without_a_known_speed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_price_without_a_known_speed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with pytest.raises(UserError, match="add --gpu or --flops"):
         main([str(config_folder() / "gpt2.toml"), "--plan", "--price", "2"])
 
 
+def test_time_is_estimated_at_the_speed_of_an_earlier_run_nearby(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tiny.toml", "--output_dir", "earlier"]) == 0
+    capsys.readouterr()
+    assert main(["tiny.toml", "--plan"]) == 0
+    assert "at the speed of earlier" in capsys.readouterr().out
+
+
 def test_table_has_one_row_per_figure() -> None:
-    planned = plan(config(max_steps=10), CPU, n_train_tokens=1000, flops_per_second=1e9)
+    planned = plan(config(max_steps=10), CPU, n_train_tokens=1000, speed=Speed(1e9, ""))
     lines = describe(planned).splitlines()
     assert lines[0].split()[:2] == ["parameters", format_count(planned.parameters)]
     assert {line[:15].strip() for line in lines} == {

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from simplegpt.config.load import inspect, load
+from simplegpt.train.plan import Speed
 from simplegpt.train.speed import MeasuredSpeed
 from tests.tui.configs import GIB, MACHINE, PATH, make_project
 from tests.tui.made_runs import Shape, make_run
@@ -44,7 +45,7 @@ def test_a_gpu_counts_only_where_the_config_does_not_say_cpu(workplace: Path) ->
     on_gpu = estimate(load(path), TokenFiles(), machine)
     assert (on_gpu.device_name, on_gpu.available_memory) == ("H100", 80 * 2**30)
     assert on_gpu.plan.devices.count == 2
-    assert on_gpu.speed == speeds[1]
+    assert on_gpu.plan.speed == Speed(1e13, "at the speed of b")
     unmeasured = estimate(load(path), TokenFiles(), replace(machine, speeds=()))
     assert unmeasured.plan.seconds == pytest.approx(
         unmeasured.plan.total_flops / (2 * 0.4 * 495e12)
@@ -52,7 +53,7 @@ def test_a_gpu_counts_only_where_the_config_does_not_say_cpu(workplace: Path) ->
     config = load(path, {"trainer.accelerator": "cpu"})
     on_cpu = estimate(config, TokenFiles(), machine)
     assert (on_cpu.device_name, on_cpu.available_memory) == ("CPU", MACHINE.memory)
-    assert on_cpu.speed == speeds[0]
+    assert on_cpu.plan.speed == Speed(1e9, "at the speed of a")
 
 
 def test_the_speed_is_that_of_the_run_nearest_in_size(workplace: Path) -> None:
@@ -60,7 +61,7 @@ def test_the_speed_is_that_of_the_run_nearest_in_size(workplace: Path) -> None:
     near = MeasuredSpeed("near", 5_000_000, 8.2e9, "cpu")
     machine = Machine(2**34, 2**34, 0, speeds=(slow, near))
     found = estimate(load(make_project(workplace)), TokenFiles((), 100_000, 10_000), machine)
-    assert found.speed == near
+    assert found.plan.speed == Speed(near.flops_per_second, "at the speed of near")
     assert found.plan.seconds is not None
     assert 900 < found.plan.seconds < 1200
 
