@@ -16,15 +16,16 @@ from simplegpt.cli import (
     INTERRUPTED,
     CommandParser,
     UserError,
+    interruption,
     is_utf8,
     run_command,
     show,
+    write,
 )
 from simplegpt.config.options import add_options, parse_section
 from simplegpt.config.schema import SamplingConfig, settings_of
 from simplegpt.data.chat import ChatMessage, Role
 from simplegpt.data.dialogues import Dialogue, DialogueFiles
-from simplegpt.inference.__main__ import interruption, write
 from simplegpt.inference.loading import (
     MODEL_HELP,
     add_loading_options,

@@ -12,6 +12,7 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
@@ -100,6 +101,24 @@ def sigterm_as_exit() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+@contextlib.contextmanager
+def interruption() -> Iterator[Callable[[], bool]]:
+    """Yield a check for Ctrl-C; a second Ctrl-C raises KeyboardInterrupt."""
+    pressed = False
+
+    def note(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _refuse(error: UserError) -> int:
     text = f"error: {error}"
     if sys.stderr.isatty():
@@ -136,6 +155,14 @@ _TAB = "    "
 def show(text: str, stream: TextIO | None = None, *, end: str = "\n") -> None:
     """Print `text` to `stream` (default stdout), with control characters replaced, and flush."""
     print(printable(text), end=end, file=stream or sys.stdout, flush=True)
+
+
+def write(text: str, end: str = "\n") -> None:
+    """Print `text`, on a terminal with control characters replaced, otherwise unchanged."""
+    if sys.stdout.isatty():
+        show(text, end=end)
+    else:
+        print(text, end=end, flush=True)
 
 
 def printable(text: str) -> str:

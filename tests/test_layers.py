@@ -12,28 +12,22 @@ import pytest
 REPOSITORY = Path(__file__).parents[1]
 CORE: Mapping[str, set[str]] = {
     "files": set(),
-    "cli": {"files"},
-    "progress": {"files", "cli"},
-    "config": {"files", "cli", "progress"},
-    "run": {"files", "cli", "progress", "config"},
-    "data": {"files", "cli", "progress", "config"},
-    "model": {"files", "cli", "progress", "config", "data"},
-    "gpt2": {"files", "cli", "progress", "config", "data", "model"},
+    "cli": set(),
+    "progress": {"cli"},
+    "config": {"files", "cli"},
+    "run": {"files", "cli", "config"},
+    "data": {"files", "cli", "config", "progress"},
+    "model": {"config"},
+    "gpt2": {"files", "cli", "config", "progress", "data", "model"},
     "device": {"cli", "run"},
-    "checkpoint": {"files", "cli", "progress", "config", "data", "model", "gpt2", "run"},
+    "checkpoint": {"cli", "config", "progress", "run", "data", "model", "gpt2"},
     "inference": {
-        *("files", "cli", "progress", "config", "data", "model", "gpt2", "checkpoint", "run"),
-        "device",
+        *("files", "cli", "config", "progress", "run", "data", "model", "device", "checkpoint"),
     },
-    "evaluate": {
-        *("files", "cli", "progress", "config", "data", "model", "gpt2", "checkpoint", "run"),
-        "device",
-        "inference",
-    },
+    "evaluate": {"files", "cli", "config", "progress", "run", "data", "model", "inference"},
     "train": {
-        *("files", "cli", "progress", "config", "data", "model", "gpt2", "checkpoint", "run"),
-        "device",
-        "inference",
+        *("files", "cli", "config", "progress", "run", "data", "model", "gpt2", "device"),
+        *("checkpoint", "inference"),
     },
 }
 """The parts of the core, and those that each may import."""

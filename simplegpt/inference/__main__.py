@@ -5,12 +5,9 @@ The first result is printed as it is generated, the others after it.
 
 import argparse
 import io
-import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from simplegpt.cli import (
@@ -18,9 +15,11 @@ from simplegpt.cli import (
     INTERRUPTED,
     CommandParser,
     UserError,
+    interruption,
     is_utf8,
     run_command,
     show,
+    write,
 )
 from simplegpt.config.options import add_options, parse_section
 from simplegpt.config.schema import SamplingConfig, settings_of
@@ -147,24 +146,6 @@ def print_results(engine: "Engine", request: GenerateRequest) -> int:
     return INTERRUPTED if done.reason == "cancelled" else DONE
 
 
-@contextmanager
-def interruption() -> Iterator[Callable[[], bool]]:
-    """Yield a check for Ctrl-C; a second Ctrl-C raises KeyboardInterrupt."""
-    pressed = False
-
-    def note(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
-            raise KeyboardInterrupt
-        pressed = True
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield lambda: pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 def heading(request: GenerateRequest, result: int) -> str:
     """Return ``==== Result 1 ====``; of several prompts, each precedes its first result."""
     prompt, copy = divmod(result, request.batch_size)
@@ -172,14 +153,6 @@ def heading(request: GenerateRequest, result: int) -> str:
     if len(request.prompts) > 1 and copy == 0:
         return f"==== Prompt {prompt + 1}: {request.prompts[prompt]} ====\n{line}"
     return line
-
-
-def write(text: str, end: str = "\n") -> None:
-    """Print `text`, on a terminal with control characters replaced, otherwise unchanged."""
-    if sys.stdout.isatty():
-        show(text, end=end)
-    else:
-        print(text, end=end, flush=True)
 
 
 def summary(done: Done) -> str:
