@@ -58,9 +58,9 @@ class Samples(Callback):
         with self.recorder.activity("sampling"):
             for prompt, ids in self.prompts.items():
                 text = self._continue(trainer, module, ids)
-                self.recorder.record(Sample(step=step, prompt=prompt, text=text))
-                gap = "\n" if self.is_chat else ""
-                self.recorder.print(f"step {step:,}: {prompt}{gap}{text}\n")
+                before = f"{prompt}\n" if self.is_chat else prompt
+                self.recorder.record(Sample(step=step, prompt=before, text=text))
+                self.recorder.print(f"step {step:,}: {before}{text}\n")
 
     def _continue(self, trainer: Trainer, module: GPTModule, ids: list[int]) -> str:
         """Return the continuation of the prompt `ids`, up to its end, a stop string or the length.

@@ -18,7 +18,7 @@ from simplegpt.evaluate.loss import mean_loss
 from simplegpt.inference.generation import Generation
 from simplegpt.model import GPT
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import TrainStep, Validation
+from simplegpt.run.events import Sample, TrainStep, Validation
 from simplegpt.train.__main__ import main as train
 from simplegpt.train.module import TrainingDialogues
 from tests.simplegpt.models import train_tokenizer
@@ -145,6 +145,8 @@ def test_samples_are_answers_to_their_prompts(
     assert train(["chat.toml", "--trainer.max_steps", "2", *samples]) == 0
     text = load_tokenizer("tokenizer.json").decode(read[0])
     assert text == "User:\nHello!<|endoftext|>Assistant:\n"
+    events = RunDirectory(Path("run")).read_events()
+    assert [event.prompt for event in events if isinstance(event, Sample)] == ["Hello!\n"]
 
 
 def test_dialogues_that_are_too_long_are_counted_in_a_warning(
