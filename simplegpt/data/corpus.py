@@ -149,7 +149,7 @@ def _write_standard_library(path: Path, on_progress: OnProgress) -> None:
     folder = Path(sysconfig.get_paths()["stdlib"])
     size = CORPORA["python-stdlib"].size
     with path.open("wb") as file:
-        for module in _modules(folder):
+        for module in python_files(folder):
             text = module.read_bytes()
             if text.isascii():
                 # Line endings as Python reads them, and a blank line between modules.
@@ -169,7 +169,7 @@ def _write_questions(path: Path, on_progress: OnProgress) -> None:
     folder = Path(sysconfig.get_paths()["stdlib"])
     draws = random.Random(0)
     dialogues = []
-    for module in _modules(folder):
+    for module in python_files(folder):
         text = module.read_bytes()
         if text.isascii():
             name = ".".join(module.relative_to(folder).with_suffix("").parts)
@@ -206,7 +206,8 @@ def _questions(node: ast.AST, name: str) -> Iterator[list[dict[str, str]]]:
             yield from _questions(child, own)
 
 
-def _modules(folder: Path) -> Iterator[Path]:
+def python_files(folder: Path) -> Iterator[Path]:
+    """Yield the modules below `folder` in order, without tests and installed packages."""
     for here, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _LEFT_OUT)
         for name in sorted(files):

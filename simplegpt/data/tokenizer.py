@@ -24,6 +24,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,7 @@ Ids = npt.NDArray[np.uint32]
 
 # r50k_base is GPT-2's vocabulary under tiktoken's newer name: same merges, pattern and ids.
 _GPT2_NAMES = ("gpt2", "r50k_base")
+GPT2_BPE = resources.files("simplegpt").joinpath("vocab", "gpt2.bpe")
 _GPT2_SHA256 = "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5"
 END_OF_TEXT = "<|endoftext|>"
 
@@ -312,12 +314,12 @@ def _gpt2_encoding(name: str) -> tiktoken.Encoding:
     )
 
 
-def gpt2_merges() -> list[tuple[str, str]]:
+def gpt2_merges(file: Traversable = GPT2_BPE) -> list[tuple[str, str]]:
     """Return GPT-2's merges, in the characters of `byte_alphabet`.
 
-    They are read from the package's ``gpt2.bpe``, whose hash is verified.
+    Raises UserError if the hash of the file is not that of GPT-2's.
     """
-    data = resources.files("simplegpt").joinpath("vocab", "gpt2.bpe").read_bytes()
+    data = file.read_bytes()
     if hashlib.sha256(data).hexdigest() != _GPT2_SHA256:
         raise UserError("the package's vocab/gpt2.bpe is damaged: install simplegpt again")
     pairs = (line.split(" ") for line in data.decode().splitlines()[1:])  # after "#version"

@@ -1,10 +1,10 @@
 """Parity with Hugging Face's GPT-2, at odd shapes and random weights: no download."""
 
-import errno
 import json
 import os
 import pickle
 import re
+import resource
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -407,19 +407,18 @@ def test_what_llama_cpp_does_not_have_is_refused(tmp_path: Path) -> None:
 
 
 def test_export_that_cannot_be_written_is_one_message_and_leaves_no_partial_file(
-    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot write .*file/new"):
         main([str(folder), str(tmp_path / "file" / "new")])
-
-    def fill_the_disk(tensors: object, path: Path, metadata: object) -> None:
-        path.write_bytes(b"half of it")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("simplegpt.gpt2.folder.save_file", fill_the_disk)
-    with pytest.raises(UserError, match="No space left"):
-        main([str(folder), str(tmp_path / "new")])
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as on a full disk
+    try:
+        with pytest.raises(UserError, match=r"cannot write .*new"):
+            main([str(folder), str(tmp_path / "new")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert list((tmp_path / "new").iterdir()) == []
 
 

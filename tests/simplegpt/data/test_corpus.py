@@ -107,7 +107,7 @@ def test_modules_are_sorted_and_leave_out_tests_and_installed_packages(tmp_path)
     for name in [*names, "pkg/data.txt"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")
-    found = [str(path.relative_to(tmp_path)) for path in corpus._modules(tmp_path)]
+    found = [str(path.relative_to(tmp_path)) for path in corpus.python_files(tmp_path)]
     assert found == ["a.py", "b.py", "pkg/m.py"]
 
 
