@@ -73,11 +73,16 @@ class Checkpoint:
 def list_checkpoints(run: RunDirectory) -> list[Checkpoint]:
     """Return the run's checkpoints by step, each step once.
 
-    The names of one step are links to one file; best.ckpt and last.ckpt are preferred.
+    The names of one step are links to one file; best.ckpt and last.ckpt are preferred. Empty if the
+    folder cannot be read.
     """
+    try:
+        paths = sorted(run.checkpoints.glob("*.ckpt"))
+    except OSError:
+        return []
     names: dict[int, dict[str, Path]] = defaultdict(dict)
     infos: dict[int, CheckpointInfo] = {}
-    for path in sorted(run.checkpoints.glob("*.ckpt")):
+    for path in paths:
         info = read_info(path)
         if info is not None:
             names[info.step][path.name] = path

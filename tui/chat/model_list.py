@@ -91,9 +91,9 @@ class RunList(ListDialog[Path]):
 
 def parse_model(text: str) -> ModelChoice | None:
     """The model for a typed path or pretrained name; None if it is neither."""
-    path = Path(text).expanduser()
-    if path.exists():
-        return ModelChoice(str(path))
+    path = os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises for ~nobody
+    if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
+        return ModelChoice(path)
     return ModelChoice(text) if text in PRETRAINED_NAMES else None
 
 
@@ -167,7 +167,7 @@ def reopen(model: str) -> ModelChoice | None:
     if model in PRETRAINED_NAMES:
         return ModelChoice(model) if is_downloaded(model) else None
     path = Path(model)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
         return None
     run = path.parent.parent if path.parent.name == "ckpts" else path
     status = RunDirectory(run).status()
