@@ -221,7 +221,9 @@ _TEXT_TYPES = {"string", "large_string", "string_view", "Value('string')", "Valu
 
 def _no_column(where: str, column: str, columns: Iterable[str]) -> UserError:
     names = ", ".join(columns) or "none"
-    return UserError(f"{where}: no column '{column}'{nearest(column, columns)} (columns: {names})")
+    hint = "; --chat_file takes dialogues" if "messages" in columns else ""
+    near = nearest(column, columns)
+    return UserError(f"{where}: no column '{column}'{near} (columns: {names}){hint}")
 
 
 def _no_text(where: str, column: str, kind: str, names: Sequence[str]) -> UserError:

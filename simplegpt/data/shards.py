@@ -29,7 +29,7 @@ from simplegpt.data.tokens import (
     sidecar_path,
 )
 from simplegpt.files import read_regular, write_atomically
-from simplegpt.progress import ProgressLine
+from simplegpt.progress import ProgressLine, plural
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,8 @@ class ShardWriter:
                 writer.write(np.append(ids, end) if chunk.ends_document else ids)
                 index += chunk.ends_document
                 n_tokens = train.count + val.count
-                progress.update(chunk.done, documents=index, tokens=self.state.n_tokens + n_tokens)
+                detail = plural(index, "document") if documents.unit == "B" else ""
+                progress.update(chunk.done, detail, tokens=self.state.n_tokens + n_tokens)
                 if chunk.ends_document and chunk.place and n_tokens >= shard_tokens:
                     self._commit(train, val, index, chunk)
                     stack.close()

@@ -104,6 +104,12 @@ def test_every_source_gives_the_same_shards() -> None:
     assert tokens.train_info.count == len(open_tokens("out/train-gpt2-*.bin"))
 
 
+def test_half_of_a_surrogate_pair_in_json_is_replaced() -> None:
+    Path("a.jsonl").write_text('{"text": "a\\ud83d"}\n')
+    run("--documents", "a.jsonl")
+    assert documents_in("out/train-gpt2-*.bin") == ["a?"]
+
+
 class KilledError(Exception):
     """Ends a conversion as a kill does, at a place of our choice."""
 
@@ -221,6 +227,7 @@ def hostile() -> Iterator[None]:
     """Files that cannot be read as documents."""
     write_json("good.jsonl", TEXTS)
     write_json("number.jsonl", [1])  # type: ignore[list-item]
+    Path("chat.jsonl").write_text('{"messages": []}\n')
     Path("not.jsonl").write_text('{"text": "a"}\n[1]\n')
     Path("deep.jsonl").write_text("[" * 100_000)
     Path("bytes.jsonl").write_bytes(b'{"text": "a"}\n{"text": "\xff"}\n')
@@ -247,6 +254,7 @@ def hostile() -> Iterator[None]:
     ("words", "message"),
     [
         ("--documents number.jsonl", "number.jsonl:1: column 'text' has no text but int"),
+        ("--documents chat.jsonl", "(columns: messages); --chat_file takes dialogues"),
         ("--documents not.jsonl", "not.jsonl:2: not a JSON object"),
         ("--documents deep.jsonl", "deep.jsonl:1: not JSON"),
         ("--documents bytes.jsonl", "bytes.jsonl:2: not JSON"),
