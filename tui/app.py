@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import os
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
@@ -121,7 +122,8 @@ class Workbench(App[None]):
     """All runs below the working directory and those watched elsewhere, as last read."""
 
     def __init__(self, start: Start = None) -> None:
-        super().__init__()
+        # Without this, Textual shows shades of grey, and the ansi themes as black on black.
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.start = start
         self.root = Path.cwd()
         self.visited: dict[str, WorkbenchScreen] = {}
@@ -138,6 +140,9 @@ class Workbench(App[None]):
             self.register_theme(theme)
         kept = settings.Settings.load().theme
         self.theme = kept if kept in self.available_themes else DEFAULT_THEME
+        if self.console.color_system == "standard" and not self.current_theme.ansi:
+            # Of 16 colours the nearest to those of another theme are mostly the same one.
+            self.theme = "ansi-dark" if self.current_theme.dark else "ansi-light"
 
     async def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)

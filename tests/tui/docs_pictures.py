@@ -86,6 +86,7 @@ def write(app: Workbench, name: str) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SIMPLEGPT_TUI_HOME"] = str(Path(folder) / "settings")
+        os.environ["COLORTERM"] = "truecolor"
         if len(sys.argv) > 1:
             run = Path(sys.argv[1]).absolute()
             os.chdir(run.parent.parent)

@@ -108,6 +108,7 @@ def main() -> None:
     arguments.out = arguments.out.absolute()
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SIMPLEGPT_TUI_HOME"] = str(Path(folder) / "settings")
+        os.environ["COLORTERM"] = "truecolor"
         place = arguments.cwd or Path(folder) / "work"
         if arguments.cwd is None:
             make_workplace(place)

@@ -138,6 +138,10 @@ an error are marked; the error of the line under the cursor is shown below.
         quiet = Style(color=foreground.blend(background, 0.45).rich_color, italic=True)
         error = background.blend(Color.parse(colours["error"]), 0.3)
         self._error_style = Style(bgcolor=error.rich_color, underline=True)
+        if self.app.native_ansi_color:  # they do not blend: the text would be unreadable on red
+            self._error_style = Style(
+                color=Color.parse(colours["error"]).rich_color, underline=True
+            )
         styles = {
             "comment": quiet,
             "string": style("success"),

@@ -231,7 +231,7 @@ class ListDialog(Dialog[Result]):
             &:ansi > .option-list--option-highlighted {
                 background: ansi_blue;
                 color: ansi_bright_white;
-                text-style: bold;
+                text-style: bold underline;
             }
         }
         #error { height: auto; }

@@ -54,6 +54,7 @@ class Header(Horizontal):
             color: $text-muted;
             &:hover { background: $boost; color: $text; }
             &.-active { background: $primary; color: $background; text-style: bold; }
+            &.-active:ansi { background: transparent; color: $primary; text-style: bold reverse; }
         }
         #brand { width: auto; padding: 0 2 0 1; color: $accent; text-style: bold; }
         LiveRun {
