@@ -138,7 +138,10 @@ def user_lines() -> Iterator[str]:
     while True:
         try:
             line = input("> ") if sys.stdin.isatty() else next(sys.stdin)
-        except (EOFError, StopIteration):
+        except StopIteration:
+            return
+        except EOFError:  # Ctrl-D
+            print()
             return
         except UnicodeDecodeError as error:
             raise UserError(f"standard input is not UTF-8 at byte {error.start}") from None
