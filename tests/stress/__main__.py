@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-import torch
-
 from tests.stress import inputs, kills, removals
 from tests.stress.child import in_child
 from tests.stress.outcome import COLUMNS, Tally
@@ -28,7 +26,6 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--scale", type=float, default=1.0, help="how many, 1 is the whole")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp(prefix="stress-"))
     tallies = []
     print(row("", *COLUMNS), flush=True)

@@ -1,7 +1,6 @@
 """Commands in forked children of this process, which has imported torch and lightning once.
 
-A start of Python with them takes seconds, and hundreds are needed. The parent computes nothing
-with torch, whose threads a fork would lose.
+A start of Python with them takes seconds, and hundreds are needed.
 """
 
 import os
@@ -15,6 +14,8 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import torch
+
 import simplegpt.inference.__main__
 import simplegpt.train.__main__
 import simplegpt.train.trainer  # noqa: F401 - imports torch and lightning before the forks
@@ -23,7 +24,7 @@ from tests.stress.outcome import HANG, HANG_SECONDS, OK, REFUSED, TRACEBACK, Tal
 
 
 class Command:
-    """One of our commands in a process of its own, its output in a file."""
+    """One of our commands in a process of its own, its output in a temporary file."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class Command:
         folder: Path,
         prepare: Callable[[], None] = lambda: None,
     ) -> None:
-        self.output_file = folder / "output.txt"
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
         self.code: int | None = None
         """The exit code, negative for a signal; None while it runs."""
         self.pid = os.fork()
@@ -50,13 +51,13 @@ class Command:
         try:
             os.setsid()
             os.chdir(folder)
-            out = os.open(self.output_file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             for descriptor in (1, 2):
-                os.dup2(out, descriptor)
+                os.dup2(self._output.fileno(), descriptor)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
             tempfile.tempdir = str(folder)
+            torch.set_num_threads(1)  # a fork loses the parent's others, and would wait for them
             prepare()
             run_command(lambda: main(arguments))
         except SystemExit as error:
@@ -73,12 +74,14 @@ class Command:
     def wait(self, seconds: float = HANG_SECONDS) -> bool:
         """Wait for its end; return whether it came in time."""
         deadline = time.monotonic() + seconds
-        while self.code is None and time.monotonic() < deadline:
+        while self.code is None:
             ended, status = os.waitpid(self.pid, os.WNOHANG)
             if ended:
                 self.code = os.waitstatus_to_exitcode(status)
-            else:
+            elif time.monotonic() < deadline:
                 time.sleep(0.002)
+            else:
+                break
         return self.code is not None
 
     def kill(self) -> None:
@@ -86,7 +89,9 @@ class Command:
         self.wait()
 
     def output(self) -> str:
-        return self.output_file.read_text(errors="replace")
+        """What it has printed so far."""
+        descriptor = self._output.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode(errors="replace")
 
     def outcome(self) -> str:
         """What became of it, once it was waited for."""

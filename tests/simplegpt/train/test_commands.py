@@ -1,16 +1,19 @@
 """A training process is watched and steered through its directory, and ends as it was asked to."""
 
 import os
+import resource
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import psutil
 import pytest
+from lightning.pytorch.callbacks import Callback
 
+import simplegpt.train
+from simplegpt.config.load import load
 from simplegpt.run.checkpoints import read_info
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import (
@@ -25,7 +28,11 @@ from simplegpt.run.events import (
     Validation,
     Warned,
 )
+from simplegpt.run.state import Status
+from simplegpt.train import recorder
+from simplegpt.train.__main__ import main as train
 from tests.simplegpt.tiny import TINY
+from tests.stress.child import Command
 from tests.waiting import DEADLINE_SECONDS, wait_until
 
 E = TypeVar("E")
@@ -35,11 +42,8 @@ class Trainer:
     """A real training process that would go on for long, and what it wrote."""
 
     def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "simplegpt.train", "tiny.toml", *arguments]
         self.run = RunDirectory("run")
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
+        self.command = Command(train, ["tiny.toml", *arguments], Path.cwd())
 
     def wait_for(self, kind: type[E], holds: Callable[[E], bool] = lambda event: True) -> E:
         reader = LineReader(self.run.events)
@@ -47,7 +51,7 @@ class Trainer:
         def find() -> E | None:
             events = [event for event in reader.read_events() if isinstance(event, kind)]
             found = next(filter(holds, events), None)
-            assert found or self.process.poll() is None, self.process.communicate()[0]
+            assert found or not self.command.wait(0), self.command.output()
             return found
 
         event = wait_until(find)
@@ -76,8 +80,8 @@ def trainer(folder: Path) -> Iterator[Trainer]:
         trainer.wait_for(TrainStep)
         yield trainer
     finally:
-        trainer.process.kill()
-        trainer.process.communicate()
+        if trainer.command.code is None:
+            trainer.command.kill()
 
 
 def test_commands_are_answered_by_what_they_did(trainer: Trainer) -> None:
@@ -110,7 +114,8 @@ def test_paused_run_waits_for_resume(trainer: Trainer) -> None:
 
 def test_stop_leaves_a_checkpoint_of_the_last_step(trainer: Trainer) -> None:
     trainer.run.send("stop")
-    assert trainer.process.wait(DEADLINE_SECONDS) == 0
+    assert trainer.command.wait(DEADLINE_SECONDS)
+    assert trainer.command.code == 0
     ended = trainer.events()[-1]
     assert isinstance(ended, RunEnded)
     assert ended.reason == "stopped"
@@ -118,17 +123,28 @@ def test_stop_leaves_a_checkpoint_of_the_last_step(trainer: Trainer) -> None:
 
 
 def assert_resumable_from(step: int) -> None:
-    command = [sys.executable, "-m", "simplegpt.train", "--resume", "run"]
-    command += ["--trainer.max_steps", str(step + 2)]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-    assert result.returncode == 0, result.stderr
-    assert f"resumed from step {step:,}" in result.stdout
+    ended = run_command(["--resume", "run", "--trainer.max_steps", str(step + 2)])
+    assert ended.code == 0, ended.output()
+    assert f"resumed from step {step:,}" in ended.output()
+
+
+def run_command(
+    arguments: Sequence[str],
+    main: Callable[[Sequence[str]], int] = train,
+    prepare: Callable[[], None] = lambda: None,
+) -> Command:
+    """Return the command once it has ended."""
+    command = Command(main, arguments, Path.cwd(), prepare)
+    if not command.wait(DEADLINE_SECONDS):
+        command.kill()
+        pytest.fail(f"it has not ended: {command.output()}")
+    return command
 
 
 def test_old_stop_does_not_stop_a_resumed_run(trainer: Trainer) -> None:
     trainer.run.send("stop")
     trainer.run.send("stop")
-    trainer.process.wait(DEADLINE_SECONDS)
+    assert trainer.command.wait(DEADLINE_SECONDS)
     step = trainer.step()
     assert_resumable_from(step)
     assert trainer.step() == step + 2
@@ -142,26 +158,63 @@ def test_old_stop_does_not_stop_a_resumed_run(trainer: Trainer) -> None:
 def test_signal_stops_at_the_next_step_with_a_checkpoint(
     trainer: Trainer, number: int, code: int
 ) -> None:
-    trainer.process.send_signal(number)
-    assert trainer.process.wait(DEADLINE_SECONDS) == code
+    os.kill(trainer.command.pid, number)
+    assert trainer.command.wait(DEADLINE_SECONDS)
+    assert trainer.command.code == code
     status = trainer.run.status()
     assert status is not None
     assert status.state == "stopped"
     assert_resumable_from(status.step)
 
 
-def test_second_ctrl_c_exits_at_once(trainer: Trainer) -> None:
-    trainer.ask("pause")
-    # stopped, it takes both signals before it runs again
-    trainer.process.send_signal(signal.SIGSTOP)
-    trainer.process.send_signal(signal.SIGINT)
-    trainer.process.send_signal(signal.SIGCONT)
-    trainer.process.send_signal(signal.SIGINT)
-    code = trainer.process.wait(DEADLINE_SECONDS)
-    assert code in (0, 130)  # two signals may be merged into one by the system
-    status = trainer.run.status()
-    assert status is not None
-    assert status.state == "stopped"
+class Interrupted(Callback):
+    """Gets Ctrl-C `n` times in a step that never ends."""
+
+    def __init__(self, n: int, before: Callable[[], object] = lambda: None) -> None:
+        self.n = n
+        self.before = before
+
+    def on_train_batch_start(self, *arguments: object) -> None:
+        self.before()
+        for _ in range(self.n):
+            os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait()
+
+
+def test_second_ctrl_c_exits_at_once(folder: Path) -> None:
+    def main(arguments: Sequence[str]) -> int:
+        return simplegpt.train.train(load("tiny.toml"), callbacks=[Interrupted(2)])
+
+    assert run_command([], main).code == 130
+    run = RunDirectory("run")
+    assert (run.status() or pytest.fail("no status")).state == "stopped"
+    ended = run.read_events()[-1]
+    assert isinstance(ended, RunEnded)
+    assert "interrupted twice" in (ended.error or "")
+
+
+def test_third_ctrl_c_waits_for_no_disk(folder: Path) -> None:
+    """The thread that writes the status is stuck in a write, with its lock."""
+
+    def main(arguments: Sequence[str]) -> int:
+        hangs, is_stuck = threading.Event(), threading.Event()
+        write = RunDirectory.write_status
+
+        def write_status(run: RunDirectory, status: Status) -> None:
+            if hangs.is_set():
+                is_stuck.set()
+                threading.Event().wait()
+            write(run, status)
+
+        def break_disk() -> None:
+            hangs.set()
+            is_stuck.wait()
+
+        RunDirectory.write_status = write_status  # type: ignore[method-assign]
+        recorder.STATUS_SECONDS = 0.01
+        return simplegpt.train.train(load("tiny.toml"), callbacks=[Interrupted(3, break_disk)])
+
+    assert run_command([], main).code == 130
 
 
 def is_live(run: RunDirectory) -> bool:
@@ -172,11 +225,12 @@ def is_live(run: RunDirectory) -> bool:
 def test_killed_run_has_crashed_and_can_be_resumed(trainer: Trainer) -> None:
     """At once, although a loader's worker outlives it for a moment."""
     trainer.ask("save")
-    workers = psutil.Process(trainer.process.pid).children()
+    workers = psutil.Process(trainer.command.pid).children()
     assert workers
-    trainer.process.kill()
+    os.kill(trainer.command.pid, signal.SIGKILL)
     # not yet reaped: a zombie answers kill(pid, 0), and still is no live run
     wait_until(lambda: not is_live(trainer.run))
+    assert trainer.command.wait()
     with trainer.run.events.open("ab") as file:
         file.write(b'{"version":1,"type":"train_st')  # the line it was writing
     saved = read_info(trainer.run.last_checkpoint)
@@ -192,27 +246,26 @@ def test_token_file_changed_during_a_run_ends_it_with_one_message(
     trainer = Trainer("--trainer.max_steps", "1_000_000", "--data.num_workers", n_workers)
     trainer.wait_for(TrainStep)
     os.truncate("train.bin", 400)
-    output, _ = trainer.process.communicate(timeout=DEADLINE_SECONDS)
-    assert trainer.process.returncode == 2
-    assert "Traceback" not in output
+    assert trainer.command.wait(DEADLINE_SECONDS)
+    assert trainer.command.code == 2
+    assert "Traceback" not in trainer.command.output()
     assert "train.bin was truncated" in (trainer.run.failure() or pytest.fail("none")).message
 
 
 def test_live_run_cannot_be_taken_over(trainer: Trainer) -> None:
     for arguments in (["--resume", "run"], ["tiny.toml"]):
-        command = [sys.executable, "-m", "simplegpt.train", *arguments]
-        result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-        assert result.returncode == 2
-        assert f"is running (process {trainer.process.pid})" in result.stderr
+        ended = run_command(arguments)
+        assert ended.code == 2
+        assert f"is running (process {trainer.command.pid})" in ended.output()
 
 
 def test_checkpoint_that_cannot_be_written_does_not_end_the_run(folder: Path) -> None:
     """No file may grow beyond 60 kB: events and log fit, checkpoints do not."""
-    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000));"
-    program = f"{limit} from simplegpt.train.__main__ import main; exit(main(['tiny.toml']))"
-    command = [sys.executable, "-c", program]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_SECONDS)
-    assert result.returncode == 1
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    assert run_command(["tiny.toml"], prepare=limit).code == 1
     run = RunDirectory("run")
     events = run.read_events()
     assert [e.step for e in events if isinstance(e, Validation)] == [4, 8, 12]
@@ -224,8 +277,7 @@ def test_checkpoint_that_cannot_be_written_does_not_end_the_run(folder: Path) ->
 
 def test_validations_come_at_their_interval_while_gradients_accumulate(folder: Path) -> None:
     settings = ["--trainer.accumulate_grad_batches", "3", "--trainer.max_steps", "5"]
-    command = [sys.executable, "-m", "simplegpt.train", "tiny.toml", *settings]
-    assert subprocess.run(command, timeout=DEADLINE_SECONDS).returncode == 0
+    assert train(["tiny.toml", *settings]) == 0
     events = RunDirectory("run").read_events()
     # after batches 4, 8 and 12, at the ends of the steps in which they are: batches 6, 9, 12
     assert [e.step for e in events if isinstance(e, Validation)] == [2, 3, 4, 5]
@@ -233,10 +285,8 @@ def test_validations_come_at_their_interval_while_gradients_accumulate(folder: P
 
 def test_failure_is_one_sentence(folder: Path) -> None:
     Path("tiny.toml").write_text(TINY + 'strategy = "ddp"\n')
-    environment = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "none"}
-    command = [sys.executable, "-m", "simplegpt.train", "tiny.toml"]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment)
-    assert result.returncode == 1
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "none"}
+    assert run_command(["tiny.toml"], prepare=lambda: os.environ.update(address)).code == 1
     status = RunDirectory("run").status()
     assert status is not None
     assert status.state == "failed"
