@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Literal, Self, TextIO
 
 from pydantic import BaseModel, ConfigDict
-from rich.text import Text
+from rich.cells import cell_len, set_cell_size
 
 from simplegpt.cli import one_line
 
@@ -65,9 +65,9 @@ class LiveLine:
         width = 0  # also of a terminal that does not know its size
         with suppress(OSError):
             width = os.get_terminal_size(self._stream.fileno()).columns
-        line = Text(text)
-        line.truncate((width or 80) - 1, overflow="ellipsis")  # a full line would wrap
-        self._write(f"\r\x1b[2K{line.plain}")
+        width = (width or 80) - 1  # a full line would wrap
+        line = text if cell_len(text) <= width else set_cell_size(text, width - 1) + "…"
+        self._write(f"\r\x1b[2K{line}")
         self._is_shown = True
 
     def erase(self) -> None:

@@ -3,11 +3,15 @@
 import io
 import json
 import math
+import os
+import termios
 from collections.abc import Callable
 
 import pytest
+from rich.cells import cell_len
 
 from simplegpt.progress import (
+    LiveLine,
     ProgressLine,
     ProgressReport,
     format_bytes,
@@ -56,6 +60,17 @@ def test_a_terminal_gets_a_bar_that_is_erased_at_the_end() -> None:
     assert "50% · ETA 1s · " in drawn
     assert "7 tokens" in drawn
     assert last == "reading [x]: done in 1s · 50 B · 50 B/s · 7 tokens\n"
+
+
+def test_a_line_is_cut_to_the_width_of_its_terminal_in_cells() -> None:
+    ours, theirs = os.openpty()
+    termios.tcsetwinsize(theirs, (24, 20))
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        LiveLine(stream).show("文" * 30)
+        shown = os.read(ours, 1000).decode().removeprefix("\r\x1b[2K")
+    os.close(ours)
+    assert shown.endswith("…")
+    assert cell_len(shown) == 19
 
 
 def test_a_job_without_summary_leaves_nothing_behind() -> None:
