@@ -14,6 +14,7 @@ from textual.widgets import Button, Collapsible, Input, Static
 
 from simplegpt.cli import UserError
 from simplegpt.config.load import Problem
+from simplegpt.run import hardware
 from tui.config.fields import format_origin
 from tui.config.files import ConfigFile, save_path, short_path, typed_config
 from tui.shell.dialogs import Dialog, Entry, ListDialog
@@ -138,6 +139,16 @@ def open_dialog(title: str, configs: Sequence[ConfigFile]) -> ListDialog[ConfigF
         return [entry for entry in entries if entry.matches(words)]
 
     return ListDialog(title, placeholder="Filter, or type a path", search=search)
+
+
+def gpu_dialog() -> ListDialog[str]:
+    """List the GPUs whose peak is known; returns the model, or "" for none."""
+    entries = [Entry("", "none", columns=("only this machine",))]
+    entries += [
+        Entry(name, name, columns=(f"{half:,.0f} TFLOP/s",))
+        for name, (half, _) in hardware.PEAK_TFLOPS.items()
+    ]
+    return ListDialog("Time on another GPU", entries)
 
 
 def errors_dialog(title: str, errors: Sequence[Problem]) -> ListDialog[Problem]:

@@ -43,6 +43,10 @@ class Estimate:
     plan: Plan
     device_name: str
     available_memory: int
+    gpu: str
+    """Model of another GPU, whose time is estimated too; empty for none."""
+    gpu_plan: Plan | None
+    """The plan for that GPU."""
     advice: str
     """What to change where the memory does not suffice; empty where it does."""
 
@@ -94,20 +98,25 @@ def _count_tokens(spec: object) -> int | None:
         return None  # one of the errors
 
 
-def estimate(config: Config, token_files: TokenFiles, machine: Machine) -> Estimate:
-    """Estimate what `config` costs."""
+def estimate(config: Config, token_files: TokenFiles, machine: Machine, gpu: str = "") -> Estimate:
+    """Estimate what `config` costs on `machine`, and how long it takes on the model `gpu`."""
+    n_tokens = token_files.n_train_tokens, token_files.n_val_tokens
+    precision = config.trainer.precision
     devices = devices_of(config.trainer, machine.n_gpus)
     on_gpu = devices.kind == "gpu" and machine.n_gpus > 0
-    peak = hardware.peak_flops(machine.gpu_name, config.trainer.precision) if on_gpu else None
+    peak = hardware.peak_flops(machine.gpu_name, precision) if on_gpu else None
     available = machine.memory if on_gpu else machine.cpu_memory
+    gpu_plan = None
+    if gpu:
+        gpus = devices_of(config.trainer.model_copy(update={"accelerator": "gpu"}), n_gpus=1)
+        speed = expected_speed(config, gpus, (), hardware.peak_flops(gpu, precision))
+        gpu_plan = plan(config, gpus, *n_tokens, speed)
     return Estimate(
         plan=plan(
-            config,
-            devices,
-            token_files.n_train_tokens,
-            token_files.n_val_tokens,
-            expected_speed(config, devices, machine.speeds, peak),
+            config, devices, *n_tokens, expected_speed(config, devices, machine.speeds, peak)
         ),
+        gpu=gpu,
+        gpu_plan=gpu_plan,
         device_name=machine.gpu_name if on_gpu else "CPU",
         available_memory=available,
         advice=advise_on_memory(config, devices, available),

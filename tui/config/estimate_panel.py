@@ -27,7 +27,8 @@ What this config would cost, computed while you type. **Memory** is the estimate
 step on each device: a warning from 80% of what this machine has, and advice where it does not fit.
 **FLOPs** count forward and backward (PaLM, appendix B). **Time** is known after a first run on this
 machine: it is scaled from the earlier run that is nearest in size. Before that, a GPU is assumed to
-reach 40% of its peak; `--plan --gpu NAME` on the command line estimates time and cost on another.
+reach 40% of its peak. *Time on another GPU*, in the palette, adds that of a GPU of your choice;
+`--plan --gpu NAME --price X` on the command line also shows the cost.
 """
 
     state: var[ConfigState | None] = var(None, init=False)
@@ -97,6 +98,11 @@ def figures_column(estimate: Estimate) -> Content:
         _line("time", _format_time(plan.seconds)),
         _detail(plan.speed.basis if plan.speed else "known after a first run here"),
     ]
+    if (on_gpu := estimate.gpu_plan) is not None and on_gpu.speed is not None:
+        lines.append(
+            _line(f"{on_gpu.devices.count} × {estimate.gpu}", _format_time(on_gpu.seconds))
+        )
+        lines.append(_detail(on_gpu.speed.basis))
     return Content("\n").join(lines)
 
 
@@ -104,6 +110,8 @@ def figures_strip(estimate: Estimate) -> Content:
     plan = estimate.plan
     epochs = f" ({_format_epochs(plan.epochs)} epochs)" if plan.epochs is not None else ""
     time = f" · {_format_time(plan.seconds)}" if plan.seconds is not None else ""
+    if estimate.gpu_plan is not None:
+        time += f" · {estimate.gpu} {_format_time(estimate.gpu_plan.seconds)}"
     memory = f"{format_bytes(plan.memory.total)} of {format_bytes(estimate.available_memory)}"
     does_not_fit = (": does not fit", "$text-error") if estimate.memory_share > FULL else ""
     first = (

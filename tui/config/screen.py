@@ -18,7 +18,7 @@ from simplegpt.config.load import Problem, read_includes
 from simplegpt.config.schema import Setting, settings, tables
 from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory
-from tui.config.dialogs import SaveDialog, errors_dialog, open_dialog
+from tui.config.dialogs import SaveDialog, errors_dialog, gpu_dialog, open_dialog
 from tui.config.document import ConfigDocument
 from tui.config.estimate import (
     Estimate,
@@ -130,6 +130,8 @@ number lists them. **Esc** leaves a field, and then the letters act.
         self.inspect_machine = inspect_machine
         self.open_sections = open_sections
         self.document = ConfigDocument(Path("configs/new.toml"), "", is_new=True)
+        self.gpu = ""
+        """Model of another GPU, on which the time is estimated too."""
         self._new_name = ""
         """Proposed for the file of a config that was made for a text."""
         self._disk_lock = asyncio.Lock()
@@ -230,7 +232,15 @@ number lists them. **Esc** leaves a field, and then the letters act.
     def _update_estimate(self) -> None:
         config = self.state.config if self.state is not None else None
         if config is not None and self.machine is not None:
-            self.estimate = estimate(config, self.token_files, self.machine)
+            self.estimate = estimate(config, self.token_files, self.machine, self.gpu)
+
+    @work(group="gpu", exclusive=True)
+    async def choose_gpu(self) -> None:
+        """Ask for another GPU, and estimate the time on it too."""
+        chosen = await self.app.push_screen_wait(gpu_dialog())
+        if chosen is not None:
+            self.gpu = chosen
+            self._update_estimate()
 
     def _show_general_error(self) -> None:
         errors = self.state.general_errors if self.state is not None and self.tab == "form" else []
@@ -366,6 +376,8 @@ number lists them. **Esc** leaves a field, and then the letters act.
         yield from super().commands()
         if self.state is not None and self.state.errors:
             yield SystemCommand("Errors", "List the errors and go to one", self.action_list_errors)
+        text = "Estimate the time on a GPU that is not here"
+        yield SystemCommand("Time on another GPU", text, self.choose_gpu)
 
     # Moving
 

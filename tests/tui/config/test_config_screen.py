@@ -730,6 +730,16 @@ async def test_the_estimated_time_names_the_run_that_it_comes_from() -> None:
         assert "17m 04s" in text_of(screen, "#figures")
 
 
+async def test_the_palette_adds_the_time_on_another_gpu() -> None:
+    async with config_screen() as (pilot, screen):
+        (command,) = [c for c in screen.commands() if c.title == "Time on another GPU"]
+        command.callback()
+        await until(pilot, lambda: isinstance(screen.app.screen, ListDialog))
+        await pilot.press(*"h100 nvl", "enter")
+        await until(pilot, lambda: "1 × H100 NVL" in text_of(screen, "#figures"))
+        assert "assuming 40% of 1 × 418 TFLOP/s" in text_of(screen, "#figures")
+
+
 async def test_f1_describes_the_field(project: Path) -> None:
     async with config_screen() as (_, screen):
         await screen.go_to("optimization.betas")
