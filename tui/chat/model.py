@@ -62,10 +62,6 @@ class ChatModel:
         if self.state == "loading":
             self.engine.kill()
 
-    def clear_error(self) -> None:
-        """Clear the error that led to a reload."""
-        self.error = ""
-
     def _engine_crashed(self, cause: str) -> None:
         if self.state == "ready":  # a failed load reports the cause itself
             self.loaded, self.error = None, cause

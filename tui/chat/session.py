@@ -69,12 +69,16 @@ class Draft:
     def request(self) -> GenerateRequest:
         assert self.turn.sampling is not None
         known = self.prompt_ids is not None
+        ids = [*(self.prompt_ids or ()), *self.turn.ids]
+        n_tokens = self.turn.n_tokens_to_generate
+        if known and self.turn.template:  # a message ends where the context does
+            n_tokens = max(1, min(n_tokens, self.turn.n_ctx - len(ids)))
         return GenerateRequest(
             id=self.turn.id,
             prompts=[] if known or self.messages else [text_of(self.before)],
             messages=[] if known else [*self.messages],
-            prompt_ids=[[*(self.prompt_ids or ()), *self.turn.ids]] if known else [],
-            n_tokens_to_generate=self.turn.n_tokens_to_generate,
+            prompt_ids=[ids] if known else [],
+            n_tokens_to_generate=n_tokens,
             sampling=self.turn.sampling,
             n_generated=self.n_generated,
             logprobs=True,
@@ -150,7 +154,8 @@ class ChatSession:
     @property
     def needs_message(self) -> bool:
         """Whether there is nothing yet that a chat model could answer."""
-        return bool(self.template) and not self.messages(self.conversation.path())
+        is_empty = self.conversation.leaf is None and not self.conversation.header.system
+        return bool(self.template) and is_empty
 
     def messages(self, path: Sequence[Turn]) -> list[ChatMessage]:
         """The turns as a dialogue, for a model with a chat template; for another one, nothing."""
@@ -239,6 +244,8 @@ class ChatSession:
         assert loaded is not None
         path = self.conversation.path(parent) if parent is not None else []
         answers = self._trailing_answers(path)
+        if self.template and answers and answers[-1].context_used == loaded.config.n_ctx:
+            answers = []  # the context is full: read the dialogue anew, without its beginning
         before = path[: len(path) - len(answers)]
         ids_before = [token for answer in answers for token in answer.ids]
         prompt_ids: list[int] | None = None
@@ -281,7 +288,7 @@ class ChatSession:
         self.conversation.show_to(draft.turn.parent)
         self.undone.clear()
         self.draft, self.is_stopping, self.error = draft, False, ""
-        self.model.clear_error()
+        self.model.error = ""  # it is shown until the next answer
 
     async def generate(self, draft: Draft) -> AsyncGenerator[Tokens, None]:
         """Generate the answer begun with `draft`; yield its tokens and add it to the text."""

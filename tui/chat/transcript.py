@@ -55,13 +55,10 @@ def pieces_of(turn: Turn, before: Turn | None) -> list[Piece]:
     return pieces
 
 
-def system_pieces(text: str, *, is_followed: bool) -> list[Piece]:
+def system_pieces(text: str) -> list[Piece]:
     """The system prompt as pieces, which belong to no turn."""
-    end = PARAGRAPH if is_followed else ""
-    return [
-        Piece("", "you", None, "System:\n", is_heading=True),
-        Piece("", "you", None, text + end),
-    ]
+    head = Piece("", "you", None, "System:\n", is_heading=True)
+    return [head, Piece("", "you", None, text + PARAGRAPH)]
 
 
 class Look(NamedTuple):
@@ -151,7 +148,7 @@ you choose. Drag to select text.
 
     def show(self, turns: Sequence[Turn], system: str = "") -> None:
         """Show these turns, below the system prompt, in place of what was shown."""
-        self.pieces = system_pieces(system, is_followed=bool(turns)) if system else []
+        self.pieces = system_pieces(system) if system else []
         for before, turn in zip([None, *turns], turns, strict=False):
             self.pieces += pieces_of(turn, before)
         self.cursor = None

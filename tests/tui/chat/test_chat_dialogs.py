@@ -231,16 +231,17 @@ async def test_second_stop_restarts_a_shared_engine_once() -> None:
 
 async def test_compared_models_have_an_engine_each() -> None:
     async with chatting() as (pilot, screen):
-        await say(pilot, screen, "/compare other")
+        await say(pilot, screen, "/compare other-chat")
         right = screen.right
         assert right is not None
         assert right.session.model.loaded is not None
         assert (
             right.session.model.loaded.model,
             right.session.model.engine.pid != screen.left.session.model.engine.pid,
-        ) == ("other", True)
+        ) == ("other-chat", True)
         await say(pilot, screen, "x")
-        assert right.conversation.text == shown(screen) == "x" + ANSWER
+        assert shown(screen) == "x" + ANSWER
+        assert right.conversation.text == f"You:\nx\n\nAssistant:\n{ANSWER}", "it chats in turns"
         pid = right.session.model.engine.pid
         assert pid is not None
         await say(pilot, screen, "/compare")

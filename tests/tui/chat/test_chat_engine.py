@@ -139,6 +139,19 @@ async def test_a_chat_model_answers_in_turns(tmp_path: Path) -> None:
         await until(pilot, lambda: screen.can_generate)
         assert conversation.path()[-1].n_given > 0
 
+        # Where the context is full, the oldest messages are left out, never the system prompt.
+        await say(pilot, screen, "/system Be brief.")
+        await say(pilot, screen, "/tokens 90")
+        await say(pilot, screen, "Hello!")
+        filled = conversation.path()[-1]
+        assert filled.context_used == 128
+        await say(pilot, screen, "Hello!")
+        await until(pilot, lambda: screen.can_generate)
+        last = conversation.path()[-1]
+        assert last.n_dropped > 0
+        assert last.context_slides == 0
+        assert tokens_as_text(last.prompt_ids, tmp_path).startswith("System:\nBe brief.")
+
     saved = ConversationStore(data_folder() / "conversations").load(conversation.id)
     assert saved is not None
     assert saved.text == conversation.text
