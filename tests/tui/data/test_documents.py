@@ -110,7 +110,7 @@ async def test_folder_of_documents_is_picked(stories: Path, workplace: Path) -> 
     assert find_entries("")[0].group == "Recent"
 
 
-async def test_dataset_of_the_hub_is_previewed_and_prepared(workplace: Path) -> None:
+async def test_dataset_of_the_hub_is_previewed_and_chosen(workplace: Path) -> None:
     (workplace / "set").mkdir()
     pq.write_table(pa.table({"text": TEXTS}), workplace / "set" / "train.parquet")
     async with data_screen() as (pilot, screen):
@@ -123,9 +123,11 @@ async def test_dataset_of_the_hub_is_previewed_and_prepared(workplace: Path) -> 
         await until(pilot, lambda: pilot.app.screen is screen)
         await settle(pilot)
         assert "50 documents" in shown(screen, "#facts")
-        await prepare(pilot)
-        assert "in data/set" in shown(screen, "#status")
-    assert len(open_tokens("data/set/val-gpt2-*.bin")) > 50
+        job = screen.planned_job()
+    assert job.arguments()[:7] == [
+        *("--hf_dataset", "./set", "--split", "train", "--text_column", "text", "--streaming"),
+    ]
+    assert job.output_dir == Path("data/set")
 
 
 async def test_interrupted_conversion_is_resumed_after_a_question(
