@@ -23,7 +23,7 @@ from textual.worker import Worker
 from simplegpt.cli import UserError, one_line
 from simplegpt.files import first_free_path
 from simplegpt.progress import format_bytes, format_loss, format_progress, plural
-from simplegpt.run.checkpoints import Checkpoint, list_checkpoints
+from simplegpt.run.checkpoints import list_checkpoints, read_info
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.evaluations import read_evaluations
 from simplegpt.run.notes import Notes, move_baseline, write_notes
@@ -560,34 +560,31 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
     @work(group="export")
     async def action_export(self) -> None:
         """Choose what to export: the curves, or a checkpoint of the run under the cursor."""
-        runs = [run.path for run in self.chosen]
-        if not runs:
-            return
-        if len(runs) > 1:
-            await self._export_curves(runs)
-            return
-        run = RunDirectory(runs[0])
-        entries: list[Entry[Export]] = [Entry("curves", "Curves", ("CSV and PNG",))]
-        for found in await asyncio.to_thread(list_checkpoints, run):
-            entries += [
-                Entry((found.path, format), found.path.name, (name, _describe(found)))
-                for format, name in FORMATS.items()
-            ]
-        hint = "Enter to export · Esc to cancel"
-        dialog = ListDialog(f"Export {run.path.name}", entries, hint=hint)
-        chosen = await self.app.push_screen_wait(dialog)
-        if chosen is None:
+        runs = self.chosen
+        chosen: Export | None = "curves"
+        if len(runs) == 1:
+            entries: list[Entry[Export]] = [Entry("curves", "Curves", ("CSV and PNG",))]
+            for path, description in (await asyncio.to_thread(_checkpoints, runs[0])).items():
+                entries += [
+                    Entry((path, format), path.name, (name, description))
+                    for format, name in FORMATS.items()
+                ]
+            hint = "Enter to export · Esc to cancel"
+            dialog = ListDialog(f"Export {runs[0].path.name}", entries, hint=hint)
+            chosen = await self.app.push_screen_wait(dialog)
+        if chosen is None or not runs:
             return
         if chosen == "curves":
-            await self._export_curves(runs)
+            await self._export_curves([run.path for run in runs])
             return
         checkpoint, format = chosen
+        name = runs[0].path.name
         suffix = ".gguf" if format == "gguf" else "-hf"
-        proposed = await asyncio.to_thread(first_free_path, self.root / f"{run.path.name}{suffix}")
+        proposed = await asyncio.to_thread(first_free_path, self.root / f"{name}{suffix}")
         typed = await self.app.push_screen_wait(
             TextDialog(
                 "Export",
-                f"{checkpoint.name} of {one_line(run.path.name)} as {FORMATS[format]}, to:",
+                f"{checkpoint.name} of {one_line(name)} as {FORMATS[format]}, to:",
                 str(proposed.relative_to(self.root)),
                 accept="Export",
                 error_in=_output_problem,
@@ -603,15 +600,13 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         run = self.current
         if run is None or run.checkpoint is None:
             return
-        directory = RunDirectory(run.path)
-        found = await asyncio.to_thread(list_checkpoints, directory)
+        found = await asyncio.to_thread(_checkpoints, run)
         checkpoint: Path | None = run.checkpoint
         if len(found) > 1:
-            ordered = sorted(found, key=lambda one: not one.is_best)
             checkpoint = await self.app.push_screen_wait(
                 ListDialog(
                     f"Evaluate a checkpoint of {run.path.name}",
-                    [Entry(one.path, one.path.name, (_describe(one),)) for one in ordered],
+                    [Entry(path, path.name, (text,)) for path, text in found.items()],
                 )
             )
         if checkpoint is None:
@@ -634,12 +629,9 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         )
         if data is None:
             return
-
-        def report() -> str:
-            records = read_evaluations(directory)
-            return " · ".join(figures(records[-1])) if records else "No result was kept."
-
-        self._start_job(evaluate_job(checkpoint, data), report)
+        directory = RunDirectory(run.path)
+        before = len(await asyncio.to_thread(read_evaluations, directory))
+        self._start_job(evaluate_job(checkpoint, data), lambda: kept_result(directory, before))
 
     def _start_job(self, job: Job, report: Callable[[], str]) -> None:
         """Run a job and show its progress below the list; `report` returns what to say at its end.
@@ -793,9 +785,22 @@ def _queue(config: Path, after: Path) -> Path:
     return queueing.queue(config, queueing.free_directory(config), after)
 
 
-def _describe(checkpoint: Checkpoint) -> str:
-    info = checkpoint.info
-    return f"step {info.step:,} · val loss {format_loss(info.own_val_loss)}"
+def _checkpoints(run: RunSummary) -> dict[Path, str]:
+    """Return a run's checkpoints, the best first, with what is known of each. Blocks."""
+    found = sorted(list_checkpoints(RunDirectory(run.path)), key=lambda one: not one.is_best)
+    described = {
+        one.path: f"step {one.info.step:,} · val loss {format_loss(one.info.own_val_loss)}"
+        for one in found
+    }
+    if run.checkpoint is not None and read_info(run.checkpoint) is None:
+        described[run.checkpoint] = "step unknown"
+    return described
+
+
+def kept_result(run: RunDirectory, before: int) -> str:
+    """Return the figures of an evaluation, of which the run had `before` before it. Blocks."""
+    new = read_evaluations(run)[before:]
+    return " · ".join(figures(new[-1])) if new else f"The result cannot be kept in {run.path}."
 
 
 def _path(text: str) -> Path:

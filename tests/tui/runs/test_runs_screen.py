@@ -21,7 +21,7 @@ from simplegpt.config.schema import ModelConfig
 from simplegpt.progress import format_loss
 from simplegpt.run.checkpoints import CheckpointInfo, write_info
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.evaluations import read_evaluations
+from simplegpt.run.evaluations import EvaluationRecord, read_evaluations, record_evaluation
 from simplegpt.run.notes import Notes, read_notes
 from simplegpt.run.state import RunState
 from tests.simplegpt.models import random_gpt, save_checkpoint
@@ -31,7 +31,7 @@ from tests.tui.made_runs import NOBODY, STARTED, Shape, make_run
 from tui.app import Workbench
 from tui.runs.compare import CompareScreen
 from tui.runs.details import RunDetails
-from tui.runs.screen import RunsScreen
+from tui.runs.screen import RunsScreen, kept_result
 from tui.runs.summary import EVALUATED_LOSS, differing_keys
 from tui.runs.table import RunTable
 from tui.runs.trash_dialog import TrashDialog
@@ -679,6 +679,30 @@ async def test_checkpoint_is_evaluated_and_exported(workplace: Path) -> None:
         await pilot.press("enter")
         await until(pilot, lambda: "Exported: real-hf" in toasts(pilot.app), REAL_SECONDS)
     assert (workplace / "real-hf/config.json").exists()
+
+
+async def test_checkpoint_without_its_sidecar_is_offered_too(workplace: Path) -> None:
+    run = make_run(workplace / "r", Shape(steps=100, state="finished"))
+    best = run.checkpoints / "best.ckpt"
+    best.write_bytes(b"weights")
+    write_info(best, CheckpointInfo(step=50))
+    run.last_checkpoint.write_bytes(b"weights")
+    async with runs_screen() as (pilot, _):
+        for key in "EL":
+            await pilot.press(key)
+            await until(pilot, lambda: isinstance(pilot.app.screen, ListDialog))
+            dialog = pilot.app.screen
+            assert isinstance(dialog, ListDialog)
+            names = dict.fromkeys(entry.label for entry in dialog.shown)
+            assert [name for name in names if name != "Curves"] == ["best.ckpt", "last.ckpt"]
+            await pilot.press("escape")
+
+
+def test_an_evaluation_that_was_not_kept_is_not_the_one_before(workplace: Path) -> None:
+    run = make_run(workplace / "r", Shape(steps=20, state="finished"))
+    record_evaluation(run, EvaluationRecord(checkpoint="last.ckpt", tokens="a.bin", loss=1.25))
+    assert "loss 1.2500" in kept_result(run, before=0)
+    assert "1.2500" not in kept_result(run, before=1)
 
 
 async def test_cancelled_evaluation_leaves_no_result(workplace: Path) -> None:
