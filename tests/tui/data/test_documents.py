@@ -17,6 +17,7 @@ from simplegpt.progress import ProgressReport
 from tests.tui.conftest import settle, until
 from tests.tui.data.test_data_screen import choose, data_screen, error, labels, open_picker, shown
 from tests.tui.data.test_data_screen import opened as opened_configs
+from tui.data.choices import find_choices
 from tui.data.file_picker import find_entries
 from tui.data.hub_dialog import HubDialog
 from tui.data.text_sample import TextSample
@@ -38,6 +39,12 @@ def stories(workplace: Path) -> Path:
 def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine without a GPU."""
     monkeypatch.setattr("simplegpt.run.hardware.gpus", list)
+
+
+def test_corpora_of_dialogues_are_not_offered_as_texts(workplace: Path) -> None:
+    names = [choice.name for choice in find_choices().texts]
+    assert "python-stdlib" in names
+    assert "python-questions" not in names
 
 
 async def prepare(pilot: Pilot[None]) -> None:
