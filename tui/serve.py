@@ -12,6 +12,15 @@ from aiohttp import web
 from textual_serve.server import Server
 
 COOKIE = "simplegpt_token"
+FOCUS_TERMINAL = """\
+<script>
+new MutationObserver((_, observer) => {
+  const input = document.querySelector(".xterm-helper-textarea");
+  if (input) { input.focus(); observer.disconnect(); }
+}).observe(document.body, {childList: true, subtree: true});
+</script>
+"""
+"""Without it, keys do nothing until the page is clicked."""
 
 
 def serve(arguments: Sequence[str], host: str, port: int) -> None:
@@ -53,6 +62,8 @@ class WorkbenchServer(Server):
         self._check(request, request.query.get("token", ""))
         self.public_url = f"{request.scheme}://{request.host}"  # as the browser reaches it
         response: web.StreamResponse = await super().handle_index(request)
+        assert isinstance(response, web.Response)
+        response.text = (response.text or "").replace("</body>", f"{FOCUS_TERMINAL}</body>")
         if self.token:
             response.set_cookie(COOKIE, self.token, httponly=True, samesite="Strict")
         return response

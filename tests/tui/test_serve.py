@@ -1,6 +1,7 @@
 """The workbench in a browser: what the server shows, and whom it refuses."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -90,6 +91,24 @@ async def test_other_machines_need_the_token(
         assert await status(client, address) == 200
         async with client.ws_connect(f"{page}ws") as terminal:  # the cookie lets it in
             assert not terminal.closed
+
+
+@pytest.mark.browser
+async def test_keys_reach_the_workbench_in_a_browser_at_once(workplace: Path) -> None:
+    playwright = pytest.importorskip("playwright.async_api")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed")
+    with served(workplace, "0.0.0.0") as address:
+        async with playwright.async_playwright() as api:
+            browser = await api.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+            page = await browser.new_page()
+            assert (await page.goto(address.partition("?")[0])).status == 403
+            assert (await page.goto(address)).status == 200
+            await page.wait_for_selector("body.-first-byte")
+            await page.keyboard.press("F10")
+            await page.wait_for_selector("body.-closed")
+            await browser.close()
 
 
 def test_port_in_use_is_an_error(workplace: Path) -> None:
