@@ -24,7 +24,7 @@ def cache(tmp_path, monkeypatch):
 
 @pytest.fixture
 def shakespeare(monkeypatch):
-    """Tiny Shakespeare, tinier: as if TEXT were the corpus."""
+    """TEXT in the place of tiny Shakespeare."""
     small = replace(
         CORPORA["tinyshakespeare"], sha256=hashlib.sha256(TEXT).hexdigest(), size=len(TEXT)
     )

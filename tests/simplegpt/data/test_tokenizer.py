@@ -33,7 +33,7 @@ hostile = st.text(
 
 @pytest.fixture(scope="module")
 def theirs():
-    """transformers' tokenizer over the merges that travel in our package."""
+    """transformers' tokenizer with the merges in our package."""
     import transformers  # only here: it takes seconds
 
     merges = resources.files("simplegpt").joinpath("vocab", "gpt2.bpe").read_text().splitlines()

@@ -39,7 +39,7 @@ E = TypeVar("E")
 
 
 class Trainer:
-    """A real training process that would go on for long, and what it wrote."""
+    """A training process that does not end by itself, and the events that it writes."""
 
     def __init__(self, *arguments: str) -> None:
         self.run = RunDirectory("run")

@@ -89,7 +89,7 @@ def test_another_seed_gives_another_run(folder: Path) -> None:
 
 
 def test_run_learns_and_records_its_events(folder: Path) -> None:
-    """As a person types it."""
+    """Run as a command."""
     settings = ["--trainer.max_steps", "40", "--optimization.peak_lr", "1e-2"]
     command = [sys.executable, "-m", "simplegpt.train", "tiny.toml", *settings]
     assert subprocess.run(command, capture_output=True, timeout=120).returncode == 0
