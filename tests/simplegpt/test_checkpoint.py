@@ -283,9 +283,10 @@ def test_a_folder_without_a_model_says_so(run: Path, tmp_path: Path) -> None:
         load_model(str(run.parent))
 
 
-def test_reading_imports_no_lightning(run: Path) -> None:
+def test_reading_and_generating_import_no_lightning(run: Path) -> None:
     script = (
-        "import sys; from simplegpt.checkpoint import load_model; load_model(sys.argv[1]);"
-        "sys.exit(any(name in sys.modules for name in ('lightning', 'transformers')))"
+        "import sys, simplegpt.inference.engine\n"
+        "from simplegpt.checkpoint import load_model; load_model(sys.argv[1])\n"
+        "sys.exit(any(n in sys.modules for n in ('lightning', 'transformers', 'textual')))"
     )
     assert subprocess.run([sys.executable, "-c", script, str(run)], check=False).returncode == 0

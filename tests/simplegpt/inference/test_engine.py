@@ -436,11 +436,3 @@ def test_stray_prints_do_not_reach_the_answers() -> None:
     )
     assert done.stdout == b"answer"
     assert done.stderr.count(b"stray") == 2
-
-
-def test_engine_imports_no_lightning() -> None:
-    script = (
-        "import sys, simplegpt.inference.engine;"
-        "sys.exit(any(n in sys.modules for n in ('lightning', 'transformers', 'textual')))"
-    )
-    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -14,6 +14,8 @@ from simplegpt.cli import UserError
 from simplegpt.config.schema import ModelConfig, SamplingConfig
 from simplegpt.inference.__main__ import build_parser, main
 from tests.simplegpt.models import random_gpt, save_checkpoint
+from tests.stress.child import Command
+from tests.waiting import wait_until
 
 SHAPE = ModelConfig(n_vocab=256, n_ctx=16, n_embd=16, n_head=2, n_layer=1)
 
@@ -169,35 +171,27 @@ def test_help_lists_every_sampling_setting_with_its_description(
         assert " ".join((field.description or "?").split())[:40] in shown
 
 
-def command(checkpoint: Path, *argv: str) -> list[str]:
-    start = [sys.executable, "-m", "simplegpt.inference", *argv]
-    return [*start, "--model_name_or_ckpt_path", str(checkpoint), "--device", "cpu"]
+def command(checkpoint: Path, *argv: str) -> Command:
+    arguments = [*argv, "--model_name_or_ckpt_path", str(checkpoint), "--device", "cpu"]
+    return Command(main, arguments, checkpoint.parent)
 
 
 def test_a_wrong_model_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     (tmp_path / "last.ckpt").write_bytes(b"no checkpoint")
-    done = subprocess.run(
-        command(tmp_path / "last.ckpt", "a"), capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("error: ")
-    assert done.stderr.count("\n") == 1
+    wrong = command(tmp_path / "last.ckpt", "a")
+    assert wrong.wait()
+    assert wrong.code == 2
+    assert wrong.output().startswith("error: ")
+    assert wrong.output().count("\n") == 1
 
 
 def test_ctrl_c_keeps_what_was_generated(checkpoint: Path) -> None:
-    options = ["a", "--n_tokens_to_generate", "1e9", "--batch_size", "2"]
-    environment = os.environ | {"LC_ALL": "C.UTF-8"}
-    with subprocess.Popen(
-        command(checkpoint, *options), stdout=subprocess.PIPE, env=environment, bufsize=0
-    ) as process:
-        assert process.stdout is not None
-        begun = b""
-        while len(begun) < 200:  # it streams
-            begun += process.stdout.read(200)
-        process.send_signal(signal.SIGINT)
-        rest, _ = process.communicate(timeout=60)
-    assert process.returncode == 130
-    first, second = blocks_of((begun + rest).decode())
+    running = command(checkpoint, "a", "--n_tokens_to_generate", "1e9", "--batch_size", "2")
+    wait_until(lambda: len(running.output()) > 200)  # it streams
+    os.kill(running.pid, signal.SIGINT)
+    assert running.wait()
+    assert running.code == 130
+    first, second = blocks_of(running.output())
     assert len(first) >= 90
     assert len(second) >= 49
 
