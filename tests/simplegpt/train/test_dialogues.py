@@ -121,13 +121,12 @@ def test_weights_of_a_steps_batches_are_shares_of_its_answers(folder: Path) -> N
 
 
 def test_a_resumed_run_repeats_the_uninterrupted_one(folder: Path) -> None:
-    accumulate = ["--trainer.accumulate_grad_batches", "2"]
-    assert train(["chat.toml", *accumulate, "--output_dir", "whole"]) == 0
-    parts = ["chat.toml", *accumulate, "--output_dir", "parts", "--trainer.max_steps", "5"]
-    assert train(parts) == 0
-    assert train(["--resume", "parts", "--trainer.max_steps", "12"]) == 0
-    whole, parts_ = (load_model(run).gpt.state_dict() for run in ("whole", "parts"))
-    assert all(torch.equal(whole[name], parts_[name]) for name in whole)
+    options = ["chat.toml", "--trainer.accumulate_grad_batches", "2"]
+    assert train([*options, "--output_dir", "whole", "--trainer.max_steps", "6"]) == 0
+    assert train([*options, "--output_dir", "parts", "--trainer.max_steps", "3"]) == 0
+    assert train(["--resume", "parts", "--trainer.max_steps", "6"]) == 0
+    whole, parts = (load_model(run).gpt.state_dict() for run in ("whole", "parts"))
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
 def test_samples_are_answers_to_their_prompts(
