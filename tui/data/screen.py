@@ -748,10 +748,11 @@ confirm.
             self.panel.show_status("")
             return
         n_tokens = statistics.n_characters / sample.characters_per_token
-        if self.sample is not None and statistics.size:
-            n_tokens /= statistics.read  # that fraction of the documents was read
+        is_estimate = self.sample is not None and statistics.read > 0
+        if is_estimate:  # from the fraction of the documents that was read
+            n_tokens /= statistics.read
         estimate = format_count(float(f"{n_tokens:.3g}"))  # a sample tells no more digits
-        if not statistics.is_whole and not (self.sample is not None and statistics.size):
+        if not statistics.is_whole and not is_estimate:
             estimate = f"more than {estimate}"
         elif self.tokenizer == "char" or not sample.scope:
             estimate = format_count(n_tokens)
