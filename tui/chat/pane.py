@@ -230,7 +230,8 @@ class ChatPane(Vertical):
             self._rendered = text
 
     def _switch_view(self) -> None:
-        has_text = bool(self.transcript.pieces) or self.session.draft is not None
+        has_turns = bool(self.conversation.turns) or self.session.draft is not None
+        has_text = has_turns or bool(self.conversation.header.system)
         view = ("rendered" if self.markdown else "text") if has_text else "welcome"
         switcher = self.query_one(ContentSwitcher)
         if switcher.current != view:
