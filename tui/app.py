@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import math
 import os
 import time
@@ -16,6 +17,7 @@ from textual.events import Event, InputEvent, Key, Paste
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.worker import get_current_worker
 
 from simplegpt.cli import one_line
 from simplegpt.run.directory import RunDirectory, find_runs
@@ -55,13 +57,15 @@ REFRESH_SECONDS = 2.0
 """Between two readings of the known runs' status."""
 SCAN_SECONDS = 10.0
 """Between two scans for runs that were started elsewhere."""
+IMPORT_SECONDS = 0.3
+"""After the start, until the screens that were not visited are imported."""
 PAINT_SECONDS = 0.2
 """Longest wait for a tab to be highlighted before its screen is opened."""
 SCAN_SHARE = 0.02
 """Largest share of the time spent scanning, for folders with many files."""
 
 
-# Screens are imported when they are first visited: the first paint waits for only one of them.
+# The first paint waits for the import of only one screen; a thread imports the others soon after.
 
 
 def _runs_screen() -> "RunsScreen":
@@ -155,7 +159,15 @@ class Workbench(App[None]):
         self.set_interval(REFRESH_SECONDS, self.refresh_runs)
         if not self.is_headless:  # a test's process is shared
             self.collector.start()
+            self.set_timer(IMPORT_SECONDS, self._import_screens)
         self.set_interval(IDLE_SECONDS, self.collector.collect_if_idle)
+
+    @work(thread=True, group="imports")
+    def _import_screens(self) -> None:
+        """Import the other screens, so that their first visit does not wait for it."""
+        for subject in ("config", "training", "chat", "data", "runs"):
+            if not get_current_worker().is_cancelled:
+                importlib.import_module(f"tui.{subject}.screen")
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, InputEvent):
