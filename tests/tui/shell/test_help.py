@@ -38,8 +38,8 @@ async def test_key_is_run_from_the_help_of_a_screen_and_of_a_dialog(workplace: P
         await app.visit("data")
         await settle(pilot)
         await pilot.press("f1", *"choose a text", "enter")
-        await until(pilot, lambda: app.screen.title == "Choose a text file")
+        await until(pilot, lambda: app.screen.title == "Choose a text, documents or a folder")
         await pilot.press("f1", *"cancel", "enter")
-        await until(pilot, lambda: app.screen.title != "Choose a text file")
+        await until(pilot, lambda: app.screen.title != "Choose a text, documents or a folder")
         assert app.current_mode == "data"
         assert not app.screen.query(Input).filter("#filter")
