@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pydantic import ValidationError
 
 from simplegpt.cli import UserError
-from simplegpt.files import write_atomically
+from simplegpt.files import read_regular, write_atomically
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Record
 
@@ -35,7 +35,7 @@ class Notes(Record):
 def read_notes(run: RunDirectory) -> Notes:
     """Return the notes on a run; empty if missing or unreadable."""
     try:
-        return Notes.model_validate_json(run.notes.read_bytes())
+        return Notes.model_validate_json(read_regular(run.notes))
     except (OSError, ValidationError):
         return Notes()
 

@@ -92,9 +92,13 @@ def _queueing() -> Iterator[None]:
     """Hold the lock of this user's queues on this machine.
 
     Of two runs that are queued at once, the second must find the first: otherwise both wait for the
-    same runs, and start together.
+    same runs, and start together. Raise UserError.
     """
-    with LOCK.open("ab") as file:
+    try:
+        file = LOCK.open("ab")
+    except OSError as error:
+        raise UserError(f"cannot lock the queue by {LOCK}: {error.strerror}") from None
+    with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

@@ -572,7 +572,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
             hint = "Enter to export · Esc to cancel"
             dialog = ListDialog(f"Export {runs[0].path.name}", entries, hint=hint)
             chosen = await self.app.push_screen_wait(dialog)
-        if chosen is None or not runs:
+        if chosen is None or not runs or (chosen != "curves" and self._is_busy()):
             return
         if chosen == "curves":
             await self._export_curves([run.path for run in runs])
@@ -598,7 +598,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
     async def action_evaluate(self) -> None:
         """Choose a checkpoint of the run under the cursor and data, and measure its loss."""
         run = self.current
-        if run is None or run.checkpoint is None:
+        if run is None or run.checkpoint is None or self._is_busy():
             return
         found = await asyncio.to_thread(_checkpoints, run)
         checkpoint: Path | None = run.checkpoint
@@ -633,14 +633,17 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         before = len(await asyncio.to_thread(read_evaluations, directory))
         self._start_job(evaluate_job(checkpoint, data), lambda: kept_result(directory, before))
 
+    def _is_busy(self) -> bool:
+        """Whether a job is running, which is then said: there is one at a time."""
+        if self._job is not None:
+            self._refuse("Another export or evaluation is running. Esc cancels it.")
+        return self._job is not None
+
     def _start_job(self, job: Job, report: Callable[[], str]) -> None:
         """Run a job and show its progress below the list; `report` returns what to say at its end.
 
         `report` may read files: it is called in a thread.
         """
-        if self._job is not None:
-            self._refuse("Another export or evaluation is running. Esc cancels it.")
-            return
         self._job = self._run_job(job, report)
 
     @work(group="job")
