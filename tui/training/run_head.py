@@ -11,7 +11,7 @@ from simplegpt.progress import format_duration, format_loss, format_rate, format
 from tui.shared.curves import reduce_columns
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
-from tui.training.machine_panel import machine_summary
+from tui.training.hardware_panel import hardware_summary
 from tui.training.view import RunView
 
 
@@ -110,8 +110,10 @@ def loss_line(view: RunView, width: int) -> Content:
 
 
 def throughput_line(view: RunView, width: int) -> Content:
-    """Tokens per second, step time, LR, MFU; the machine at the right. Of a run that has ended, the
-    mean throughput."""
+    """Tokens per second, step time, LR, MFU; the hardware at the right.
+
+    Of a run that has ended: the mean throughput.
+    """
     last, mean = view.history.last, view.history.mean_tokens_per_second
     parts: list[str] = []
     if last is not None and view.is_live:
@@ -124,7 +126,7 @@ def throughput_line(view: RunView, width: int) -> Content:
         parts = [f"mean {format_rate(mean)}"]
     left = Content.styled(" · ", MUTED).join([Content(part) for part in parts])
     systems = view.history.systems
-    machine = machine_summary(systems[-1]) if systems and view.is_live else ""
+    machine = hardware_summary(systems[-1]) if systems and view.is_live else ""
     return both_ends(left, Content.styled(machine, MUTED), width)
 
 

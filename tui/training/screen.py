@@ -32,8 +32,8 @@ from tui.training.callout_panel import CalloutPanel
 from tui.training.checkpoints_panel import CheckpointsPanel
 from tui.training.commands import SentCommands
 from tui.training.draw_budget import DrawBudget
+from tui.training.hardware_panel import HardwarePanel
 from tui.training.log_panel import LogPanel
-from tui.training.machine_panel import MachinePanel
 from tui.training.overlay_dialog import OverlayDialog
 from tui.training.plot_panel import PlotPanel
 from tui.training.run_controls import RunControls
@@ -68,7 +68,7 @@ LIVE_SECONDS = 1.5
 takes 1.1% of a core, but 2% if it reads at every tick."""
 ENDED_SECONDS = 2.0
 """Between two readings of a run that has ended: it may be resumed elsewhere."""
-PANELS = ("plot", "samples", "checkpoints", "log", "machine")
+PANELS = ("plot", "samples", "checkpoints", "log", "hardware")
 _PLOT = Binding.Group("Plot", compact=True)
 
 
@@ -83,7 +83,7 @@ The dashboard of one run, live or ended. Training runs in a separate process: it
 quit the workbench, and you can attach to it again from any terminal. Start a run from **Config**,
 or open one from **Runs**.
 
-In a small terminal **1**–**5** select the panel: plot, samples, checkpoints, log, machine. In any
+In a small terminal **1**–**5** select the panel: plot, samples, checkpoints, log, hardware. In any
 terminal **z** shows one panel on the whole screen, and then all again. F7 pauses the *training* and
 keeps its memory allocated; F only freezes the *display*.
 """
@@ -161,7 +161,7 @@ keeps its memory allocated; F only freezes the *display*.
                 yield PlotPanel(id="panel-plot").data_bind(view=cls.drawn)
                 yield SamplesPanel(id="panel-samples").data_bind(view=cls.displayed)
             with Vertical(id="right"):
-                yield MachinePanel(id="panel-machine").data_bind(view=cls.drawn)
+                yield HardwarePanel(id="panel-hardware").data_bind(view=cls.drawn)
                 yield CheckpointsPanel(id="panel-checkpoints").data_bind(view=cls.displayed)
                 yield LogPanel(id="panel-log")
 

@@ -608,7 +608,7 @@ async def test_any_panel_fills_the_screen_and_returns(
     async with app.run_test(size=size) as pilot:
         await settle(pilot)
         screen = front(app)
-        for key, name in (("5", "machine"), ("1", "plot")):
+        for key, name in (("5", "hardware"), ("1", "plot")):
             await pilot.press(key, "z")
             await settle(pilot)
             panel = screen.query_one(f"#panel-{name}")

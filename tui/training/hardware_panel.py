@@ -1,4 +1,4 @@
-"""Utilization of the machine that trains: GPUs, CPU and memory."""
+"""Utilization of the hardware that trains: GPUs, CPU and memory."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -23,18 +23,18 @@ _DETAILED_GPUS = 2
 """Up to this many GPUs have three lines each, more have one."""
 
 
-class MachinePanel(VerticalScroll):
+class HardwarePanel(VerticalScroll):
     """Bars for GPUs, CPU and memory, as the training process last measured them."""
 
     HELP: ClassVar[str] = """\
-## Machine
+## Hardware
 Utilization, memory, temperature and power of each GPU, measured by the training process every other
 second; the utilization of all CPU cores together, main memory, and the process's share (RSS). Of a
 run that has ended: means and peaks of its last minutes.
 """
     ALLOW_MAXIMIZE = True
     DEFAULT_CSS: ClassVar[str] = """
-    MachinePanel {
+    HardwarePanel {
         padding: 0 1;
         Static { height: auto; text-wrap: nowrap; text-overflow: ellipsis; }
     }
@@ -52,13 +52,13 @@ run that has ended: means and peaks of its last minutes.
     def watch_view(self, view: RunView | None) -> None:
         systems = view.history.systems if view is not None else ()
         is_live = view is not None and view.is_live
-        lines = machine_lines(systems) if is_live else usage_lines(systems)
+        lines = hardware_lines(systems) if is_live else usage_lines(systems)
         # A new layout costs CPU time: only where there are more lines or fewer.
         self.query_one(Static).update(Content("\n").join(lines), layout=len(lines) != self._n_lines)
         self._n_lines = len(lines)
 
 
-def machine_lines(systems: Sequence[System]) -> list[Content]:
+def hardware_lines(systems: Sequence[System]) -> list[Content]:
     """All lines of the panel for a live run, from the measurements, oldest first."""
     if not systems:
         return [Content.styled("no measurements yet", MUTED)]
@@ -151,7 +151,7 @@ def bar(share: float, width: int, colour: str) -> tuple[tuple[str, str], tuple[s
     return ("━" * full, colour), ("─" * (width - full), "$panel")
 
 
-def machine_summary(system: System) -> str:
+def hardware_summary(system: System) -> str:
     """The first GPU, or the CPU, in one line."""
     if system.gpus:
         more = f" +{len(system.gpus) - 1}" if len(system.gpus) > 1 else ""
