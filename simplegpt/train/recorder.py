@@ -284,6 +284,13 @@ class Recorder(Callback):
         self.print(f"{how} on {device}: {self.run.path}")
         if precision == "16-mixed" and pl_module.device.type == "cpu":
             self.warn("16-mixed is computed as bf16-mixed on a CPU")
+        state, before = pl_module.state, pl_module.state.threads
+        state.threads = torch.get_num_threads() if pl_module.device.type == "cpu" else None
+        if before and state.threads and before != state.threads:
+            self.warn(
+                f"resumed with {state.threads} CPU threads instead of {before}: the rounding "
+                "differs from that of an uninterrupted run"
+            )
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -32,6 +32,8 @@ class TrainingState:
     validations_without_improvement: int = 0
     lr_factor: float = 1.0
     """Factor on the scheduled learning rate, set by a command."""
+    threads: int | None = None
+    """CPU threads that rank 0 computes with, on which rounding depends; None on another device."""
 
     @classmethod
     def from_checkpoint(cls, checkpoint: Mapping[str, Any]) -> "TrainingState":

@@ -16,7 +16,7 @@ from simplegpt.config import load as config_file
 from simplegpt.config.schema import Config
 from simplegpt.run.checkpoints import read_info, sidecar
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import CommandDone, CommandName, RunEnded, Validation
+from simplegpt.run.events import CommandDone, CommandName, RunEnded, Validation, Warned
 from simplegpt.train import train
 from simplegpt.train.recorder import ends_step
 
@@ -143,6 +143,23 @@ def test_resume_without_a_checkpoint_starts_over(folder: Path) -> None:
         train(config_of("run"))
     again = attempt(config_of("run"))
     assert [name for name in whole if not torch.equal(whole[name], again[name])] == []
+
+
+def test_resume_with_another_number_of_threads_is_said(folder: Path) -> None:
+    """Rounding depends on it: layer norm's backward adds its gradients up thread by thread."""
+    config, run = config_of("run"), RunDirectory("run")
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        attempt(config, {6: "stop"})
+        attempt(config, {8: "stop"})
+        assert not [event for event in run.read_events() if isinstance(event, Warned)]
+        torch.set_num_threads(2)
+        attempt(config)
+    finally:
+        torch.set_num_threads(threads)
+    (warning,) = (event for event in run.read_events() if isinstance(event, Warned))
+    assert "2 CPU threads instead of 1" in warning.message
 
 
 def test_resume_needs_no_last_checkpoint(folder: Path) -> None:
