@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.color import Color, ColorSystem
 from rich.segment import Segment
 from textual.widget import Widget
 
@@ -15,6 +16,7 @@ from tui.app import Workbench
 from tui.config.form_section import SectionTitle
 from tui.config.toml_editor import TomlEditor
 from tui.shell import messages
+from tui.shell.themes import GRAPHITE
 from tui.training.overlay_dialog import OverlayDialog, RunOptions
 
 BROKEN = '[model]\nn_heads = 2\nn_layer = "two"\n'
@@ -128,3 +130,14 @@ class TestTerminal:
         numbers = {n for code in codes for n in code.partition("m")[0].split(";")}
         assert numbers <= {"", "0", "1", "2", "3", "4", "7", "39", "49"}
         assert "7" in numbers  # the cursor and the tab
+
+
+def test_greys_stay_grey_in_256_colours() -> None:
+    """A dark grey with a tint of blue would become the palette's plain blue."""
+    greys = [GRAPHITE.background, GRAPHITE.surface, GRAPHITE.panel]
+    greys += [GRAPHITE.variables[name] for name in ("border", "scrollbar", "border-blurred")]
+    for grey in greys:
+        assert grey is not None
+        number = Color.parse(grey).downgrade(ColorSystem.EIGHT_BIT).number
+        assert number is not None
+        assert number >= 232  # where the palette's greys begin

@@ -4,6 +4,7 @@ from textual.theme import Theme
 
 DEFAULT_THEME = "graphite"
 
+# The greys are nearly neutral: 256 colours have greys, but no dark bluish ones.
 GRAPHITE = Theme(
     name="graphite",
     primary="#5fc3b4",
@@ -13,21 +14,21 @@ GRAPHITE = Theme(
     warning="#e8c468",
     error="#ea7680",
     foreground="#d9dde5",
-    background="#13161b",
-    surface="#191d24",
-    panel="#222832",
+    background="#14161a",
+    surface="#1a1d22",
+    panel="#23272e",
     dark=True,
     variables={
-        "border": "#37404e",
-        "scrollbar": "#2c3440",
-        "scrollbar-background": "#191d24",
-        "scrollbar-background-hover": "#191d24",
-        "scrollbar-background-active": "#191d24",
-        "scrollbar-corner-color": "#191d24",
-        "border-blurred": "#2b323e",
-        "footer-background": "#191d24",
+        "border": "#3a3f49",
+        "scrollbar": "#2e333b",
+        "scrollbar-background": "#1a1d22",
+        "scrollbar-background-hover": "#1a1d22",
+        "scrollbar-background-active": "#1a1d22",
+        "scrollbar-corner-color": "#1a1d22",
+        "border-blurred": "#2d3138",
+        "footer-background": "#1a1d22",
         "footer-key-foreground": "#f0b26a",
-        "footer-description-foreground": "#98a2b3",
+        "footer-description-foreground": "#9aa2b0",
         "block-cursor-background": "#5fc3b4",
         "block-cursor-foreground": "#10201d",
         "block-cursor-blurred-background": "#2c3a40",
