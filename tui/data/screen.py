@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import ValidationError
-from textual import events, on, work
+from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
+from textual.message import Message
 from textual.widgets import Input, OptionList
 from textual.widgets.option_list import Option
 from textual.worker import Worker, WorkerCancelled
@@ -70,6 +71,16 @@ SHOWS: dict[str, Shown] = {"corpora": "text", "tokenizers": "tokens", "write": "
 
 class FetchCancelledError(Exception):
     """Cancels the download of a corpus, which then removes its partial file."""
+
+
+class TextList(OptionList):
+    """The list of texts; it says when it is resized, as names are shortened to its width."""
+
+    class Resized(Message):
+        """Its width or height changed, or its scrollbar came or went."""
+
+    def on_resize(self) -> None:
+        self.post_message(self.Resized())
 
 
 class DataScreen(WorkbenchScreen):
@@ -136,7 +147,7 @@ confirm.
     def compose_body(self) -> ComposeResult:
         with Horizontal():
             with Vertical(id="steps"):
-                yield OptionList(id="corpora", markup=False)
+                yield TextList(id="corpora", markup=False)
                 options = [_tokenizer_option(*item) for item in TOKENIZERS.items()]
                 yield OptionList(*options, id="tokenizers", markup=False)
                 yield WritePanel(id="write")
@@ -181,6 +192,7 @@ confirm.
         corpora = self.query_one("#corpora", OptionList)
         corpora.clear_options()
         corpora.add_options(self._options())
+        self.call_after_refresh(self._fit_names)  # the list may have a scrollbar now
         paths = [item.path if isinstance(item, Choice) else item.train for item in self.listed]
         if before is None or before in paths:
             index = paths.index(before) if before is not None else 0
@@ -203,7 +215,7 @@ confirm.
                 yield Option(self._prompt(item), id=str(index))
                 index += 1
 
-    @on(events.Resize)
+    @on(TextList.Resized)
     def _fit_names(self) -> None:
         corpora = self.query_one("#corpora", OptionList)
         for index, item in enumerate(self.listed):

@@ -232,7 +232,7 @@ async def test_invalid_config_starts_no_process(config: Path) -> None:
         await until(pilot, lambda: "train" in app.visited)
         screen = front(app)
         await until(pilot, lambda: "output_dirr" in text_of(screen, CalloutPanel))
-        assert psutil.Process().children() == children
+        assert set(psutil.Process().children()) <= set(children)
         await pilot.press("e")
         await until(pilot, lambda: bool(app.opened))
     assert app.opened == [messages.OpenConfig(config)]
