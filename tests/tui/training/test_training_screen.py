@@ -276,12 +276,12 @@ async def test_refused_resume_keeps_the_run_on_screen_and_says_why(workplace: Pa
     app = Workbench(messages.OpenRun(run.path))  # with the real trainer, which refuses
     async with app.run_test(size=LARGE) as pilot:
         await reach(pilot, "stopped")
-        await pilot.press("f7")
-        await until(pilot, lambda: state_of(app) == "starting")
-        await reach(pilot, "stopped")
         screen = front(app)
+        await pilot.press("f7")
+        await until(pilot, lambda: "r was not resumed" in text_of(screen, CalloutPanel))
+        assert state_of(app) == "stopped"
         text = text_of(screen, CalloutPanel)
-        assert "r was not resumed (exit code 2)" in text
+        assert "exit code 2" in text
         assert "data.train_fpath" in text  # what the trainer said
         assert curve_length(screen) == 60
         await pilot.press("escape")
@@ -296,12 +296,12 @@ async def test_failed_start_is_reported_over_the_live_run_that_was_shown(config:
     app = Workbench(messages.OpenRun(live.path))  # with the real trainer, which ends at once
     async with app.run_test(size=LARGE) as pilot:
         await reach(pilot, "running")
-        app.post_message(messages.StartTraining(config))
-        await reach(pilot, "starting")
-        await reach(pilot, "running")
         screen = front(app)
+        app.post_message(messages.StartTraining(config))
+        failure = "tiny did not start (exit code 2)"
+        await until(pilot, lambda: failure in text_of(screen, CalloutPanel))
+        await reach(pilot, "running")
         assert view_of(screen).path == live.path
-        assert "tiny did not start (exit code 2)" in text_of(screen, CalloutPanel)
         live.append_event(TrainStep(step=601, tokens=1, loss=1.0, lr=1e-3))
         await until(pilot, lambda: view_of(screen).step == 601)
         app.runs = (*(app.runs or ()),)
@@ -311,14 +311,20 @@ async def test_failed_start_is_reported_over_the_live_run_that_was_shown(config:
 
 async def test_start_that_fails_behind_another_run_is_reported_too(config: Path) -> None:
     other = make_run(config.parent / "other", Shape(steps=600, state="stopped"))
-    command = (sys.executable, "-c", "import time; time.sleep(1); raise SystemExit('no luck')")
-    app = FakeTraining(train_command=command)
+    program = """
+import pathlib, time
+while not pathlib.Path("fail").exists():
+    time.sleep(0.01)
+raise SystemExit("no luck")
+"""
+    app = FakeTraining(train_command=(sys.executable, "-c", program))
     async with app.run_test(size=LARGE) as pilot:
         app.post_message(messages.StartTraining(config))
         await reach(pilot, "starting")
         child = psutil.Process().children()[-1]
         app.post_message(messages.OpenRun(other.path))
         await reach(pilot, "stopped")
+        Path("fail").touch()
         screen = front(app)
         await until(pilot, lambda: "no luck" in text_of(screen, CalloutPanel))
         assert view_of(screen).path == other.path
