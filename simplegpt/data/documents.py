@@ -2,8 +2,8 @@
 
 `FileDocuments` reads text, JSON Lines and Parquet files, `HubDocuments` a dataset by its name. Both
 yield chunks (`simplegpt.data.encode.Chunk`) in a fixed order. A chunk that ends a document has the
-`place` at which `read` continues after it, as plain data for a JSON file; in a streamed dataset,
-only every `BATCH`-th document has one. Empty documents are left out. Nothing here imports torch.
+`Place` at which `read` continues after it; in a streamed dataset, only every `BATCH`-th document
+has one. Empty documents are left out. Nothing here imports torch.
 """
 
 import contextlib
@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
+from pydantic import NonNegativeInt
+
 from simplegpt.cli import UserError, nearest, one_line
 from simplegpt.data.encode import Chunk, Source, check_text_file, open_text, read_text
 from simplegpt.files import open_regular
@@ -26,8 +28,17 @@ PARQUET_SUFFIX = ".parquet"
 SUFFIXES = (*JSON_SUFFIXES, PARQUET_SUFFIX, *TEXT_SUFFIXES)
 """The names of the files that are read from a folder."""
 BATCH = 1000  # documents read at a time: some megabytes
-Place = Any
-"""Where to continue, as a source states it; None is the beginning."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where to continue reading; the default is the beginning."""
+
+    file: NonNegativeInt = 0
+    record: NonNegativeInt = 0
+    """Index within the file, or within the dataset."""
+    state: dict[str, Any] | None = None
+    """Of a stream."""
 
 
 class Documents(Protocol):
@@ -49,7 +60,7 @@ class Documents(Protocol):
     def unit(self) -> str:
         """``B`` or ``documents``."""
 
-    def read(self, place: Place = None) -> Iterator[Chunk]:
+    def read(self, place: Place) -> Iterator[Chunk]:
         """Yield the documents from `place` on. Raises UserError for damaged or invalid data."""
 
 
@@ -85,12 +96,12 @@ class FileDocuments:
     def total(self) -> int:
         return sum(path.stat().st_size for path in self.paths)
 
-    def read(self, place: Place = None) -> Iterator[Chunk]:
-        first, start = place or (0, 0)
+    def read(self, place: Place) -> Iterator[Chunk]:
+        first, start = place.file, place.record
         done = sum(path.stat().st_size for path in self.paths[:first])
         for index, path in enumerate(self.paths[first:], first):
             for chunk in self._read_file(path, start):
-                yield replace(chunk, done=done + chunk.done, place=[index, chunk.place])
+                yield replace(chunk, done=done + chunk.done, place=Place(index, chunk.place))
             done += path.stat().st_size
             start = 0
 
@@ -258,13 +269,17 @@ class HubDocuments:
             _check_one_of("config", config, configs, dataset)
             splits = datasets.get_dataset_split_names(dataset, config, revision=revision)
             _check_one_of("split", split, splits, dataset)
-            rows = datasets.load_dataset(
-                dataset, config, split=split, revision=revision, streaming=streaming
-            )
+            builder = datasets.load_dataset_builder(dataset, config, revision=revision)
+            if streaming:
+                rows = builder.as_streaming_dataset(split)
+            else:
+                builder.download_and_prepare()
+                rows = builder.as_dataset(split)
             types = {name: str(kind) for name, kind in _features(rows).items()}
         check_columns(dataset, column, types)
         self.dataset, self.config, self.split, self.column = dataset, config, split, column
-        self.revision, self.streaming = revision, streaming
+        self.commit, self.streaming = builder.hash, streaming
+        """The commit of a dataset of the hub, or a fingerprint of a folder's files."""
         self._rows = rows.select_columns([column])
 
     @property
@@ -275,7 +290,7 @@ class HubDocuments:
     def identity(self) -> dict[str, Any]:
         return {
             "hf_dataset": self.dataset,
-            "revision": self.revision,
+            "revision": self.commit,
             "config_name": self.config,
             "split": self.split,
             "text_column": self.column,
@@ -288,10 +303,10 @@ class HubDocuments:
         known = splits[self.split].num_examples if self.split in splits else 0
         return len(self._rows) if not self.streaming else known or 0
 
-    def read(self, place: Place = None) -> Iterator[Chunk]:
-        row = place["row"] if place else 0
-        if self.streaming and place:
-            self._rows.load_state_dict(place["state"])
+    def read(self, place: Place) -> Iterator[Chunk]:
+        row = place.record
+        if place.state is not None:
+            self._rows.load_state_dict(place.state)
         for texts in self._batches(row):
             state = self._rows.state_dict() if self.streaming else None
             rows = [(row + i, text) for i, text in enumerate(texts, 1) if text]
@@ -299,7 +314,7 @@ class HubDocuments:
             for number, text in rows:
                 can_continue = not self.streaming or number == rows[-1][0]
                 next_row = row if self.streaming else number
-                next_place = {"row": next_row, "state": state} if can_continue else None
+                next_place = Place(record=next_row, state=state) if can_continue else None
                 where = f"{self.dataset}, row {number}"
                 yield Chunk(text, where, done=number, place=next_place)
 

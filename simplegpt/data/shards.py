@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from simplegpt.cli import UserError, invalid_fields
-from simplegpt.data.documents import Documents
+from simplegpt.data.documents import Documents, Place
 from simplegpt.data.encode import Chunk, cut, encode
 from simplegpt.data.tokenizer import Tokenizer, short_name
 from simplegpt.data.tokens import (
@@ -56,7 +56,7 @@ class ShardState(BaseModel):
     n_documents: int = 0
     done: int = 0
     """In the unit of the source."""
-    place: Any = None
+    place: Place = Place()
     files: list[Written] = []
 
     @property

@@ -52,11 +52,12 @@ def open_documents(choice: Choice, column: str) -> "Documents":
 def read_sample(choice: Choice, column: str, limit: int = SAMPLE_CHARACTERS) -> DocumentSample:
     """Read the first documents, about `limit` characters of them."""
     from simplegpt.cli import UserError
+    from simplegpt.data.documents import Place
 
     documents = open_documents(choice, column)
     texts, text, n_characters, done = list[str](), "", 0, 0
     is_whole = True
-    for chunk in documents.read():
+    for chunk in documents.read(Place()):
         text += chunk.text
         n_characters += len(chunk.text)
         done = chunk.done

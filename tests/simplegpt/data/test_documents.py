@@ -16,6 +16,7 @@ import pytest
 
 from simplegpt.cli import UserError
 from simplegpt.data import __main__ as data
+from simplegpt.data.documents import HubDocuments
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.data.tokens import find_token_sets, open_tokens
 
@@ -203,6 +204,13 @@ def test_unfinished_conversion_takes_neither_other_settings_nor_other_files() ->
     assert "kept; resume with: simplegpt data" in str(error.value)
     with pytest.raises(UserError, match="other settings: shard_tokens 900, now 800;"):
         run(*words, "--shard_tokens", "800")
+    state = Path("out/train-gpt2.resume.json")
+    good = json.loads(state.read_text())
+    for damage in ("{", json.dumps({**good, "place": [0, 1]}), json.dumps({**good, "files": 1})):
+        state.write_text(damage)
+        with pytest.raises(UserError, match=r"resume\.json: .*; --overwrite starts again"):
+            run(*words)
+    state.write_text(json.dumps(good))
     write_json("a.jsonl", TEXTS)
     with pytest.raises(UserError, match="other settings: files; --overwrite starts again"):
         run(*words)
@@ -213,6 +221,16 @@ def test_unfinished_conversion_takes_neither_other_settings_nor_other_files() ->
     n_shards = len(list(Path("out").glob("train*.bin")))
     run("--documents", "a.jsonl", "--overwrite")  # one shard: the others would be read too
     assert n_shards > len(list(Path("out").glob("train*.bin"))) == 1
+
+
+def test_dataset_that_was_changed_is_another_one() -> None:
+    Path("set").mkdir()
+    for streaming in (False, True):
+        write_json("set/train.jsonl", TEXTS)
+        before = HubDocuments("set", streaming=streaming).identity
+        assert HubDocuments("set", streaming=streaming).identity == before
+        write_json("set/train.jsonl", TEXTS * 2)
+        assert HubDocuments("set", streaming=streaming).identity != before
 
 
 def test_first_documents_are_held_out_by_their_number() -> None:
