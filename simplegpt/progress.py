@@ -80,6 +80,11 @@ class LiveLine:
             print(text, end="", file=self._stream, flush=True)
 
 
+def takes_live_line(stream: TextIO) -> bool:
+    """Whether `stream` is a terminal on which a line can be replaced."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
+
+
 class ProgressLine:
     """Shows the progress of one job; use as a context manager and call `update`.
 
@@ -108,7 +113,8 @@ class ProgressLine:
         self._summary = summary or json
         self._stream = stream or (sys.stdout if json else sys.stderr)
         self._json = json
-        self._live = LiveLine(self._stream) if self._stream.isatty() and not json else None
+        has_live = takes_live_line(self._stream) and not json
+        self._live = LiveLine(self._stream) if has_live else None
         self._clock = clock
         self._began = self._written = clock()
 

@@ -175,12 +175,15 @@ class Commands(Callback):
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number == signal.SIGINT == self._signal:
+            message = b"\nstopping now, without a checkpoint\n"
             self.recorder.interrupt()
-        self._signal = signal.Signals(number)
-        self.recorder.state = "stopping"
+        else:
+            message = b"\nstopping after this step, with a checkpoint (Ctrl-C again: stop now)\n"
+            self._signal = signal.Signals(number)
+            self.recorder.state = "stopping"
         # not print(), which may be what was interrupted; after a SIGHUP there is no terminal
         with suppress(OSError):
-            os.write(2, b"\nstopping after this step, with a checkpoint (Ctrl-C again: stop now)\n")
+            os.write(2, message)
 
 
 def _seconds(max_time: str | None) -> float | None:

@@ -6,7 +6,7 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
-from simplegpt.progress import LiveLine
+from simplegpt.progress import LiveLine, takes_live_line
 
 
 class Console:
@@ -18,8 +18,8 @@ class Console:
     """
 
     def __init__(self) -> None:
-        self.line = LiveLine(sys.stdout) if sys.stdout.isatty() else None
-        """The progress line; None without a terminal."""
+        self.line = LiveLine(sys.stdout) if takes_live_line(sys.stdout) else None
+        """The progress line; None without a terminal that can show it."""
         self._log: int | None = None
         self._originals: dict[int, int] = {}  # descriptors of stdout and stderr during the copy
         self._copiers: list[threading.Thread] = []

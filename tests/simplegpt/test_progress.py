@@ -24,6 +24,11 @@ from simplegpt.progress import (
 )
 
 
+@pytest.fixture(autouse=True)
+def terminal_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -60,6 +65,17 @@ def test_a_terminal_gets_a_bar_that_is_erased_at_the_end() -> None:
     assert "50% · ETA 1s · " in drawn
     assert "7 tokens" in drawn
     assert last == "reading [x]: done in 1s · 50 B · 50 B/s · 7 tokens\n"
+
+
+def test_a_dumb_terminal_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    stream, clock = Terminal(), Clock()
+    with ProgressLine("reading", 100, stream=stream, clock=clock) as progress:
+        clock.now = 40.0
+        progress.update(50)
+    half, done = stream.getvalue().splitlines()
+    assert half.startswith("reading: 50%")
+    assert done.startswith("reading: done")
 
 
 def test_a_line_is_cut_to_the_width_of_its_terminal_in_cells() -> None:

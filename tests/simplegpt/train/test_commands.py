@@ -186,7 +186,10 @@ def test_second_ctrl_c_exits_at_once(folder: Path) -> None:
     def main(arguments: Sequence[str]) -> int:
         return simplegpt.train.train(load("tiny.toml"), callbacks=[Interrupted(2)])
 
-    assert run_command([], main).code == 130
+    command = run_command([], main)
+    assert command.code == 130
+    assert command.output().count("after this step, with a checkpoint") == 1
+    assert "stopping now, without a checkpoint" in command.output()
     run = RunDirectory("run")
     assert (run.status() or pytest.fail("no status")).state == "stopped"
     ended = run.read_events()[-1]
