@@ -5,7 +5,6 @@ dialogue. With ``--messages FILE``, each dialogue of the file gets one answer, a
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,16 +21,15 @@ from simplegpt.cli import (
     show,
     write,
 )
-from simplegpt.config.options import add_options, parse_section
-from simplegpt.config.schema import SamplingConfig, settings_of
+from simplegpt.config.options import parse_section
+from simplegpt.config.schema import SamplingConfig
 from simplegpt.data.chat import ChatMessage, Role
 from simplegpt.data.dialogues import Dialogue, DialogueFiles
 from simplegpt.inference.loading import (
     MODEL_HELP,
-    add_loading_options,
+    add_generation_options,
     load_with_progress,
     model_name,
-    positive,
 )
 from simplegpt.inference.protocol import Done, GenerateRequest
 from simplegpt.progress import plural
@@ -55,8 +53,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         dialogues = [[*system, *messages] for _, messages in DialogueFiles([options.messages])]
     engine, _ = load_with_progress(options.model, options)
     engine.check_chat()
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     if dialogues is None:
         return converse(engine, request, system)
     return complete(engine, request, dialogues)
@@ -73,15 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help='answer the dialogues of this file, JSON lines with "messages", and print them',
     )
-    parser.add_argument(
-        "--n_tokens_to_generate",
-        type=positive,
-        default=256,
-        metavar="N",
-        help="maximum number of tokens per answer; default 256",
-    )
-    add_loading_options(parser)
-    add_options(parser, "sampling", None, settings_of(SamplingConfig).values(), "sampling")
+    add_generation_options(parser, "answer", n_tokens=256)
     return parser
 
 

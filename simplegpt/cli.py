@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import difflib
 import functools
+import io
 import os
 import re
 import shutil
@@ -74,6 +75,8 @@ def run_command(main: Callable[[], int | None]) -> NoReturn:
     Ctrl-C gives exit code 130. A closed standard stream or pipe (``| head``) is not a failure.
     """
     _open_standard_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal may not have every character
     try:
         code = main() or DONE
         sys.stdout.flush()

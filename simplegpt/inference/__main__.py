@@ -4,7 +4,6 @@ The first result is printed as it is generated, the others after it.
 """
 
 import argparse
-import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,12 +20,12 @@ from simplegpt.cli import (
     show,
     write,
 )
-from simplegpt.config.options import add_options, parse_section
-from simplegpt.config.schema import SamplingConfig, settings_of
+from simplegpt.config.options import parse_section
+from simplegpt.config.schema import SamplingConfig
 from simplegpt.files import open_regular
 from simplegpt.inference.loading import (
     MODEL_HELP,
-    add_loading_options,
+    add_generation_options,
     load_with_progress,
     model_name,
     positive,
@@ -49,8 +48,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sampling=parse_section(SamplingConfig, options.sampling),
     )
     engine, _ = load_with_progress(options.model_name_or_ckpt_path, options)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")
     return print_results(engine, request)
 
 
@@ -75,21 +72,13 @@ def build_parser() -> argparse.ArgumentParser:
         help=f"{MODEL_HELP}; default gpt2",
     )
     parser.add_argument(
-        "--n_tokens_to_generate",
-        type=positive,
-        default=30,
-        metavar="N",
-        help="maximum number of tokens per result; default 30",
-    )
-    parser.add_argument(
         "--batch_size",
         type=positive,
         default=4,
         metavar="N",
         help="results per prompt; default 4",
     )
-    add_loading_options(parser)
-    add_options(parser, "sampling", None, settings_of(SamplingConfig).values(), "sampling")
+    add_generation_options(parser, "result", n_tokens=30)
     return parser
 
 

@@ -1,10 +1,11 @@
-"""The options and the progress of loading a model, shared by the commands."""
+"""Options for loading a model and generating with it, and the progress of loading."""
 
 import argparse
 import math
 from typing import TYPE_CHECKING, get_args
 
-from simplegpt.config.schema import PRETRAINED_NAMES
+from simplegpt.config.options import add_options
+from simplegpt.config.schema import PRETRAINED_NAMES, SamplingConfig, settings_of
 from simplegpt.inference import protocol
 from simplegpt.progress import ProgressLine
 
@@ -32,6 +33,22 @@ def add_loading_options(parser: argparse.ArgumentParser) -> None:
         help="number format of the weights; int8 is the fastest on a CPU, but less accurate",
     )
     parser.add_argument("--threads", type=positive, metavar="N", help="CPU threads to use")
+
+
+def add_generation_options(parser: argparse.ArgumentParser, result: str, n_tokens: int) -> None:
+    """Add the options for loading a model and generating with it; sampling's come from the schema.
+
+    `result` names what has at most `n_tokens` by default.
+    """
+    parser.add_argument(
+        "--n_tokens_to_generate",
+        type=positive,
+        default=n_tokens,
+        metavar="N",
+        help=f"maximum number of tokens per {result}; default {n_tokens}",
+    )
+    add_loading_options(parser)
+    add_options(parser, "sampling", None, settings_of(SamplingConfig).values(), "sampling")
 
 
 def positive(text: str) -> int:
