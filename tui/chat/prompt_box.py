@@ -93,14 +93,16 @@ class PromptBox(Vertical):
         found = slash_commands.suggestions(text)
         self.query_one(CommandPopup).show(found)
         if len(found) > 1:
-            self.border_subtitle = "↑↓ to choose · Tab to complete · Esc to clear"
+            keys = "↑↓ to choose · Tab to complete · Esc to clear"
         elif found:
-            self.border_subtitle = "Enter to run · Esc to clear"
+            keys = "Enter to run · Esc to clear"
         elif self.is_edit:
-            self.border_subtitle = "Enter to resend · Esc to cancel"
+            keys = "Enter to resend · Esc to cancel"
         else:
-            self.border_subtitle = "Enter to send · Ctrl+N new line · / commands"
-        self.border_title = "Edit & resend" if self.is_edit else "Prompt"
+            keys = "Enter to send · Ctrl+N new line · / commands"
+        title = "Edit & resend" if self.is_edit else "Prompt"
+        if (title, keys) != (self.border_title, self.border_subtitle):  # both draw the box again
+            self.border_title, self.border_subtitle = title, keys
 
     def watch_is_edit(self) -> None:
         if self.is_mounted:

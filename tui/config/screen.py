@@ -251,7 +251,8 @@ number lists them. **Esc** leaves a field, and then the letters act.
 
     def watch_focused(self) -> None:
         self.document.end_step()
-        self._show_about()
+        # A picture renders all that lies between its changes: the field first, the bottom after it.
+        self.call_after_refresh(self._show_about)
         self._update_possible()
 
     def _show_about(self) -> None:

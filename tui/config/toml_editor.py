@@ -25,6 +25,7 @@ class TomlPane(Vertical):
     """The editor, and below it the error of the line under the cursor, or else the first one."""
 
     state: var[ConfigState | None] = var(None, init=False)
+    line_error: var[str] = var("")
 
     def compose(self) -> ComposeResult:
         yield TomlEditor()
@@ -40,14 +41,16 @@ class TomlPane(Vertical):
             if old is None or new.text != old.text:
                 self.editor.show(new.text)
             self.editor.mark(new.errors)
-            self._show_line_error()
+            self._update_line_error()
 
     @on(TextArea.SelectionChanged)
-    def _show_line_error(self) -> None:
-        error = self.editor.error_at_cursor()
+    def _update_line_error(self) -> None:
+        self.line_error = self.editor.error_at_cursor()
+
+    def watch_line_error(self) -> None:
         message = self.query_one("#line-error", Static)
-        message.display = bool(error)
-        message.update(error)
+        message.display = bool(self.line_error)
+        message.update(self.line_error)
 
 
 class TomlEditor(TextArea):

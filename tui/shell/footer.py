@@ -68,7 +68,8 @@ class KeyFooter(Widget):
         keys, palette = self._keys_of(screen)
         if (keys, palette) != (self._keys, self._palette):
             self._keys, self._palette = keys, palette
-            self.refresh()
+            # after what changed above: a picture renders all that lies between its changes
+            self.call_after_refresh(self.refresh)
 
     def _keys_of(self, screen: Screen[object]) -> tuple[list[Key | str], Key | None]:
         active = screen.active_bindings
