@@ -77,12 +77,17 @@ def snap(snap_compare: Callable[..., bool]) -> Callable[..., bool]:
     return compare
 
 
-async def until(pilot: Pilot[Any], true: Callable[[], bool], seconds: float = 15.0) -> None:
-    """Wait until `true()`, letting the app work; fails after `seconds`."""
+async def until(pilot: Pilot[Any], true: Callable[[], bool], seconds: float = 30.0) -> None:
+    """Wait until `true()` and the widgets have followed; fails after `seconds`.
+
+    For what stays true: what soon passes may have passed unseen.
+    """
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, "it did not come true in time"
         await pilot.pause(0.02)
+    for _ in range(2):  # a message, and the one that answers it
+        await pilot.pause(0)
 
 
 async def quit_by(app: App[Any], answer: Callable[[], object], seconds: float = 15.0) -> None:
