@@ -66,10 +66,13 @@ resumed. **Pause** keeps the memory allocated; stop the run to free it.
         self.watch_possible()
 
     def watch_possible(self) -> None:
+        is_live = not self.possible.isdisjoint({"send", "stop"})
         for id, _, name, *_ in _BUTTONS:
-            self.query_one(f"#{id}").disabled = name not in self.possible
+            button = self.query_one(f"#{id}")
+            button.disabled = name not in self.possible
+            button.display = is_live or not button.disabled  # else it will never be possible
         self.query_one("#resume").display = "resume" in self.possible
-        self.query_one("#pause").display = "resume" not in self.possible
+        self.query_one("#pause").display = is_live and "resume" not in self.possible
 
     def watch_status(self, status: StatusLine) -> None:
         sign, colour = _SIGNS[status.kind]

@@ -29,11 +29,20 @@ class RunHead(Widget):
 - **LR**: the learning rate of the last step, with its factor where one was set.
 """
     DEFAULT_CSS: ClassVar[str] = """
-    RunHead { height: 4; padding: 0 1; background: $surface; }
+    RunHead {
+        height: 4;
+        padding: 0 1;
+        background: $surface;
+        &.-finished { height: 3; }
+    }
     """
 
     view: reactive[RunView | None] = reactive(None)
     is_frozen: reactive[bool] = reactive(False)
+
+    def watch_view(self) -> None:
+        # the throughput is on the card of a finished run
+        self.set_class(self.view is not None and self.view.state == "finished", "-finished")
 
     def render(self) -> Content:
         if self.view is None:

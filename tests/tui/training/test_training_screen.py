@@ -493,6 +493,7 @@ async def test_focus_stays_when_the_run_finishes_and_its_card_offers_the_chat(co
         assert screen.focused is screen.query_one(RichLog)
         assert "Finished: 200 steps" in text_of(screen, CalloutPanel)
         assert "CPU" not in text_of(screen, RunHead)  # nothing is measured any more
+        assert not screen.query_one(RunControls).display  # the card has the buttons
         await pilot.click("CalloutPanel Button")
         await until(pilot, lambda: bool(app.opened))
     last = RunDirectory(config.parent / "models" / "tiny").last_checkpoint
@@ -661,6 +662,16 @@ async def test_buttons_fit_into_a_small_terminal(workplace: Path) -> None:
         assert len(shown) == 8
         assert all(button.region.right <= SMALL[0] for button in shown)
         assert not any(button.disabled for button in shown if isinstance(button, Button))
+
+
+async def test_stopped_run_has_no_buttons_that_need_a_live_one(workplace: Path) -> None:
+    run = make_run(workplace / "models" / "r", Shape(steps=600, state="stopped"))
+    app = Workbench(messages.OpenRun(run.path))
+    async with app.run_test(size=LARGE) as pilot:
+        await reach(pilot, "stopped")
+        await settle(pilot)
+        shown = [one.id for one in front(app).query("RunControls Button") if one.display]
+        assert shown == ["resume", "chat", "edit"]
 
 
 async def test_run_that_ends_behind_another_screen_is_announced(workplace: Path) -> None:
