@@ -5,8 +5,6 @@
 Nothing here imports torch.
 """
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simplegpt.cli import UserError, invalid_fields
 from simplegpt.data.chat import ChatMessage, encode_dialogue
+from simplegpt.data.encode import open_text
 from simplegpt.data.tokenizer import Tokenizer
-from simplegpt.files import open_regular
 from simplegpt.progress import ProgressLine
 
 
@@ -29,6 +27,14 @@ class Dialogue(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     messages: list[ChatMessage] = Field(min_length=1)
+
+
+def parse_dialogue(line: bytes, where: str) -> list[ChatMessage]:
+    """Return the messages of a line. Raises UserError, which begins with `where`."""
+    try:
+        return Dialogue.model_validate_json(line).messages
+    except ValidationError as error:
+        raise UserError(f"{where}: {invalid_fields(error)}") from None
 
 
 @dataclass(frozen=True)
@@ -46,22 +52,16 @@ class DialogueFiles:
                 continue
             if index == self.stop:
                 return
-            try:
-                yield where, Dialogue.model_validate_json(line).messages
-            except ValidationError as error:
-                raise UserError(f"{where}: {invalid_fields(error)}") from None
+            yield where, parse_dialogue(line, where)
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
         """Yield every line that is not empty, with its place, such as ``chat.jsonl:12``."""
         for path in self.paths:
             try:
-                with open_regular(path) as raw:
-                    file = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
+                with open_text(path) as (file, _):
                     for number, line in enumerate(file, start=1):
                         if line.strip():
                             yield f"{path}:{number}", line.removeprefix(b"\xef\xbb\xbf")
-            except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-                raise UserError(f"{path}: damaged gzip file: {error}") from None
             except OSError as error:
                 raise UserError(f"{path}: {(error.strerror or str(error)).lower()}") from None
 

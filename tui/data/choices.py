@@ -1,9 +1,10 @@
-"""What to train on: corpora, texts, documents, and token files that are prepared already."""
+"""What to train on: corpora, texts, documents, dialogues, and token files that are prepared."""
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from simplegpt.cli import UserError
 from tui.shell import settings
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
 TEXT_SUFFIXES = (".txt", ".md", ".text")
 MAX_FILES = 20  # of a folder with more, the file dialog shows the rest
 MAX_RECENT = 5
+FIRST_LINE_BYTES = 1 << 20  # of a file, to see whether it has dialogues
+
+Kind = Literal["text", "documents", "dialogues"]
+"""One text; many documents, which are written in shards; dialogues to fine-tune a chat on."""
 
 # Common files that are not training data.
 IGNORED_NAMES = frozenset(
@@ -37,7 +42,7 @@ class HubDataset:
 
 @dataclass(frozen=True)
 class Choice:
-    """What can be chosen: a named corpus, a text file, documents in files, or a dataset."""
+    """What can be chosen: a named corpus, a file, a folder, or a dataset."""
 
     path: Path
     """Relative to the working directory if it is in there."""
@@ -46,8 +51,7 @@ class Choice:
     corpus: "Corpus | None" = None
     is_available: bool = True
     """False for a corpus that is not downloaded or built yet."""
-    has_documents: bool = False
-    """Whether it is many documents, which are written in shards, and not one text."""
+    kind: Kind = "text"
     dataset: HubDataset | None = None
 
     @property
@@ -80,8 +84,16 @@ def find_choices() -> Choices:
     from simplegpt.data.corpus import CORPORA  # urllib: not before the first paint
     from simplegpt.data.tokens import find_token_sets
 
-    texts = [corpus for corpus in CORPORA.values() if not corpus.is_chat]
-    corpora = [Choice(c.path, c.size, corpus=c, is_available=c.is_cached) for c in texts]
+    corpora = [
+        Choice(
+            corpus.path,
+            corpus.size,
+            corpus=corpus,
+            is_available=corpus.is_cached,
+            kind="dialogues" if corpus.is_chat else "text",
+        )
+        for corpus in CORPORA.values()
+    ]
     found = [*_text_files(Path("data")), *_text_files(Path())][:MAX_FILES]
     recent = [relative(path) for path in settings.Settings.load().recent_texts]
     return Choices(
@@ -111,20 +123,36 @@ def choice_of(path: Path) -> Choice:
         size = sum(file.stat().st_size for file in find_files([str(path)]))
     except (OSError, UserError):
         size = 0
-    return Choice(path, size, has_documents=has_documents(path))
+    return Choice(path, size, kind=kind_of(path))
 
 
 def choice_of_dataset(dataset: HubDataset) -> Choice:
     """Return the choice of a dataset of the Hugging Face Hub."""
-    return Choice(Path(dataset.name), 0, has_documents=True, dataset=dataset)
+    return Choice(Path(dataset.name), 0, kind="documents", dataset=dataset)
 
 
-def has_documents(path: Path) -> bool:
-    """Whether there are many documents at `path`: a folder, JSON Lines, Parquet."""
-    from simplegpt.data.documents import SUFFIXES
+def kind_of(path: Path) -> Kind:
+    """Return the kind of what is at `path`, by its name and the first line of JSON Lines."""
+    from simplegpt.data.documents import JSON_SUFFIXES, SUFFIXES
 
-    is_folder = os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where it may not look
-    return is_folder or (path.name.endswith(SUFFIXES) and path.suffix not in TEXT_SUFFIXES)
+    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
+        return "documents"
+    if path.name.endswith(JSON_SUFFIXES) and _has_dialogues(path):
+        return "dialogues"
+    is_documents = path.name.endswith(SUFFIXES) and path.suffix not in TEXT_SUFFIXES
+    return "documents" if is_documents else "text"
+
+
+def _has_dialogues(path: Path) -> bool:
+    """Whether the first record has messages, and no text."""
+    from simplegpt.data.encode import open_text
+
+    try:
+        with open_text(path) as (file, _):
+            record = json.loads(file.readline(FIRST_LINE_BYTES).removeprefix(b"\xef\xbb\xbf"))
+    except (UserError, OSError, ValueError, RecursionError):
+        return False
+    return isinstance(record, dict) and "messages" in record and "text" not in record
 
 
 def _text_files(folder: Path) -> list[Path]:

@@ -1,12 +1,13 @@
-"""The first documents of files or of a dataset, with their statistics, before they are tokenized.
+"""The first documents or dialogues, with their statistics, before they are tokenized.
 
 The functions read files and, for a dataset of the Hugging Face Hub, the network: call them in a
 thread. They raise `UserError` for what cannot be read.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from simplegpt.cli import UserError
 from tui.data.choices import Choice
 from tui.data.text_file import (
     HEAD_BYTES,
@@ -15,11 +16,13 @@ from tui.data.text_file import (
     TextStatistics,
     TokenPreview,
     TokenStatistics,
+    Unit,
     token_pieces,
     token_statistics,
 )
 
 if TYPE_CHECKING:
+    from simplegpt.data.chat import ChatMessage
     from simplegpt.data.documents import Documents
 
 SAMPLE_CHARACTERS = 1 << 20
@@ -30,12 +33,14 @@ BETWEEN = "\n────────\n"
 
 @dataclass(frozen=True)
 class DocumentSample:
-    """The first documents."""
+    """The first documents or dialogues."""
 
     head: TextHead
     """The very first ones, as one text."""
     texts: tuple[str, ...]
     statistics: TextStatistics
+    dialogues: "tuple[list[ChatMessage], ...]" = ()
+    """Those that the texts show."""
 
 
 def open_documents(choice: Choice, column: str) -> "Documents":
@@ -50,8 +55,9 @@ def open_documents(choice: Choice, column: str) -> "Documents":
 
 
 def read_sample(choice: Choice, column: str, limit: int = SAMPLE_CHARACTERS) -> DocumentSample:
-    """Read the first documents, about `limit` characters of them."""
-    from simplegpt.cli import UserError
+    """Read the first documents or dialogues, about `limit` characters of them."""
+    if choice.kind == "dialogues":
+        return _read_dialogues(choice, limit)
     from simplegpt.data.documents import Place
 
     documents = open_documents(choice, column)
@@ -72,18 +78,47 @@ def read_sample(choice: Choice, column: str, limit: int = SAMPLE_CHARACTERS) -> 
     if not texts:
         raise UserError(f"{documents.name}: no documents with text")
     total = documents.total
+    statistics = _statistics(texts, total if is_whole else done, total, "document")
+    return DocumentSample(_head(texts, total, is_whole, documents.unit), tuple(texts), statistics)
+
+
+def _read_dialogues(choice: Choice, limit: int) -> DocumentSample:
+    from simplegpt.data.dialogues import parse_dialogue
+    from simplegpt.data.encode import open_text
+
+    dialogues: list[list[ChatMessage]] = []
+    texts, n_characters = list[str](), 0
+    size, is_whole = choice.path.stat().st_size, True
+    with open_text(choice.path) as (file, raw):
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            messages = parse_dialogue(line.removeprefix(b"\xef\xbb\xbf"), f"{choice.path}:{number}")
+            dialogues.append(messages)
+            texts.append(
+                "\n\n".join(f"{one.role.capitalize()}:\n{one.content}" for one in messages)
+            )
+            n_characters += len(texts[-1])
+            if n_characters >= limit:
+                is_whole = False
+                break
+        done = size if is_whole else raw.tell()
+    if not texts:
+        raise UserError(f"{choice.path}: no dialogues")
+    statistics = _statistics(texts, done, size, "dialogue")
+    head = _head(texts, size, is_whole, "B")
+    return DocumentSample(head, tuple(texts), statistics, tuple(dialogues))
+
+
+def _head(texts: list[str], total: int, is_whole: bool, unit: str) -> TextHead:
     head, shown = "", 0
     while shown < len(texts) and len(head) < HEAD_BYTES:
         head += (BETWEEN if shown else "") + texts[shown][:HEAD_BYTES]
         shown += 1
-    return DocumentSample(
-        TextHead(total, head, is_whole and shown == len(texts), documents.unit),
-        tuple(texts),
-        _statistics(texts, total if is_whole else done, total),
-    )
+    return TextHead(total, head, is_whole and shown == len(texts), unit)
 
 
-def _statistics(texts: list[str], done: int, total: int) -> TextStatistics:
+def _statistics(texts: list[str], done: int, total: int, unit: Unit) -> TextStatistics:
     import numpy as np
 
     codes = np.frombuffer("".join(texts).encode("utf-32-le"), "<u4")
@@ -100,24 +135,31 @@ def _statistics(texts: list[str], done: int, total: int) -> TextStatistics:
         ),
         read_bytes=done,
         size=total,
-        unit="document",
+        unit=unit,
     )
 
 
 def preview_sample(name: str, sample: DocumentSample) -> tuple[TokenPreview, TokenStatistics]:
     """Encode the sample with the tokenizer called `name`.
 
-    Raises UserError if the tokenizer is unavailable, or has no ID for a character.
+    Raises UserError if the tokenizer is unavailable, has no ID for a character, or none to end a
+    message of a dialogue.
     """
     import numpy as np
 
+    from simplegpt.data.chat import ANSWER, encode_dialogue
     from simplegpt.data.tokenizer import load_tokenizer
 
-    tokenizer = load_tokenizer(name)
-    end = [] if tokenizer.end_of_text is None else [tokenizer.end_of_text]
-    ids = [np.append(tokenizer.encode_to_numpy(text), end).astype(int) for text in sample.texts]
+    tokenizer, answers = load_tokenizer(name), None
+    if sample.dialogues:
+        encoded = [encode_dialogue(messages, tokenizer) for messages in sample.dialogues]
+        ids = [tokens.astype(int) for tokens, _ in encoded]
+        answers = float(np.mean(np.concatenate([marks for _, marks in encoded]) == ANSWER))
+    else:
+        end = [] if tokenizer.end_of_text is None else [tokenizer.end_of_text]
+        ids = [np.append(tokenizer.encode_to_numpy(text), end).astype(int) for text in sample.texts]
     n_characters = sum(map(len, sample.texts))
-    scope = "" if sample.statistics.is_whole else "the first documents"
+    scope = "" if sample.statistics.is_whole else f"the first {sample.statistics.unit}s"
     together = np.concatenate(ids)
     shown, n_shown = list[int](), 0
     for text, part in zip(sample.texts, ids, strict=True):
@@ -127,4 +169,5 @@ def preview_sample(name: str, sample: DocumentSample) -> tuple[TokenPreview, Tok
             break
     pieces = token_pieces(tokenizer, shown[:HEAD_BYTES])
     preview = TokenPreview(name, tokenizer.n_vocab, pieces, sum(map(len, pieces)))
-    return preview, token_statistics(tokenizer, together, n_characters, scope)
+    statistics = token_statistics(tokenizer, together, n_characters, scope)
+    return preview, replace(statistics, answers=answers)

@@ -17,7 +17,7 @@ from textual.widgets import Input
 
 from simplegpt.cli import UserError
 from simplegpt.progress import format_bytes
-from tui.data.choices import has_documents
+from tui.data.choices import kind_of
 from tui.data.text_file import check_file
 from tui.shell import settings
 from tui.shell.dialogs import Entry, ListDialog
@@ -146,7 +146,7 @@ def _entry(value: Path) -> Entry[Path] | None:
             return Entry(value, f"{value.name}/", [""])
         if not stat.S_ISREG(status.st_mode):  # reading a pipe would block
             return None
-        if not has_documents(path):
+        if kind_of(path) == "text":
             with path.open("rb") as file:
                 if b"\0" in file.read(SNIFFED_BYTES):
                     return None

@@ -29,7 +29,9 @@ def fit_config(tokens: "TokenSet", *, has_gpu: bool) -> FittedConfig:
     from simplegpt.config.load import config_folder, inspect  # not before the first paint
 
     n_vocab = vocabulary_size(tokens)
-    if not has_gpu:
+    if tokens.train_info.chat_template is not None:
+        name = "chat_cpu.toml"
+    elif not has_gpu:
         name = "shakespeare_char_cpu.toml"
     else:
         name = "shakespeare_char.toml" if n_vocab <= 256 else "shakespeare.toml"

@@ -1,4 +1,4 @@
-"""The Data screen: choose a text or documents and a tokenizer, and write the token files."""
+"""The Data screen: choose a text, documents or dialogues and a tokenizer; write token files."""
 
 import asyncio
 import contextlib
@@ -97,6 +97,9 @@ end of the list: Enter opens a config that trains on them.
 **Documents** come from `.jsonl` and `.parquet` files, from folders, and from datasets of the
 Hugging Face Hub, which are read while they are downloaded; they become shards.
 
+**Dialogues**, JSON Lines with `messages`, are what a chat is fine-tuned on; *python-questions* is
+an example.
+
 - **char** (character-level): every character is a token. A small vocabulary, fast to train: a good
   start.
 - **byte** (byte-level): every byte is a token. Encodes any text.
@@ -111,7 +114,7 @@ confirm.
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f9", "prepare", "Prepare", tooltip="Write the token files"),
         Binding("f9", "open_config", "Config", tooltip="Open a config that trains on them"),
-        Binding("f7", "pick_file", "File", tooltip="Choose a text, documents or a folder"),
+        Binding("f7", "pick_file", "File", tooltip="Choose a text, documents or dialogues"),
         Binding("slash,ctrl+f", "pick_file", "Find a file", show=False),
         Binding("f8", "show_next", "View", tooltip="Text, tokens or statistics"),
         Binding("escape", "cancel", "Cancel", tooltip="Cancel and delete partial files"),
@@ -300,7 +303,7 @@ confirm.
         self._forget_text()
         self.preview.shown = "text"
         self.choice = choice
-        self.panel.show_choice(choice.output_dir, has_documents=choice.has_documents)
+        self.panel.show_choice(choice.output_dir, choice.kind)
         self.panel.show_status("")
         if choice.is_available:
             self._previewing = self._preview(choice)
@@ -344,8 +347,8 @@ confirm.
     async def _preview(self, choice: Choice) -> None:
         """Read the start of a text, unless it is known, and show it as tokens."""
         try:
-            if self.head is None and choice.has_documents:
-                await self._read_documents(choice)
+            if self.head is None and choice.kind != "text":
+                await self._read_sample(choice)
             elif self.head is None:
                 self.head = await asyncio.to_thread(read_head, choice.path)
                 self.preview.show_text(choice.name, self.head)
@@ -359,21 +362,23 @@ confirm.
         self._show_estimate()
         self._show_error()
 
-    async def _read_documents(self, choice: Choice) -> None:
-        """Read the first documents, which are also the text of the statistics."""
-        self.preview.show_name(choice.name, "Reading the first documents …")
+    async def _read_sample(self, choice: Choice) -> None:
+        """Read the first documents or dialogues, which are also the text of the statistics."""
+        self.preview.show_name(choice.name, f"Reading the first {choice.kind} …")
         self.column = self.panel.column
         self.sample = await asyncio.to_thread(read_sample, choice, self.column)
         self.head, self.statistics = self.sample.head, self.sample.statistics
         self.preview.show_text(choice.name, self.head)
         self.preview.show_facts(choice.name, self.head, self.statistics)
-        self._propose_tokenizer(needs_more=True)  # char has no end of a document
+        self._propose_tokenizer(needs_more=True)  # char has no token to end them with
 
     @on(WritePanel.ColumnTyped)
     def _read_column(self) -> None:
         """Read the documents again if their text is in another column now."""
         choice = self.choice
-        if choice is not None and choice.has_documents and self.panel.column != self.column:
+        if choice is None or choice.kind != "documents":
+            return
+        if self.panel.column != self.column:
             self._forget_text()
             self.choice = choice
             self._previewing = self._preview(choice)
@@ -508,8 +513,8 @@ confirm.
     async def train_tokenizer(self) -> None:
         """Train a tokenizer on the text, with its progress in the write panel, and choose it."""
         choice = self.choice
-        if choice is None or not choice.is_available or choice.has_documents:
-            self.notify("Choose a text first: a tokenizer is trained on a text file.")
+        if choice is None or not choice.is_available or choice.kind == "documents":
+            self.notify("Choose a text first: a tokenizer is trained on a text or dialogues.")
             return
         text = f"Size of its vocabulary; it is trained on {one_line(choice.name)}."
         dialog = TextDialog(
@@ -609,14 +614,14 @@ confirm.
         if val_fraction is None:
             raise UserError("Validation must be a percentage ≥ 0 and < 100.")
         is_one = self.statistics is not None and self.statistics.n_lines < 2
-        if val_fraction and is_one and not self.choice.has_documents:
+        if val_fraction and is_one and self.choice.kind == "text":
             raise UserError("The text has only one line, so it has no split: set Validation to 0%.")
         return Job(
             self.choice.path,
             self.tokenizer,
             relative(self.panel.folder),
             val_fraction,
-            has_documents=self.choice.has_documents,
+            kind=self.choice.kind,
             dataset=self.choice.dataset,
             column=self.panel.column,
             marker=self.panel.marker,
@@ -666,7 +671,7 @@ confirm.
         return await self.app.push_screen_wait(Question("Resume?", text, answers))
 
     async def _ask(self, job: Job, existing: list[Path], *, can_use: bool) -> str | None:
-        is_shards = job.has_documents
+        is_shards = job.is_sharded
         names = f"{len(existing)} shards" if is_shards else " and ".join(p.name for p in existing)
         text = (
             f"{names} already {'exist' if len(existing) > 1 else 'exists'} in {job.output_dir}. "
@@ -691,7 +696,7 @@ confirm.
         except asyncio.CancelledError:
             kept = "Whole shards are kept: prepare again to resume."
             deleted = "Partial files were deleted."
-            status = f"Cancelled. {kept if job.has_documents else deleted}"
+            status = f"Cancelled. {kept if job.is_sharded else deleted}"
             self._end_work(status, "#write #next")
             raise
 
@@ -770,7 +775,9 @@ confirm.
             estimate = format_count(n_tokens)
         else:
             estimate = f"about {estimate}"
-        size = format_bytes(n_tokens * (2 if tokens.n_vocab <= 1 << 16 else 4))
+        n_bytes = 2 if tokens.n_vocab <= 1 << 16 else 4
+        n_marks = 1 if sample.answers is not None else 0
+        size = format_bytes(n_tokens * (n_bytes + n_marks))
         self.panel.show_status(f"{estimate} tokens, {size} on disk")
 
     def action_show_next(self) -> None:

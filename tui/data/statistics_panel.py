@@ -62,10 +62,10 @@ class StatisticsPanel(Static):
         text, parts = self.text, list[Content]()
         self.border_subtitle = ""
         if text is not None:
-            is_document = text.unit == "document"
-            first = plural(text.n_lines, "document") if is_document else format_bytes(MAX_BYTES)
+            is_sample = text.unit != "line"
+            first = plural(text.n_lines, text.unit) if is_sample else format_bytes(MAX_BYTES)
             limit = f"of the first {first}"
-            is_counting = not (text.is_whole or is_document or text.read_bytes >= MAX_BYTES)
+            is_counting = not (text.is_whole or is_sample or text.read_bytes >= MAX_BYTES)
             self.border_subtitle = (
                 f"counting {text.read:.0%}" if is_counting else "" if text.is_whole else limit
             )
@@ -105,10 +105,11 @@ def _lines(text: TextStatistics) -> Content:
 
 def _tokens(tokenizer: str, tokens: TokenStatistics) -> Content:
     of = f" in {tokens.scope}" if tokens.scope else ""
+    answers = "" if tokens.answers is None else f", {tokens.answers:.0%} of the tokens in answers"
     return Content.assemble(
         ("Tokens ", "$text-accent"),
         f"{tokenizer}: {tokens.characters_per_token:.2f} characters per token, ",
-        f"{plural(tokens.n_used, 'token ID')} used{of}\n",
+        f"{plural(tokens.n_used, 'token ID')} used{of}{answers}\n",
         _frequent((show_token(piece), share) for piece, share in tokens.frequent),
     )
 

@@ -29,6 +29,8 @@ N_FREQUENT = 12
 _LONGEST = 10_000  # characters of a line; a longer one counts as this long
 _N_CODES = 0x110000  # of Unicode
 
+Unit = Literal["line", "document", "dialogue"]
+
 
 @dataclass(frozen=True)
 class TextHead:
@@ -76,7 +78,7 @@ class TextStatistics:
     """How much of the text was counted."""
     size: int
     """Bytes of the whole text, or the documents of a dataset; 0 if unknown."""
-    unit: Literal["line", "document"] = "line"
+    unit: Unit = "line"
     """What `n_lines` and `lines` count."""
 
     @property
@@ -128,6 +130,8 @@ class TokenStatistics:
     """The part that was counted, such as ``the first 1.00 MiB``; empty for all of it."""
     frequent: Sequence[tuple[str, float]]
     """The most frequent tokens and their fractions, the most frequent first."""
+    answers: float | None = None
+    """Fraction of the tokens of dialogues that are answers, which the loss counts."""
 
     @property
     def characters_per_token(self) -> float:

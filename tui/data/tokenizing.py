@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import TypeAdapter, ValidationError
 
 from simplegpt.progress import ProgressReport
-from tui.data.choices import HubDataset
+from tui.data.choices import HubDataset, Kind
 from tui.shared.command import GRACE_SECONDS, CommandError, module, run_command
 
 if TYPE_CHECKING:
@@ -31,13 +31,12 @@ class Job:
     """What to tokenize, how, and where to write the token files."""
 
     text: Path
-    """A text file; a file or folder of documents; the name of a dataset."""
+    """A file of text or dialogues; a file or folder of documents; the name of a dataset."""
     tokenizer: str
     output_dir: Path
     val_fraction: float = 0.1
-    """Held-out fraction of the lines, from the end, or of the documents."""
-    has_documents: bool = False
-    """Whether documents are written in shards, which an interruption keeps."""
+    """Held-out fraction of the lines or dialogues, from the end, or of the documents."""
+    kind: Kind = "text"
     dataset: HubDataset | None = None
     column: str = "text"
     """The text's key or column in a document."""
@@ -48,11 +47,16 @@ class Job:
     overwrite: bool = False
 
     @property
+    def is_sharded(self) -> bool:
+        """Whether shards are written, which an interruption keeps."""
+        return self.kind == "documents"
+
+    @property
     def outputs(self) -> tuple[Path, ...]:
         """The training file, and the validation file if there is one; globs of shards."""
         from simplegpt.data.tokens import shard_name, token_file_name  # numpy: not at the start
 
-        name = shard_name if self.has_documents else token_file_name
+        name = shard_name if self.is_sharded else token_file_name
         train, val = (self.output_dir / name(split, self.tokenizer) for split in ("train", "val"))
         return (train, val) if self.val_fraction else (train,)
 
@@ -60,7 +64,7 @@ class Job:
         """The output files that exist."""
         from simplegpt.data.tokens import SPLITS, find_shards
 
-        if self.has_documents:
+        if self.is_sharded:
             folder, tokenizer = self.output_dir, self.tokenizer
             return [path for split in SPLITS for path in find_shards(folder, split, tokenizer)]
         return [path for path in self.outputs if os.path.lexists(path)]
@@ -69,38 +73,39 @@ class Job:
         """Whether an interrupted job of this tokenizer in this folder can be resumed."""
         from simplegpt.data.shards import state_path
 
-        return self.has_documents and os.path.lexists(state_path(self.output_dir, self.tokenizer))
+        return self.is_sharded and os.path.lexists(state_path(self.output_dir, self.tokenizer))
 
     def written(self) -> "TokenSet | None":
         """Return the token files, if all are there and whole. Reads files."""
         from simplegpt.data.tokens import token_set
 
         found = token_set(*self.outputs)
-        can_lack_val = self.has_documents or not self.val_fraction  # few documents: none held out
+        can_lack_val = self.is_sharded or not self.val_fraction  # few documents: none held out
         return found if found is not None and (found.val or can_lack_val) else None
 
     def remove_partial_files(self) -> None:
         """Remove what a killed command leaves."""
         for path in self.outputs:
-            for partial in self.output_dir.glob(f"{path.name}.partial"):
+            for partial in self.output_dir.glob(f"{path.name}*.partial"):
                 partial.unlink()
 
     def arguments(self) -> list[str]:
         """Return the command's arguments, as they would be typed."""
+        is_chat = self.kind == "dialogues"
         return [
             *self._source(),
             *("--tokenizer_name", self.tokenizer),
             *("--output_dir", str(self.output_dir)),
             *("--val_fraction", f"{self.val_fraction:g}"),
-            *([f"--marker={self.marker}"] if self.marker and not self.has_documents else []),
-            *([f"--separator={self.separator}"] if self.separator else []),
+            *([f"--marker={self.marker}"] if self.marker and self.kind == "text" else []),
+            *([f"--separator={self.separator}"] if self.separator and not is_chat else []),
             "--json_progress",
             *(["--overwrite"] if self.overwrite else []),
         ]
 
     def _source(self) -> list[str]:
-        if not self.has_documents:
-            return ["--text_file", str(self.text)]
+        if not self.is_sharded:
+            return ["--chat_file" if self.kind == "dialogues" else "--text_file", str(self.text)]
         column = ["--text_column", self.column]
         if self.dataset is None:
             return ["--documents", str(self.text), *column]

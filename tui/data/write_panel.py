@@ -14,7 +14,13 @@ from textual.widgets import Button, Input, Label, ProgressBar, Static
 
 from simplegpt.cli import UserError
 from simplegpt.progress import ProgressReport, format_bytes, format_count, format_duration
+from tui.data.choices import Kind
 
+_HELD_OUT: dict[Kind, str] = {
+    "text": "% of the lines",
+    "documents": "% of documents",
+    "dialogues": "% of dialogues",
+}
 Phase = Literal["choosing", "working", "done"]
 _BUTTONS: dict[Phase, tuple[str, str]] = {
     "choosing": ("Prepare", "primary"),
@@ -42,6 +48,9 @@ token ID given here (the tokenizers char and byte have none of their own).
 `train-TOKENIZER-00000.bin` …; **Column** is the key or column with their text. Each ends with the
 separator, and the held-out ones are evenly spread. Cancelling keeps the whole shards: preparing
 again resumes.
+
+**Dialogues** (JSON Lines with `messages`) are written with the chat template, and a file beside
+them marks the answers, which alone count in the loss. The last dialogues are held out.
 """
     DEFAULT_CSS = """
     WritePanel {
@@ -55,7 +64,8 @@ again resumes.
         #next { width: 100%; }
         #columns { display: none; }
         &.-documents { #columns { display: block; } #markers { display: none; } }
-        &.-working, &.-done { .field, #columns, #markers { display: none; } }
+        &.-dialogues { #markers, #separators { display: none; } }
+        &.-working, &.-done { .field, #columns, #markers, #separators { display: none; } }
         &.-working ProgressBar { display: block; }
     }
     """
@@ -102,7 +112,7 @@ again resumes.
                 placeholder="none",
                 tooltip="Text that ends a document; it is removed from the text",
             )
-        with Horizontal(classes="field"):
+        with Horizontal(classes="field", id="separators"):
             yield Label("Separator", classes="what")
             yield Input(
                 id="separator",
@@ -145,13 +155,12 @@ again resumes.
     def separator(self) -> str:
         return self.query_one("#separator", Input).value.strip()
 
-    def show_choice(self, folder: str, *, has_documents: bool) -> None:
-        """Propose a folder, and show the settings of a text or of documents."""
+    def show_choice(self, folder: str, kind: Kind) -> None:
+        """Propose a folder, and show the settings of this kind of input."""
         self.query_one("#folder", Input).value = folder
-        self.set_class(has_documents, "-documents")
-        self.query_one("#held-out", Label).update(
-            "% of documents" if has_documents else "% of the lines"
-        )
+        self.set_class(kind == "documents", "-documents")
+        self.set_class(kind == "dialogues", "-dialogues")
+        self.query_one("#held-out", Label).update(_HELD_OUT[kind])
 
     def show_status(self, status: str | Content) -> None:
         """Show a line or two above the button."""

@@ -12,12 +12,12 @@ from textual.widgets import Button, Input, ProgressBar
 
 from simplegpt.data import __main__ as data
 from simplegpt.data.shards import ShardWriter
-from simplegpt.data.tokens import open_tokens
+from simplegpt.data.tokens import TokenSet, open_tokens
 from simplegpt.progress import ProgressReport
 from tests.tui.conftest import settle, until
 from tests.tui.data.test_data_screen import choose, data_screen, error, labels, open_picker, shown
 from tests.tui.data.test_data_screen import opened as opened_configs
-from tui.data.choices import find_choices
+from tui.data.choices import choice_of, find_choices
 from tui.data.file_picker import find_entries
 from tui.data.hub_dialog import HubDialog
 from tui.data.text_sample import TextSample
@@ -41,10 +41,10 @@ def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("simplegpt.run.hardware.gpus", list)
 
 
-def test_corpora_of_dialogues_are_not_offered_as_texts(workplace: Path) -> None:
-    names = [choice.name for choice in find_choices().texts]
-    assert "python-stdlib" in names
-    assert "python-questions" not in names
+def test_corpora_of_dialogues_are_offered_as_such(workplace: Path) -> None:
+    kinds = {choice.name: choice.kind for choice in find_choices().texts}
+    assert kinds["python-stdlib"] == "text"
+    assert kinds["python-questions"] == "dialogues"
 
 
 async def prepare(pilot: Pilot[None]) -> None:
@@ -81,6 +81,49 @@ async def test_documents_lead_from_the_preview_to_a_config_on_their_shards(
         assert values["output_dir"] == "models/stories-gpt2"
         train, val = (len(open_tokens(values[f"data.{split}_fpath"])) for split in ("train", "val"))
         assert train + val == n_tokens
+
+
+async def test_dialogues_lead_from_the_preview_to_a_config_for_a_chat(
+    workplace: Path, without_gpu: None
+) -> None:
+    (workplace / "data").mkdir()
+    exchanges = [
+        [
+            {"role": "user", "content": f"What is {n} + {n}?"},
+            {"role": "assistant", "content": f"It is {2 * n}."},
+        ]
+        for n in range(20)
+    ]
+    lines = "".join(json.dumps({"messages": messages}) + "\n" for messages in exchanges)
+    file = workplace / "data" / "sums.jsonl"
+    file.write_text(lines)
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/sums.jsonl")
+        assert screen.head is not None
+        assert screen.head.text.startswith("User:\nWhat is 0 + 0?\n\nAssistant:\nIt is 0.\n")
+        assert "20 dialogues" in shown(screen, "#facts")
+        assert "Dialogues 20" in shown(screen, "#statistics")
+        assert "of the tokens in answers" in shown(screen, "#statistics")
+        assert screen.tokenizer == "gpt2"
+        for id in ("#columns", "#markers", "#separators"):
+            assert not screen.query_one(id).display
+        n_tokens = len(screen.query_one("#tokens", TextSample).pieces)
+        await prepare(pilot)
+        assert "for training" in shown(screen, "#status")
+        await pilot.press("enter")
+        await settle(pilot)
+        ((template, values),) = opened_configs(pilot)
+        assert template.name == "chat_cpu.toml"
+        tokens = {split: open_tokens(values[f"data.{split}_fpath"]) for split in ("train", "val")}
+        assert sum(map(len, tokens.values())) == n_tokens
+        assert {split.chat_template for split in tokens.values()} == {"simplegpt"}
+        assert any(isinstance(item, TokenSet) for item in screen.listed)
+
+        file.write_text(lines + '{"messages": [{"role": "tool", "content": "x"}]}\n')
+        screen.choice = None
+        screen.choose_text(choice_of(Path("data/sums.jsonl")))
+        await settle(pilot)
+        assert "data/sums.jsonl:21: messages.0.role" in error(screen)
 
 
 async def test_column_is_chosen_where_the_text_has_another_name(workplace: Path) -> None:
