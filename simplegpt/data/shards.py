@@ -18,13 +18,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from simplegpt.cli import UserError, invalid_fields
 from simplegpt.data.documents import Documents, Place
 from simplegpt.data.encode import Chunk, cut, encode
-from simplegpt.data.tokenizer import Tokenizer, short_name
+from simplegpt.data.tokenizer import Tokenizer
 from simplegpt.data.tokens import (
     SPLITS,
     TokenWriter,
     Written,
     find_shards,
     open_tokens,
+    resume_path,
     shard_name,
     sidecar_path,
 )
@@ -75,7 +76,7 @@ class ShardWriter:
         self, folder: Path, tokenizer: Tokenizer, settings: dict[str, Any], *, overwrite: bool
     ) -> None:
         self.folder, self.tokenizer = folder, tokenizer
-        self.state_path = state_path(folder, tokenizer.name)
+        self.state_path = resume_path(folder / shard_name("train", tokenizer.name))
         self.state = ShardState(settings=settings)
         existing = [path for split in SPLITS for path in find_shards(folder, split, tokenizer.name)]
         found = _read_state(self.state_path, ignore_invalid=overwrite)
@@ -164,11 +165,6 @@ class ShardWriter:
             files=[*self.state.files, *(writer.written for writer in writers)],
         )
         write_atomically(self.state_path, self.state.model_dump_json() + "\n", sync=True)
-
-
-def state_path(folder: Path, tokenizer: str) -> Path:
-    """Return the file that is there while a conversion is unfinished."""
-    return folder / f"train-{short_name(tokenizer)}.resume.json"
 
 
 def _read_state(path: Path, *, ignore_invalid: bool) -> ShardState | None:

@@ -193,7 +193,7 @@ def find_token_sets(root: Path) -> list[TokenSet]:
     """Return the token files with sidecars at `root` and two levels below it.
 
     A file whose name begins with ``train`` is paired with the ``val`` beside it. Shards are one
-    set. Hidden folders and unreadable files are left out.
+    set. Hidden folders, unreadable files and shards that are not all written are left out.
     """
     patterns = ("train*.bin", "*/train*.bin", "*/*/train*.bin")
     files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
@@ -202,7 +202,11 @@ def find_token_sets(root: Path) -> list[TokenSet]:
         for path in files
         if not any(part.startswith(".") for part in path.relative_to(root).parts)
     )
-    found = [token_set(path, path.with_name(f"val{path.name[5:]}")) for path in trains]
+    found = [
+        token_set(path, path.with_name(f"val{path.name[5:]}"))
+        for path in trains
+        if not os.path.lexists(resume_path(path))
+    ]
     return [one for one in found if one is not None]
 
 
@@ -252,6 +256,11 @@ _SHARD_NUMBER = re.compile(r"-\d{5}\.bin$")
 def sidecar_path(path: Path) -> Path:
     """``NAME.bin`` → ``NAME.bin.json``."""
     return path.with_name(path.name + ".json")
+
+
+def resume_path(shards: Path) -> Path:
+    """``train-gpt2-*.bin`` → ``train-gpt2.resume.json``, which is there until all are written."""
+    return shards.with_name(f"{shards.name.removesuffix('-*.bin')}.resume.json")
 
 
 def marks_path(path: Path) -> Path:

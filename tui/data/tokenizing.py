@@ -71,9 +71,9 @@ class Job:
 
     def is_unfinished(self) -> bool:
         """Whether an interrupted job of this tokenizer in this folder can be resumed."""
-        from simplegpt.data.shards import state_path
+        from simplegpt.data.tokens import resume_path
 
-        return self.is_sharded and os.path.lexists(state_path(self.output_dir, self.tokenizer))
+        return self.is_sharded and os.path.lexists(resume_path(self.outputs[0]))
 
     def written(self) -> "TokenSet | None":
         """Return the token files, if all are there and whole. Reads files."""

@@ -198,6 +198,7 @@ async def test_interrupted_conversion_is_resumed_after_a_question(
     assert state.exists()
     async with data_screen() as (pilot, screen):
         await choose(pilot, "data/stories.jsonl")
+        assert not screen.choices.token_sets, "these shards are not all there"
         await prepare(pilot)
         question = pilot.app.screen
         assert isinstance(question, Question)
@@ -205,6 +206,7 @@ async def test_interrupted_conversion_is_resumed_after_a_question(
         await pilot.press("enter")
         await settle(pilot)
         assert "for training" in shown(screen, "#status")
+        assert len(screen.choices.token_sets) == 1
     assert not state.exists()
 
 
