@@ -4,9 +4,11 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
+from textual import on
+from textual.message import Message
 from textual.pilot import Pilot
 
 from tests.tui.conftest import SMALL, settle
@@ -14,6 +16,7 @@ from tui import app
 from tui.app import Workbench
 from tui.config.estimate import Machine
 from tui.config.screen import OPEN_SECTIONS, ConfigScreen
+from tui.shell import messages
 
 GIB = 2**30
 MACHINE = Machine(memory=16 * GIB, cpu_memory=16 * GIB, n_gpus=0)
@@ -88,21 +91,36 @@ def token_file(path: Path, count: int) -> None:
     path.with_name(f"{path.name}.json").write_text(json.dumps(sidecar))
 
 
-def config_workbench(
-    machine: Machine = MACHINE, open_sections: Sequence[str] = OPEN_SECTIONS
-) -> Workbench:
-    """A workbench whose config editor estimates for `machine`."""
+class ConfigWorkbench(Workbench):
+    """A workbench whose config editor estimates for `machine`, and starts no training."""
 
-    class ConfigWorkbench(Workbench):
-        CSS_PATH = Path(app.__file__).with_name("app.tcss")
-        MODES: ClassVar = {
+    CSS_PATH = Path(app.__file__).with_name("app.tcss")
+
+    def __init__(
+        self, machine: Machine = MACHINE, open_sections: Sequence[str] = OPEN_SECTIONS
+    ) -> None:
+        self.MODES = {
             **Workbench.MODES,
             "config": lambda: ConfigScreen(
                 inspect_machine=lambda root: machine, open_sections=open_sections
             ),
         }
+        super().__init__()
+        self.asked: list[Message] = []
+        """What the editor asked for."""
 
-    return ConfigWorkbench()
+    @on(messages.StartTraining)
+    @on(messages.ResumeTraining)
+    @on(messages.Visit)
+    def _keep(self, event: Message) -> None:
+        event.prevent_default()
+        self.asked.append(event)
+
+
+def asked_of(pilot: Pilot[Any]) -> list[Message]:
+    """What the editor has asked the workbench for."""
+    assert isinstance(pilot.app, ConfigWorkbench)
+    return pilot.app.asked
 
 
 async def on_config(pilot: Pilot[Any]) -> ConfigScreen:
@@ -122,6 +140,6 @@ async def config_screen(
     open_sections: Sequence[str] = ("model",),
 ) -> AsyncIterator[tuple[Pilot[None], ConfigScreen]]:
     """The editor; few sections are open at first, since making fields takes half of a test."""
-    workbench = config_workbench(machine, open_sections)
+    workbench = ConfigWorkbench(machine, open_sections)
     async with workbench.run_test(size=size) as pilot:
         yield pilot, await on_config(pilot)

@@ -1,7 +1,8 @@
 """The pictures in `docs/`, from the real program: ``python -m tests.tui.docs_pictures [RUN_DIR]``.
 
 Takes each screen at 140x45, with the run at RUN_DIR (below a folder ``models``), or with one that
-it trains first, on the source of Python's standard library, for a minute.
+it trains first, on the source of Python's standard library, for a minute. The chat begins with the
+first prompt of the run's samples.
 """
 
 import asyncio
@@ -13,7 +14,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from simplegpt.config.load import load
 from simplegpt.data.corpus import CORPORA
+from simplegpt.run.directory import RunDirectory
 from tests.tui.conftest import settle, until
 from tests.tui.picture import write_picture
 from tui.app import Workbench
@@ -21,7 +24,6 @@ from tui.shell import messages
 
 DOCS = Path(__file__).parents[2] / "docs"
 SIZE = (140, 45)
-PROMPT = "The "
 TRAINING = (
     *("--trainer.max_steps", "250", "--trainer.val_check_interval", "50"),
     *("--optimization.decay_steps", "150"),
@@ -63,10 +65,11 @@ async def take(run: Path) -> None:
         chat = app.visited["chat"]
         assert isinstance(chat, ChatScreen)
         await until(pilot, lambda: chat.can_generate, 60)
-        chat.prompt.text = PROMPT
+        config = load(RunDirectory(run).config)
+        assert config.samples is not None
+        chat.prompt.text = config.samples.prompts[0] + "\n"
         await pilot.press("f9")
-        await until(pilot, lambda: bool(chat.is_busy), 60)
-        await until(pilot, lambda: not chat.is_busy, 120)
+        await until(pilot, lambda: bool(chat.left.conversation.path()) and not chat.is_busy, 120)
         await pilot.press("shift+tab", "p")
         await settle(pilot)
         write(app, "chat")

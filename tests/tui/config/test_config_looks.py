@@ -8,7 +8,7 @@ import pytest
 from textual.pilot import Pilot
 
 from simplegpt.train.speed import MeasuredSpeed
-from tests.tui.configs import CONFIG, MACHINE, PATH, config_workbench, make_project, on_config
+from tests.tui.configs import CONFIG, MACHINE, PATH, ConfigWorkbench, make_project, on_config
 from tests.tui.conftest import LARGE, SIZES, SMALL, settle, until
 from tui.app import Workbench
 from tui.config.dialogs import SaveDialog
@@ -27,7 +27,7 @@ def project(workplace: Path) -> Path:
 def workbench() -> Workbench:
     """On a machine that is the same everywhere."""
     speed = MeasuredSpeed("letters-first", 5_000_000, 8e9, "cpu")
-    return config_workbench(Machine(MACHINE.memory, MACHINE.cpu_memory, 0, speeds=(speed,)))
+    return ConfigWorkbench(Machine(MACHINE.memory, MACHINE.cpu_memory, 0, speeds=(speed,)))
 
 
 @SIZES

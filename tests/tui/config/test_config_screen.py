@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from textual.content import Content
-from textual.message import Message
 from textual.widgets import Button, Input, Select, Switch, TextArea
 
 from simplegpt.config.load import Problem
@@ -16,8 +15,9 @@ from tests.tui.configs import (
     BASE,
     CONFIG,
     PATH,
+    ConfigWorkbench,
+    asked_of,
     config_screen,
-    config_workbench,
     make_project,
     on_config,
 )
@@ -40,22 +40,6 @@ from tui.shell.help import help_for
 def project(workplace: Path) -> Path:
     make_project(workplace)
     return workplace
-
-
-@pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> list[Message]:
-    """What the screen asked of the shell; none of it happens."""
-    found: list[Message] = []
-    real = ConfigScreen.post_message
-
-    def record(self: ConfigScreen, message: Message) -> bool:
-        if type(message).__module__ == messages.__name__:
-            found.append(message)
-            return True
-        return real(self, message)
-
-    monkeypatch.setattr(ConfigScreen, "post_message", record)
-    return found
 
 
 def field(screen: ConfigScreen, key: str) -> FormField:
@@ -460,7 +444,7 @@ async def test_an_impossible_name_is_refused_where_it_is_typed(project: Path) ->
 
 
 async def test_a_file_name_is_never_taken_as_markup(project: Path) -> None:
-    async with config_workbench().run_test(size=SMALL, notifications=True) as pilot:
+    async with ConfigWorkbench().run_test(size=SMALL, notifications=True) as pilot:
         screen = await on_config(pilot)
         await pilot.press("S")
         await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
@@ -605,10 +589,9 @@ async def test_values_from_elsewhere_are_applied_as_if_typed() -> None:
         assert screen.unsaved() == f"changes of {PATH}"
 
 
-async def test_first_training_asks_only_for_a_name_which_is_proposed(
-    project: Path, asked: list[Message]
-) -> None:
+async def test_first_training_asks_only_for_a_name_which_is_proposed(project: Path) -> None:
     async with config_screen() as (pilot, screen):
+        asked = asked_of(pilot)
         values = {"trainer.max_steps": 5, "output_dir": "models/verse-char"}
         screen.open(PATH.absolute(), values, new_name="verse-char.toml")
         await settle(pilot)
@@ -624,10 +607,11 @@ async def test_first_training_asks_only_for_a_name_which_is_proposed(
         assert (project / PATH).read_text() == CONFIG  # it was only the start
 
 
-async def test_training_is_queued_behind_a_live_run(project: Path, asked: list[Message]) -> None:
+async def test_training_is_queued_behind_a_live_run(project: Path) -> None:
     live = make_run(project / "models/live", Shape(steps=10))
     queued = RunDirectory(project / "models/letters")
     async with config_screen() as (pilot, screen):
+        asked = asked_of(pilot)
         await pilot.press("f9")
         await until(pilot, lambda: isinstance(screen.app.screen, Question))
         await pilot.press("enter")
@@ -640,15 +624,17 @@ async def test_training_is_queued_behind_a_live_run(project: Path, asked: list[M
         await until(pilot, lambda: not queued.path.exists())
 
 
-async def test_training_starts_from_a_saved_config(asked: list[Message]) -> None:
+async def test_training_starts_from_a_saved_config() -> None:
     async with config_screen() as (pilot, _):
+        asked = asked_of(pilot)
         await pilot.press("f9")
         await settle(pilot)
         assert asked == [messages.StartTraining(PATH)]
 
 
-async def test_training_saves_first_what_was_changed(project: Path, asked: list[Message]) -> None:
+async def test_training_saves_first_what_was_changed(project: Path) -> None:
     async with config_screen() as (pilot, screen):
+        asked = asked_of(pilot)
         await screen.go_to("trainer.max_steps")
         await pilot.press("end", "0", "f9")
         await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
@@ -659,10 +645,9 @@ async def test_training_saves_first_what_was_changed(project: Path, asked: list[
         assert "1_0000" in (project / PATH).read_text()
 
 
-async def test_training_with_errors_lists_them_and_goes_to_the_chosen(
-    asked: list[Message],
-) -> None:
+async def test_training_with_errors_lists_them_and_goes_to_the_chosen() -> None:
     async with config_screen() as (pilot, screen):
+        asked = asked_of(pilot)
         screen.document.type("trainer.max_steps", "-7")
         screen.document.type("data.seq_len", "x")
         screen.refresh_state()
@@ -677,9 +662,10 @@ async def test_training_with_errors_lists_them_and_goes_to_the_chosen(
         assert screen.focused_key == "trainer.max_steps"
 
 
-async def test_training_beyond_the_memory_asks_with_advice(asked: list[Message]) -> None:
+async def test_training_beyond_the_memory_asks_with_advice() -> None:
     small = Machine(memory=2**28, cpu_memory=2**28, n_gpus=0)
     async with config_screen(machine=small) as (pilot, screen):
+        asked = asked_of(pilot)
         await pilot.press("f9")
         await until(pilot, lambda: isinstance(screen.app.screen, Question))
         await pilot.press("enter")  # cancels
@@ -695,11 +681,10 @@ async def test_training_beyond_the_memory_asks_with_advice(asked: list[Message])
         assert warning.styles.color == screen.app.screen.query_one(".error").styles.color
 
 
-async def test_a_taken_directory_offers_another_or_the_resume(
-    project: Path, asked: list[Message]
-) -> None:
+async def test_a_taken_directory_offers_another_or_the_resume(project: Path) -> None:
     make_run(project / "models/letters", Shape(steps=40, state="stopped"))
     async with config_screen() as (pilot, screen):
+        asked = asked_of(pilot)
         await pilot.press("f9")
         await until(pilot, lambda: isinstance(screen.app.screen, Question))
         await pilot.press("enter")
