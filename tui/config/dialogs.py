@@ -54,7 +54,7 @@ class SaveDialog(Dialog[Path]):
         is_folded: bool = False,
         warning: str = "",
     ) -> None:
-        """`is_folded`: show the changes only on request, where nobody has typed any.
+        """`is_folded`: show the changes only on request, because nobody has typed them.
 
         `warning`: what is wrong with the config although it is valid.
         """

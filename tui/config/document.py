@@ -27,7 +27,7 @@ class _Step:
 
 @dataclass(frozen=True)
 class OnDisk:
-    """What the disk holds now of a document."""
+    """A document's files as they are on disk now."""
 
     text: str | None
     """The config's own file; None where it was never saved, is gone or is not text."""
@@ -53,9 +53,9 @@ class ConfigDocument:
         self.is_new = is_new
         self.text = text
         self.saved_text = text
-        """What the file holds, as far as we know."""
+        """The content of the file when it was last read or written."""
         self.includes = includes or {}
-        """What the included files held when they were last read."""
+        """The included files when they were last read."""
         self.needs_includes = False
         """Whether the text includes a file that was not read yet."""
         self.inspection = self._inspect(text)

@@ -16,7 +16,7 @@ from simplegpt.train.speed import MeasuredSpeed, expected_speed, measured_speeds
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is to train on."""
+    """The hardware to train on."""
 
     memory: int
     """Bytes of one GPU, or of the machine where there is none."""
@@ -28,10 +28,10 @@ class Machine:
 
 @dataclass(frozen=True)
 class TokenFiles:
-    """What the token files of a config show."""
+    """Results of checking the token files of a config."""
 
     errors: Sequence[Problem] = ()
-    """Those that the config alone does not show."""
+    """Errors that the config alone does not show."""
     n_train_tokens: int | None = None
     n_val_tokens: int | None = None
 

@@ -1,4 +1,4 @@
-"""What the config editor shows of a document at one moment."""
+"""The state of a document as the config editor shows it."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Configs on disk: which there are, read, written to another place. Call it in a thread."""
+"""Configs on disk: listed, read and saved. The functions read files: call them in a thread."""
 
 import os
 import tomllib
@@ -67,7 +67,7 @@ def free_path(path: Path) -> Path:
 
 
 def typed_path(typed: str) -> Path:
-    """Return the path that a person typed, with their home for ``~``. Raises `UserError`."""
+    """Return the typed path, with the home directory for ``~``. Raises `UserError`."""
     try:
         return Path(typed.strip()).expanduser()
     except RuntimeError:

@@ -193,7 +193,7 @@ _EDIT_CONFIG = ("Edit config", "screen.edit")
 
 
 def callout_of(view: RunView, log_end: Sequence[str]) -> Callout | None:
-    """What became of a run that has ended or is gone; None for another one."""
+    """The message about a run that finished, failed or is gone; None for another one."""
     if view.state == "finished":
         return finished_callout(view)
     if view.state == "none" and view.is_whole:
@@ -214,7 +214,7 @@ def callout_of(view: RunView, log_end: Sequence[str]) -> Callout | None:
 
 
 def finished_callout(view: RunView) -> Callout:
-    """What a finished run came to, and what to do next."""
+    """The results of a finished run, and what to do next."""
     history, parts = view.history, []
     if history.last is not None:
         parts.append(f"{format_count(history.last.tokens)} tokens")
