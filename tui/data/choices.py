@@ -73,7 +73,7 @@ class Choices:
     """All that can be chosen."""
 
     texts: tuple[Choice, ...] = ()
-    """The corpora, then the files in ``data`` and here."""
+    """The corpora, the files in ``data`` and here, the corpora of dialogues."""
     recent: tuple[Choice, ...] = ()
     """Other files and folders, the last chosen first."""
     token_sets: "tuple[TokenSet, ...]" = ()
@@ -97,7 +97,11 @@ def find_choices() -> Choices:
     found = [*_text_files(Path("data")), *_text_files(Path())][:MAX_FILES]
     recent = [relative(path) for path in settings.Settings.load().recent_texts]
     return Choices(
-        texts=(*corpora, *map(choice_of, found)),
+        texts=(
+            *(corpus for corpus in corpora if corpus.kind == "text"),
+            *map(choice_of, found),
+            *(corpus for corpus in corpora if corpus.kind == "dialogues"),
+        ),
         recent=tuple(choice_of(p) for p in recent if p not in found and _exists(p)),
         token_sets=tuple(find_token_sets(Path())),
     )
