@@ -319,9 +319,10 @@ raise SystemExit("no luck")
 """
     app = FakeTraining(train_command=(sys.executable, "-c", program))
     async with app.run_test(size=LARGE) as pilot:
+        others = psutil.Process().children()
         app.post_message(messages.StartTraining(config))
         await reach(pilot, "starting")
-        child = psutil.Process().children()[-1]
+        (child,) = set(psutil.Process().children()) - set(others)
         app.post_message(messages.OpenRun(other.path))
         await reach(pilot, "stopped")
         Path("fail").touch()
