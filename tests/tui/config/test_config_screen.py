@@ -414,9 +414,8 @@ async def test_a_cancelled_save_writes_nothing(project: Path) -> None:
 async def test_save_as_writes_another_file_and_continues_with_it(project: Path) -> None:
     async with config_screen() as (pilot, screen):
         await pilot.press("S")
-        await pilot.pause()
+        await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
         question = screen.app.screen
-        assert isinstance(question, SaveDialog)
         question.query_one("#path", Input).value = "mine"
         await pilot.press("enter")
         await settle(pilot)
@@ -457,15 +456,13 @@ async def test_a_file_name_is_never_taken_as_markup(project: Path) -> None:
 async def test_saving_a_new_config_from_a_template_asks_where(project: Path) -> None:
     async with config_screen() as (pilot, screen):
         await pilot.press("n")
-        await pilot.pause()
-        assert isinstance(screen.app.screen, ListDialog)
+        await until(pilot, lambda: isinstance(screen.app.screen, ListDialog))
         await pilot.press(*"gpt2_fine", "enter")
         await settle(pilot)
         assert screen.document.is_new
         assert screen.document.shown("init_from") == "gpt2"
         await pilot.press("f7")
-        await pilot.pause()
-        assert isinstance(screen.app.screen, SaveDialog)
+        await until(pilot, lambda: isinstance(screen.app.screen, SaveDialog))
         await pilot.press("enter")
         await settle(pilot)
         assert (project / "configs/gpt2_finetune.toml").is_file()
@@ -563,8 +560,7 @@ async def test_opening_another_config_asks_about_unsaved_changes(project: Path) 
     async with config_screen() as (pilot, screen):
         screen.document.type("model.n_vocab", "99")
         screen.open(Path("other.toml"), {})
-        await pilot.pause()
-        assert isinstance(screen.app.screen, Question)
+        await until(pilot, lambda: isinstance(screen.app.screen, Question))
         await pilot.press("escape")
         await settle(pilot)
         assert screen.document.path == PATH

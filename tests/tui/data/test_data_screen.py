@@ -168,16 +168,15 @@ async def test_existing_files_are_replaced_only_after_a_question(
     async with data_screen() as (pilot, screen):
         await choose(pilot, "data/verse.txt")
         await pilot.press("f9")
-        await pilot.pause()
+        await until(pilot, lambda: isinstance(pilot.app.screen, Question))
         question = pilot.app.screen
-        assert isinstance(question, Question)
         # Not whole (no sidecar, no validation part): using it is not offered.
         assert [button.id for button in question.query(Button)] == ["overwrite", "cancel"]
         await pilot.press("enter")
         await settle(pilot)
         assert (folder / "train-char.bin").read_bytes() == b"mine"
         await pilot.press("f9")
-        await pilot.pause()
+        await until(pilot, lambda: isinstance(pilot.app.screen, Question))
         await pilot.press("right", "enter")
         await settle(pilot)
         assert len(open_tokens(folder / "train-char.bin")) == 3870
@@ -186,7 +185,7 @@ async def test_existing_files_are_replaced_only_after_a_question(
         screen.query_one("#corpora").focus()
         screen.panel.phase = "choosing"
         await pilot.press("f9")
-        await pilot.pause()
+        await until(pilot, lambda: isinstance(pilot.app.screen, Question))
         await pilot.press("enter")
         await settle(pilot)
         assert (folder / "train-char.bin").stat().st_mtime_ns == written
@@ -404,7 +403,7 @@ async def test_unavailable_corpus_is_an_error_that_names_another(
 
 async def open_picker(pilot: Pilot[None]) -> FilePicker:
     await pilot.press("f7")
-    await pilot.pause()
+    await until(pilot, lambda: isinstance(pilot.app.screen, FilePicker))
     picker = pilot.app.screen
     assert isinstance(picker, FilePicker)
     await until(pilot, lambda: bool(picker.shown))

@@ -436,8 +436,7 @@ async def test_trash_is_emptied_after_a_question_whose_first_answer_keeps(workpl
         for keys, left in ((["enter"], 1), (["right", "enter"], 0)):
             (entry,) = [c for c in screen.commands() if c.title == "Empty the trash"]
             entry.callback()
-            await pilot.pause()
-            assert isinstance(pilot.app.screen, Question)
+            await until(pilot, lambda: isinstance(pilot.app.screen, Question))
             await pilot.press(*keys)
             await settle(pilot)
             assert len(screen.trash.items()) == left
