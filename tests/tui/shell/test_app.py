@@ -202,6 +202,9 @@ async def test_quitting_with_a_live_run_can_be_cancelled(workplace: Path) -> Non
         await settle(pilot)
         await pilot.press("ctrl+q")
         await until(pilot, lambda: isinstance(app.screen, Question))
+        await pilot.press("f10")
+        await settle(pilot)
+        assert [isinstance(screen, Question) for screen in app.screen_stack] == [False, True]
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, Question))
         assert app.is_running
