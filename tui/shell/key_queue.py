@@ -15,6 +15,7 @@ from textual.app import App
 from textual.dom import DOMNode
 from textual.events import Key, Paste
 from textual.screen import ModalScreen
+from textual.widgets import Input, TextArea
 from textual.worker import Worker
 
 PATIENCE_SECONDS = 2.0
@@ -27,6 +28,7 @@ MOVING = frozenset(
     | {"home", "end", "pageup", "pagedown"}
 )
 """Keys that may be held down, and open nothing."""
+ERASING = frozenset({"backspace", "delete"})
 
 Typed: TypeAlias = Key | Paste
 Kind = Literal["text", "moving", "other"]
@@ -53,11 +55,12 @@ class KeyQueue:
         """Handle keys until one has to take effect before the next is handled.
 
         Text that follows text, and a move that follows a move, do not wait: a widget's queue keeps
-        their order. So only the key after them is held back, if it comes so soon.
+        their order. So only the key after them is held back, if it comes so soon. Backspace in a
+        text field passes through that queue too, but erases only when it has gone up to the app.
         """
         while self._waiting and self._settling is None:
             kind = self._kind(self._waiting[0])
-            if self._last not in (None, kind):
+            if self._last not in (None, kind) and not self._erases_text(self._waiting[0]):
                 self._settling = asyncio.create_task(self._settle(self._processed()))
                 return
             before, workers = self._state(), frozenset(self._app.workers)
@@ -75,6 +78,11 @@ class KeyQueue:
         if focused is not None and focused.check_consume_key(event.key, event.character):
             return "text"
         return "moving" if event.key in MOVING else "other"
+
+    def _erases_text(self, event: Typed) -> bool:
+        """Whether a key erases in the text field into which the last one was typed."""
+        in_text = self._last == "text" and isinstance(self._app.focused, Input | TextArea)
+        return in_text and isinstance(event, Key) and event.key in ERASING
 
     async def _settle(self, effect: Awaitable[None]) -> None:
         """Wait until the last key has taken effect, then handle the next one."""

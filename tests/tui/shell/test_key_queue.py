@@ -40,7 +40,7 @@ async def test_burst_of_text_and_keys_with_priority_keeps_its_order(workplace: P
         await settle(pilot)
         prompt = app.screen.query_one(PromptArea)
         await until(pilot, lambda: prompt.has_focus)
-        burst(app, *"JULIET:", "ctrl+n", *"Ay me", "ctrl+n")
+        burst(app, *"JULIETT", "backspace", ":", "ctrl+n", *"Ay", "delete", *" me", "ctrl+n")
         await until(pilot, lambda: prompt.text == "JULIET:\nAy me\n")
 
 
