@@ -199,7 +199,7 @@ def find_model(name_or_path: str, progress: OnProgress = no_progress) -> Path:
 
     A hub name is downloaded, unless a file or folder has that name. Raises UserError.
     """
-    path = Path(os.path.expanduser(name_or_path))  # noqa: PTH111 - Path's own raises for no home
+    path = Path(os.path.expanduser(name_or_path))
     if path.is_dir():
         return path if (path / "config.json").exists() else find_checkpoint(path)
     if path.exists():

@@ -252,7 +252,7 @@ def absolute(config: Config) -> Config:
     }
     if is_tokenizer_file(config.tokenizer_name):
         changes["tokenizer_name"] = str(Path(config.tokenizer_name).absolute())
-    if config.init_from is not None and os.path.exists(config.init_from):  # noqa: PTH110
+    if config.init_from is not None and os.path.exists(config.init_from):
         changes["init_from"] = str(Path(config.init_from).absolute())
     return config.model_copy(update=changes)
 

@@ -105,7 +105,7 @@ def newest_checkpoint(run: RunDirectory) -> Path | None:
 
     None if there is no checkpoint with a readable sidecar.
     """
-    if os.path.exists(run.last_checkpoint):  # noqa: PTH110 - unlike Path's, it never raises
+    if os.path.exists(run.last_checkpoint):
         return run.last_checkpoint
     checkpoints = list_checkpoints(run)
     return checkpoints[-1].path if checkpoints else None

@@ -18,6 +18,7 @@ from simplegpt.inference.protocol import Device, Precision
 from simplegpt.progress import format_bytes, format_count, format_loss
 from simplegpt.run.checkpoints import Checkpoint, list_checkpoints
 from simplegpt.run.directory import RunDirectory
+from tui.shared.paths import expand_home
 from tui.shell.dialogs import Entry, ListDialog
 from tui.shell.runs import KnownRuns
 
@@ -91,9 +92,9 @@ class RunList(ListDialog[Path]):
 
 def parse_model(text: str) -> ModelChoice | None:
     """The model for a typed path or pretrained name; None if it is neither."""
-    path = os.path.expanduser(text)  # noqa: PTH111 - Path.expanduser raises for ~nobody
-    if os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
-        return ModelChoice(path)
+    path = expand_home(text)
+    if os.path.exists(path):
+        return ModelChoice(str(path))
     return ModelChoice(text) if text in PRETRAINED_NAMES else None
 
 
@@ -151,7 +152,7 @@ def _pretrained_entries() -> Iterator[Entry[ModelChoice]]:
 def is_downloaded(name: str) -> bool:
     """Whether a pretrained model is on this machine. Blocks on the disk."""
     home = os.environ.get("HF_HOME")
-    cache = Path(home) if home else Path("~/.cache/huggingface").expanduser()
+    cache = Path(home) if home else expand_home("~/.cache/huggingface")
     hub = Path(os.environ.get("HF_HUB_CACHE") or cache / "hub")
     folders = [hub / f"models--{owner}{name}" for owner in ("", "openai-community--")]
     return Path(name).exists() or any(folder.is_dir() for folder in folders)
@@ -167,7 +168,7 @@ def reopen(model: str) -> ModelChoice | None:
     if model in PRETRAINED_NAMES:
         return ModelChoice(model) if is_downloaded(model) else None
     path = Path(model)
-    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises where it may not look
+    if not os.path.exists(path):
         return None
     run = path.parent.parent if path.parent.name == "ckpts" else path
     status = RunDirectory(run).status()

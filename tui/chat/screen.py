@@ -1,6 +1,7 @@
 """The Chat screen: a text, the model that continues it, and the sampling settings."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,6 +63,7 @@ from tui.chat.sampling import (
 from tui.chat.sampling_form import SamplingForm
 from tui.chat.session import ChatSession
 from tui.chat.transcript import Transcript
+from tui.shared.paths import expand_home, path_to_write
 from tui.shell import settings as user_settings
 from tui.shell.bindings import Shortcut, shortcuts_of
 from tui.shell.dialogs import Answer, Question, TextDialog
@@ -818,10 +820,14 @@ continues a chat as the text that is shown, headings included.
             path = typed or ""
         if not path:
             return
-        target = Path(path).expanduser().absolute()
+        try:
+            target = path_to_write(path).absolute()
+        except UserError as error:
+            self.warn(f"Cannot save: {error}.")
+            return
         if target.suffix not in (".md", ".jsonl"):
             target = target.with_name(f"{target.name}.md")
-        if target.exists():
+        if await asyncio.to_thread(os.path.lexists, target):
             overwrite = Answer("overwrite", "Overwrite", "error")
             text = f"{one_line(str(target))} already exists."
             question = Question("Overwrite the file?", text, [overwrite])
@@ -986,10 +992,10 @@ continues a chat as the text that is shown, headings included.
         if not prompt:
             self.warn("Type a prompt first: every checkpoint continues it.")
             return
-        if run and not Path(run).is_dir():
+        folder = expand_home(run) if run else self._run_of_model()
+        if run and not await asyncio.to_thread(os.path.isdir, expand_home(run)):
             self.warn(f"Not a directory: {one_line(run)}")
             return
-        folder = Path(run) if run else self._run_of_model()
         if folder is None:
             folder = await self.app.push_screen_wait(RunList(self.runs or ()))
         if folder is not None:

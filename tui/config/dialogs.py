@@ -16,7 +16,8 @@ from simplegpt.cli import UserError
 from simplegpt.config.load import Problem
 from simplegpt.run import hardware
 from tui.config.fields import format_origin
-from tui.config.files import ConfigFile, save_path, short_path, typed_config
+from tui.config.files import ConfigFile, save_path, typed_config
+from tui.shared.paths import short_path
 from tui.shell.dialogs import Dialog, Entry, ListDialog
 
 DIFF_STYLES = {"+": "$text-success", "-": "$text-error", "@": "$footer-description-foreground"}

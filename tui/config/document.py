@@ -13,7 +13,8 @@ from typing import Any
 from simplegpt.config.edit import differences, edit, literal, literal_changes, literal_for, literals
 from simplegpt.config.load import FileText, Inspection, inspect, read_includes
 from simplegpt.config.schema import settings, tables
-from tui.config.files import read_text, short_path, text_on_disk
+from tui.config.files import read_text, text_on_disk
+from tui.shared.paths import short_path
 
 MAX_UNDO_STEPS = 500
 NOT_READ_YET = FileText(error="not read yet")

@@ -10,7 +10,7 @@ from simplegpt.config.edit import edit, literal
 from simplegpt.config.load import config_folder, read_file
 from simplegpt.files import first_free_path, write_atomically
 from simplegpt.run import hardware
-from tui.shared.config_files import config_paths
+from tui.shared.paths import config_paths, expand_home, path_to_write, short_path
 
 
 @dataclass(frozen=True)
@@ -36,11 +36,8 @@ def list_templates() -> list[ConfigFile]:
 
 def typed_config(typed: str) -> ConfigFile | None:
     """Return the config at a path that a person typed, or None where there is no file."""
-    try:
-        path = typed_path(typed)
-    except UserError:
-        return None
-    return ConfigFile(path, _first_comment(path)) if os.path.isfile(path) else None  # noqa: PTH113 - Path's own raises
+    path = expand_home(typed.strip())
+    return ConfigFile(path, _first_comment(path)) if os.path.isfile(path) else None
 
 
 def _first_comment(path: Path) -> str:
@@ -55,7 +52,7 @@ def default_config() -> ConfigFile:
     """Return the config for this machine that is opened first: of this folder, or the template."""
     name = "shakespeare_char.toml" if hardware.gpus() else "shakespeare_char_cpu.toml"
     here = Path.cwd() / "configs" / name
-    if os.path.isfile(here):  # noqa: PTH113 - Path's own raises where it may not look
+    if os.path.isfile(here):
         return ConfigFile(here, "")
     return ConfigFile(config_folder() / name, "", is_template=True)
 
@@ -66,20 +63,12 @@ def free_path(path: Path) -> Path:
     return short_path(first_free_path(folder / path.name))
 
 
-def typed_path(typed: str) -> Path:
-    """Return the typed path, with the home directory for ``~``. Raises `UserError`."""
-    try:
-        return Path(typed.strip()).expanduser()
-    except RuntimeError:
-        raise UserError(f"{typed.strip()}: no such user") from None
-
-
 def save_path(typed: str) -> Path:
     """Return where a config is saved that a person typed a path for: with the suffix.
 
     Raises `UserError` where no file can have that name.
     """
-    path = typed_path(typed)
+    path = path_to_write(typed)
     if path.name in ("", "..") or typed.strip().endswith("/"):
         raise UserError("Enter a file name.")
     if path.suffix != ".toml":
@@ -146,9 +135,3 @@ def _include(text: str) -> str | None:
     except tomllib.TOMLDecodeError:
         return None
     return include if isinstance(include, str) else None
-
-
-def short_path(path: Path) -> Path:
-    """Make a path relative to the working directory where it is below it."""
-    absolute = path.absolute()
-    return absolute.relative_to(Path.cwd()) if absolute.is_relative_to(Path.cwd()) else absolute

@@ -37,13 +37,13 @@ from tui.config.files import (
     list_configs,
     list_templates,
     save_text,
-    short_path,
 )
 from tui.config.form import ConfigForm
 from tui.config.form_field import FormField, field_around
 from tui.config.form_section import FormSection, section_around
 from tui.config.title import ConfigTitle
 from tui.config.toml_editor import TomlPane
+from tui.shared.paths import short_path
 from tui.shared.queueing import queue
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question

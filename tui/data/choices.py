@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from simplegpt.cli import UserError
+from tui.shared.paths import short_path
 from tui.shell import settings
 
 if TYPE_CHECKING:
@@ -95,14 +96,14 @@ def find_choices() -> Choices:
         for corpus in CORPORA.values()
     ]
     found = [*_text_files(Path("data")), *_text_files(Path())][:MAX_FILES]
-    recent = [relative(path) for path in settings.Settings.load().recent_texts]
+    recent = [short_path(path) for path in settings.Settings.load().recent_texts]
     return Choices(
         texts=(
             *(corpus for corpus in corpora if corpus.kind == "text"),
             *map(choice_of, found),
             *(corpus for corpus in corpora if corpus.kind == "dialogues"),
         ),
-        recent=tuple(choice_of(p) for p in recent if p not in found and _exists(p)),
+        recent=tuple(choice_of(p) for p in recent if p not in found and os.path.exists(p)),
         token_sets=tuple(find_token_sets(Path())),
     )
 
@@ -111,12 +112,6 @@ def remember(path: Path) -> None:
     """Put a text first in the recent ones. Raises OSError if the settings cannot be written."""
     recent = dict.fromkeys([path.absolute(), *settings.Settings.load().recent_texts])
     settings.change(recent_texts=tuple(recent)[:MAX_RECENT])
-
-
-def relative(path: Path) -> Path:
-    """Return `path` relative to the working directory if it is in there."""
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def choice_of(path: Path) -> Choice:
@@ -139,7 +134,7 @@ def kind_of(path: Path) -> Kind:
     """Return the kind of what is at `path`, by its name and the first line of JSON Lines."""
     from simplegpt.data.documents import JSON_SUFFIXES, SUFFIXES
 
-    if os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
+    if os.path.isdir(path):
         return "documents"
     if path.name.endswith(JSON_SUFFIXES) and _has_dialogues(path):
         return "dialogues"
@@ -173,13 +168,5 @@ def _text_files(folder: Path) -> list[Path]:
         if (path.suffix.lower() in TEXT_SUFFIXES or path.name.endswith(SUFFIXES))
         and not path.name.startswith(".")
         and path.name.lower() not in IGNORED_NAMES
-        and _is_file(path)
+        and os.path.isfile(path)
     ]
-
-
-def _exists(path: Path) -> bool:
-    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises where it may not look
-
-
-def _is_file(path: Path) -> bool:
-    return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises where it may not look

@@ -19,6 +19,7 @@ from simplegpt.cli import UserError
 from simplegpt.progress import format_bytes
 from tui.data.choices import kind_of
 from tui.data.text_file import check_file
+from tui.shared.paths import expand_home
 from tui.shell import settings
 from tui.shell.dialogs import Entry, ListDialog
 
@@ -66,7 +67,7 @@ class FilePicker(ListDialog[Path]):
 
     @work(group="open", exclusive=True)
     async def _open(self, value: Path) -> None:
-        path = expanded(value)
+        path = expand_home(value)
         if value.name == ALL:
             self.dismiss(path.parent)
             return
@@ -94,7 +95,7 @@ def find_entries(text: str) -> list[Entry[Path]]:
     if text == HOME:
         start, slash, pattern = HOME, "/", ""
     folder = Path(f"{start}{slash}")
-    names, problem = _names(expanded(folder))
+    names, problem = _names(expand_home(folder))
     entries = [
         entry
         for name in names
@@ -116,11 +117,6 @@ def find_entries(text: str) -> list[Entry[Path]]:
     return entries or ([Entry(Path(text), text)] if slash else [])
 
 
-def expanded(path: Path) -> Path:
-    """Replace a leading ``~``; a path of an unknown user stays as it is."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises there
-
-
 def _names(folder: Path) -> tuple[list[str], str]:
     """The names in a folder, or why it cannot be read."""
     try:
@@ -133,13 +129,13 @@ def _names(folder: Path) -> tuple[list[str], str]:
 
 def _parent(folder: Path) -> Path:
     if folder.name == HOME:
-        return expanded(folder).parent
+        return expand_home(folder).parent
     return folder / PARENT if folder.name in ("", PARENT) else folder.parent
 
 
 def _entry(value: Path) -> Entry[Path] | None:
     """The entry of a folder, a text or documents; None for any other file."""
-    path = expanded(value)
+    path = expand_home(value)
     try:
         status = path.stat()
         if stat.S_ISDIR(status.st_mode):
@@ -159,5 +155,5 @@ def _recent_entries() -> list[Entry[Path]]:
     return [
         Entry(path, path.name, [str(path.parent)], group="Recent")
         for path in settings.Settings.load().recent_texts
-        if os.path.exists(path)  # noqa: PTH110 - Path.exists raises where it may not look
+        if os.path.exists(path)
     ]

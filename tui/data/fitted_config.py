@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from simplegpt.cli import UserError
 from simplegpt.files import first_free_path
 from simplegpt.run.directory import RunDirectory
-from tui.data.choices import relative
+from tui.shared.paths import short_path
 
 if TYPE_CHECKING:
     from simplegpt.data.tokens import TokenSet
@@ -58,7 +58,7 @@ def _tokenizer_name(tokens: "TokenSet") -> str:
     from simplegpt.config.schema import is_tokenizer_file
 
     name = tokens.train_info.tokenizer
-    return str(relative(Path(name))) if is_tokenizer_file(name) else name
+    return str(short_path(Path(name))) if is_tokenizer_file(name) else name
 
 
 def vocabulary_size(tokens: "TokenSet") -> int:

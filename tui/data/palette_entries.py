@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from simplegpt.progress import format_bytes, format_count
-from tui.data.choices import find_choices, relative
+from tui.data.choices import find_choices
+from tui.shared.paths import short_path
 from tui.shell import messages, settings
 from tui.shell.dialogs import Entry
 from tui.shell.palette import Command, modified
@@ -13,7 +14,7 @@ from tui.shell.palette import Command, modified
 def data_entries() -> Iterator[Entry[Command]]:
     """The texts, those chosen last first, and the token files, each newest first. Blocks."""
     choices = find_choices()
-    recent = [relative(path) for path in settings.Settings.load().recent_texts]
+    recent = [short_path(path) for path in settings.Settings.load().recent_texts]
     order = {path: index for index, path in enumerate(recent)}
     texts = (*choices.texts, *choices.recent)
     for text in sorted(texts, key=lambda t: (order.get(t.path, len(order)), -modified(t.path))):

@@ -30,7 +30,6 @@ from tui.data.choices import (
     choice_of,
     choice_of_dataset,
     find_choices,
-    relative,
     remember,
 )
 from tui.data.document_sample import DocumentSample, preview_sample, read_sample
@@ -52,6 +51,7 @@ from tui.data.text_preview import Shown, TextPreview
 from tui.data.tokenizing import Job, tokenize
 from tui.data.write_panel import WritePanel
 from tui.shared.command import CommandError, module, run_command
+from tui.shared.paths import short_path
 from tui.shared.text import shorten_middle
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question, TextDialog
@@ -285,7 +285,7 @@ confirm.
         picked = await self.app.push_screen_wait(FilePicker())
         if picked is None:
             return
-        path = relative(picked.absolute())
+        path = short_path(picked)
         self.query_one("#tokenizers").focus()
         self.choose_text(await asyncio.to_thread(choice_of, path))
         try:
@@ -619,7 +619,7 @@ confirm.
         return Job(
             self.choice.path,
             self.tokenizer,
-            relative(self.panel.folder),
+            short_path(self.panel.folder),
             val_fraction,
             kind=self.choice.kind,
             dataset=self.choice.dataset,
@@ -848,7 +848,7 @@ def _tokenizer_names() -> tuple[list[str], list[str]]:
 
 def _check_outputs(job: Job) -> list[Path]:
     """Return the output files that exist. Raises UserError if the folder cannot hold them."""
-    if os.path.isfile(job.output_dir):  # noqa: PTH113 - Path.is_file raises where it may not look
+    if os.path.isfile(job.output_dir):
         raise UserError(f"{job.output_dir} is not a directory; choose another folder.")
     return job.existing_outputs()
 

@@ -15,6 +15,7 @@ from textual.widgets import Button, Input, Label, ProgressBar, Static
 from simplegpt.cli import UserError
 from simplegpt.progress import ProgressReport, format_bytes, format_count, format_duration
 from tui.data.choices import Kind
+from tui.shared.paths import path_to_write
 
 _HELD_OUT: dict[Kind, str] = {
     "text": "% of the lines",
@@ -127,11 +128,10 @@ them marks the answers, which alone count in the loss. The last dialogues are he
     @property
     def folder(self) -> Path:
         """The output folder, as it was typed. Raises UserError for an unknown user's home."""
-        typed = self.query_one("#folder", Input).value.strip() or "."
         try:
-            return Path(typed).expanduser()
-        except RuntimeError:
-            raise UserError(f"Folder: {typed}: no such user") from None
+            return path_to_write(self.query_one("#folder", Input).value)
+        except UserError as error:
+            raise UserError(f"Folder: {error}") from None
 
     @property
     def val_fraction(self) -> float | None:

@@ -38,7 +38,7 @@ from tui.runs.trash import Trash, TrashedItem
 from tui.runs.trash_dialog import TrashDialog
 from tui.shared import queueing
 from tui.shared.command import CommandError
-from tui.shared.config_files import config_paths
+from tui.shared.paths import config_paths, expand_home, path_to_write
 from tui.shell import messages, settings
 from tui.shell.dialogs import Answer, Entry, ListDialog, Question, TextDialog
 from tui.shell.modes import Mode
@@ -591,7 +591,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
             )
         )
         if typed is not None:
-            output = _path(typed)
+            output = path_to_write(typed)
             self._start_job(export_job(checkpoint, output, format), lambda: f"Exported: {output}")
 
     @work(group="evaluate")
@@ -806,21 +806,20 @@ def kept_result(run: RunDirectory, before: int) -> str:
     return " · ".join(figures(new[-1])) if new else f"The result cannot be kept in {run.path}."
 
 
-def _path(text: str) -> Path:
-    return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for ~nobody
-
-
 def _existing(text: str) -> Path | None:
     """Return the path that was typed, if there is something."""
-    path = _path(text)
-    return path if os.path.exists(path) else None  # noqa: PTH110 - Path.exists may raise
+    path = expand_home(text)
+    return path if os.path.exists(path) else None
 
 
 def _output_problem(text: str) -> str | None:
     """Return what is wrong with the path of an export."""
     if not text:
         return "Enter the path of a new folder or file."
-    return f"{text} already exists." if _existing(text) else None
+    try:
+        return f"{text} already exists." if os.path.lexists(path_to_write(text)) else None
+    except UserError as error:
+        return str(error)
 
 
 _NEEDED = {

@@ -15,6 +15,7 @@ from simplegpt.run.evaluations import EvaluationRecord, read_evaluations
 from simplegpt.run.notes import BASELINE, Notes, read_notes
 from simplegpt.run.state import RunState, Status
 from simplegpt.train.plan import n_parameters
+from tui.shared.paths import short_path
 from tui.shell.runs import KnownRun
 
 T = TypeVar("T")
@@ -141,9 +142,7 @@ class SummaryReader:
 
 def name_below(root: Path, path: Path) -> str:
     """How a run is called in a list of the runs below `root`."""
-    if path == root:
-        return path.name
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    return path.name if path == root else str(short_path(path, root))
 
 
 def read_curve(run: RunDirectory) -> Curve:

@@ -66,7 +66,7 @@ class Trash:
             raise UserError(f"{path.name} is {status.state}: stop it before it is deleted")
         if path == self.root or path in self.root.parents:
             raise UserError(f"{path} contains the working directory: it cannot be deleted here")
-        if not os.path.isdir(path):  # noqa: PTH112 - Path.is_dir raises where it may not look
+        if not os.path.isdir(path):
             raise UserError(f"no such directory: {path}")
         item = TrashedItem(self.folder / uuid.uuid4().hex[:12], path, time)
         try:
@@ -86,7 +86,7 @@ class Trash:
         """Put `item` back where it was and return that path. Raises UserError if that fails."""
         if os.path.lexists(item.original):
             raise UserError(f"{item.original} already exists: rename that first")
-        if not os.path.isdir(item.path):  # noqa: PTH112
+        if not os.path.isdir(item.path):
             raise UserError(f"{item.original.name} is no longer in the trash")
         try:
             item.original.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ class Trash:
     def items(self) -> list[TrashedItem]:
         """Return what is in the trash, last deleted first."""
         items = [_read(slot) for slot in self._slots()]
-        found = [item for item in items if item is not None and os.path.isdir(item.path)]  # noqa: PTH112
+        found = [item for item in items if item is not None and os.path.isdir(item.path)]
         return sorted(found, key=lambda item: item.time, reverse=True)
 
     def sizes(self, items: Sequence[TrashedItem]) -> list[int]:

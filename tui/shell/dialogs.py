@@ -4,6 +4,7 @@ Each is shown by ``await self.app.push_screen_wait(dialog)`` in a worker, and re
 or None where it was cancelled. Escape and the Cancel button cancel every one of them.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Generic, Literal, TypeVar
@@ -131,7 +132,8 @@ class Question(Dialog[str]):
 class TextDialog(Dialog[str]):
     """Ask for one line of text; returns it without white space around it.
 
-    `error_in` returns the error in a text, None for a valid one; only a valid text is returned.
+    `error_in` returns the error in a text, None for a valid one; only a valid text is returned. It
+    is called in a thread, as it may look at the disk.
     """
 
     DEFAULT_CSS: ClassVar[str] = """
@@ -162,20 +164,21 @@ class TextDialog(Dialog[str]):
         yield Static(id="error", classes="error", markup=False)
 
     @on(Input.Changed)
-    def _show_error(self, event: Input.Changed) -> None:
+    async def _typed(self, event: Input.Changed) -> None:
         event.stop()
-        self.query_one("#error", Static).update(self._error() or "", layout=False)
+        await self._show_error(event.value.strip())
 
     @on(Input.Submitted)
-    def action_accept(self) -> None:
-        if self._error() is None:
-            self.dismiss(self._text())
+    async def action_accept(self) -> None:
+        text = self.query_one(Input).value.strip()
+        if await self._show_error(text) is None:
+            self.dismiss(text)
 
-    def _text(self) -> str:
-        return self.query_one(Input).value.strip()
-
-    def _error(self) -> str | None:
-        return self.error_in(self._text())
+    async def _show_error(self, text: str) -> str | None:
+        """Show the error in a text, and return it."""
+        error = await asyncio.to_thread(self.error_in, text)
+        self.query_one("#error", Static).update(error or "", layout=False)
+        return error
 
 
 @dataclass(frozen=True)
@@ -206,7 +209,7 @@ class ListDialog(Dialog[Result]):
 
     `search` returns the entries for a text if filtering `entries` is not enough. `parse` turns a
     typed text into a value of its own, such as the path of a file; it takes precedence over the
-    list.
+    list. It is called in a thread, as it may look at the disk.
     """
 
     AUTO_FOCUS = "#filter"
@@ -337,7 +340,8 @@ class ListDialog(Dialog[Result]):
         event.stop()
         if self._searching is not None:  # Enter may follow the last letter at once
             await self._searching.wait()
-        value = self.parse(event.value.strip()) if event.value.strip() else None
+        text = event.value.strip()
+        value = await asyncio.to_thread(self.parse, text) if text else None
         if value is not None:
             self.choose(value)
         elif (entry := self.highlighted) is not None:

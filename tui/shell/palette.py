@@ -16,7 +16,7 @@ from textual.message import Message
 from simplegpt.progress import format_loss
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory
-from tui.shared.config_files import config_paths
+from tui.shared.paths import config_paths
 from tui.shell import messages
 from tui.shell.dialogs import Entry, ListDialog
 from tui.shell.runs import KnownRuns

@@ -22,6 +22,7 @@ from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import CommandName
 from tui.shared.history import History
 from tui.shared.history_reader import first_picture
+from tui.shared.paths import short_path
 from tui.shared.plot import CurvePlot
 from tui.shell import messages
 from tui.shell.dialogs import Answer, Question, TextDialog
@@ -666,5 +667,4 @@ def lr_factor_error(text: str) -> str | None:
 def free_output_dir(path: Path) -> str:
     """A directory beside `path` that does not exist; relative if it is below the working
     directory."""
-    free, root = first_free_path(path), Path.cwd()
-    return str(free.relative_to(root) if free.is_relative_to(root) else free)
+    return str(short_path(first_free_path(path)))

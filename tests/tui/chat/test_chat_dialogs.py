@@ -132,6 +132,14 @@ async def test_export_asks_before_replacing(workplace: Path) -> None:
         assert (workplace / "talk.md").read_text() == "mine"
 
 
+async def test_export_to_an_unknown_users_home_is_refused(workplace: Path) -> None:
+    async with chatting() as (pilot, screen):
+        await say(pilot, screen, "x")
+        await say_only(pilot, screen, "/save ~nobody-at-all/talk.md")
+        await until(pilot, lambda: "no such user" in notices(pilot))
+        assert list(workplace.glob("~*")) == []
+
+
 async def test_invalid_setting_is_shown_below_its_field_and_has_no_effect() -> None:
     async with chatting() as (pilot, screen):
         field = screen.form.query_one("#set-top_p", Input)
