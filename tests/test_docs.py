@@ -30,6 +30,7 @@ from simplegpt.config.load import config_folder, load
 from simplegpt.config.schema import ModelConfig
 from simplegpt.data import corpus
 from simplegpt.gpt2.folder import export_folder
+from simplegpt.train.queue import plan_sweep
 from tests.simplegpt.models import random_gpt
 from tui.__main__ import kind_of, make_parser
 
@@ -199,9 +200,12 @@ def run(line: str) -> None:
         case _:
             subprocess.run(["bash", "-euc", line], check=True)
             return
+    if "--sweep" in words:
+        assert len(plan_sweep(Path(words[1]), words[words.index("--sweep") + 1 :])) > 1
+        return
     if words[0] == "data":
         words.append("--overwrite")  # a reader has no token files yet
-    if words[0] == "train" and not {"--resume", "--plan", "--sweep", "--help"} & set(words):
+    if words[0] == "train" and not {"--resume", "--plan", "--help"} & set(words):
         options = dict(itertools.pairwise(words))
         output_dir = options.get("--output_dir") or load(Path(words[1])).output_dir
         shutil.rmtree(output_dir, ignore_errors=True)  # nor a run there
@@ -210,7 +214,6 @@ def run(line: str) -> None:
     if "--trainer.max_steps" in words and "--plan" not in words:
         words[words.index("--trainer.max_steps") + 1] = str(next(FEW_STEPS))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("simplegpt.train.__main__.start_sweep", lambda *arguments: [])
         patch.setattr("sys.stdin", io.StringIO("Hi!\n"))
         try:
             assert simplegpt(words) in (None, 0), line

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import os
 import random
 import signal
@@ -16,9 +17,11 @@ import pytest
 
 from simplegpt.cli import UserError
 from simplegpt.data import __main__ as data
-from simplegpt.data.documents import HubDocuments
+from simplegpt.data.documents import Documents, FileDocuments, HubDocuments, find_files
+from simplegpt.data.shards import HeldOut, ShardWriter
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.data.tokens import find_token_sets, open_tokens
+from simplegpt.progress import ProgressLine
 
 END = 50256
 WORDS = ["fox", "jumps", "over", "a", "lazy", "dog", "and", "then", "it", "sleeps"]
@@ -112,49 +115,66 @@ def test_half_of_a_surrogate_pair_in_json_is_replaced() -> None:
 
 
 class KilledError(Exception):
-    """Ends a conversion as a kill does, at a place of our choice."""
+    """Ends a conversion as a kill does."""
+
+
+class BreakingLine(ProgressLine):
+    """Ends the conversion whose progress it shows, once that has `n_tokens`."""
+
+    def __init__(self, n_tokens: float) -> None:
+        super().__init__("tokenizing")
+        self.n_tokens = n_tokens
+
+    def update(self, done: int, detail: str = "", **counts: int) -> None:
+        if counts["tokens"] >= self.n_tokens:
+            raise KilledError
 
 
 @pytest.mark.parametrize("source", ["a.jsonl", "a.jsonl.gz", "a.parquet", "texts", "hf", "stream"])
-def test_killed_conversion_is_resumed_to_the_same_bytes(
-    source: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_killed_conversion_is_resumed_to_the_same_bytes(source: str) -> None:
     texts: list[str | None] = [*TEXTS[:3], None, "", *TEXTS[8:]]
-    words = ["--documents", source, "--shard_tokens", "900"]
+    shard_tokens, kills = 900, (1_500, 4_000)
+    marker = None
     if source == "texts":
         Path("texts").mkdir()
+        marker = "<end>"
         for i in range(4):
-            part = "<end>".join(text or "" for text in texts[i * 70 : (i + 1) * 70])
+            part = marker.join(text or "" for text in texts[i * 70 : (i + 1) * 70])
             Path(f"texts/{i}.txt").write_text(part)
-        words += ["--marker", "<end>"]
     elif source in ("hf", "stream"):
-        monkeypatch.setattr("simplegpt.data.documents.BATCH", 25)
         Path("set").mkdir()
-        write_parquet("set/train.parquet", texts)
-        words[:2] = ["--hf_dataset", "set", *(["--streaming"] if source == "stream" else [])]
+        write_parquet("set/train.parquet", texts * 8)
+        shard_tokens, kills = 9_000, (40_000, 66_000)  # a stream can be resumed every 1,000 rows
     elif source == "a.parquet":
         write_parquet(source, texts)
     else:
         write_json(source, texts)
-    run(*words, output="whole")
-    committed = data.ShardWriter._commit
-    n_commits = 0
 
-    def commit_and_end(*arguments: object) -> None:
-        nonlocal n_commits
-        n_commits += 1
-        committed(*arguments)  # type: ignore[arg-type]
-        if n_commits in (1, 4):
-            raise KilledError
+    def write(folder: str, n_tokens: float = math.inf) -> None:
+        documents: Documents
+        if source in ("hf", "stream"):
+            documents = HubDocuments("set", streaming=source == "stream")
+        else:
+            documents = FileDocuments(find_files([source]), marker=marker)
+        shards = ShardWriter(Path(folder), load_tokenizer("gpt2"), {}, overwrite=False)
+        shards.write(
+            documents,
+            separator=END,
+            held_out=HeldOut(0.1),
+            shard_tokens=shard_tokens,
+            workers=2,
+            progress=BreakingLine(n_tokens),
+        )
 
-    with monkeypatch.context() as patch:
-        patch.setattr(data.ShardWriter, "_commit", commit_and_end)
-        for _ in range(2):
-            with pytest.raises(KilledError):
-                run(*words, output="killed")
-    assert Path("killed/train-gpt2.resume.json").exists()
-    assert len(list(Path("killed").glob("train*.bin"))) == 4
-    run(*words, output="killed")
+    write("whole")
+    n_shards = 0
+    for n_tokens in kills:
+        with pytest.raises(KilledError):
+            write("killed", n_tokens)
+        assert Path("killed/train-gpt2.resume.json").exists()
+        before, n_shards = n_shards, len(list(Path("killed").glob("train*.bin")))
+        assert n_shards > before
+    write("killed")
     assert contents("killed") == contents("whole")
 
 

@@ -11,16 +11,18 @@ import torch.nn.functional as F
 from simplegpt.checkpoint import load_model
 from simplegpt.config import load as config_file
 from simplegpt.data.__main__ import main as encode
+from simplegpt.data.chat import CHAT_TEMPLATE
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.data.tokens import open_tokens
 from simplegpt.data.windows import DialogueWindows
 from simplegpt.evaluate.loss import mean_loss
-from simplegpt.inference.generation import Generation
 from simplegpt.model import GPT
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Sample, TrainStep, Validation
 from simplegpt.train.__main__ import main as train
 from simplegpt.train.module import TrainingDialogues
+from simplegpt.train.recorder import Recorder
+from simplegpt.train.samples import Samples
 from tests.simplegpt.models import train_tokenizer
 from tests.simplegpt.tiny import TINY
 
@@ -129,21 +131,16 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(folder: Path) -> None:
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
 
-def test_samples_are_answers_to_their_prompts(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[list[int]] = []
-
-    class Watched(Generation):
-        def __post_init__(self) -> None:
-            read.extend(self.prompts)
-            super().__post_init__()
-
-    monkeypatch.setattr("simplegpt.train.samples.Generation", Watched)
-    samples = ["--samples.every_n_steps", "2", "--samples.prompts", "Hello!"]
-    assert train(["chat.toml", "--trainer.max_steps", "2", *samples]) == 0
-    text = load_tokenizer("tokenizer.json").decode(read[0])
+def test_samples_are_answers_to_their_prompts(folder: Path) -> None:
+    options = {"samples.every_n_steps": "2", "samples.prompts": "Hello!"}
+    config = config_file.load(Path("chat.toml"), list(options.items()))
+    assert config.samples is not None
+    recorder = Recorder(RunDirectory(Path("run")), config)
+    samples = Samples(config.samples, config, CHAT_TEMPLATE, recorder)
+    text = load_tokenizer("tokenizer.json").decode(samples.prompts["Hello!"])
     assert text == "User:\nHello!<|endoftext|>Assistant:\n"
+    words = [word for key, value in options.items() for word in (f"--{key}", value)]
+    assert train(["chat.toml", "--trainer.max_steps", "2", *words]) == 0
     events = RunDirectory(Path("run")).read_events()
     assert [event.prompt for event in events if isinstance(event, Sample)] == ["Hello!\n"]
 

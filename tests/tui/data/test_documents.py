@@ -38,7 +38,7 @@ def stories(workplace: Path) -> Path:
 @pytest.fixture
 def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """As on a machine without a GPU."""
-    monkeypatch.setattr("simplegpt.run.hardware.gpus", list)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
 
 
 def test_corpora_of_dialogues_are_offered_as_such(workplace: Path) -> None:

@@ -19,6 +19,7 @@ from tests.tui.conftest import SMALL, quit_by, settle, toasts, until
 from tests.tui.made_runs import Shape, make_run
 from tui.__main__ import kind_of, main, start_for
 from tui.app import Workbench, has_runs_or_data
+from tui.config.screen import ConfigScreen
 from tui.shell import messages, settings
 from tui.shell.dialogs import Question, TextDialog
 from tui.shell.header import HeaderTab, LiveRun, live_run_content
@@ -239,17 +240,19 @@ async def test_finished_run_is_resumed_up_to_a_later_step(workplace: Path) -> No
         psutil.Process(status.pid).kill()
 
 
-async def test_unsaved_work_is_asked_about(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unsaved_work_is_asked_about(workplace: Path) -> None:
     app = Workbench()
     async with app.run_test(size=SMALL) as pilot:
+        config = await app.visit("config")
+        assert isinstance(config, ConfigScreen)
         await settle(pilot)
-        monkeypatch.setattr(type(app.screen), "unsaved", lambda self: "tiny.toml")
+        await config.go_to("model.n_layer")
+        await pilot.press("7")
+        await until(pilot, lambda: config.unsaved() is not None)
         await pilot.press("f10")
         await until(pilot, lambda: isinstance(app.screen, Question))
         assert isinstance(app.screen, Question)
-        assert "tiny.toml" in app.screen.text
+        assert config.document.name in app.screen.text
         await pilot.press("enter")  # Cancel has the focus
         await until(pilot, lambda: not isinstance(app.screen, Question))
         assert app.is_running
