@@ -13,7 +13,6 @@ all of them are complete; documents go to shards, after each of which the comman
 
 import argparse
 import contextlib
-import glob
 import shlex
 import sys
 import time
@@ -29,7 +28,14 @@ from simplegpt.data import corpus
 from simplegpt.data.chat import CHAT_TEMPLATE, end_of_message
 from simplegpt.data.dialogues import DialogueFiles, encode_dialogues
 from simplegpt.data.documents import SUFFIXES, Documents, FileDocuments, HubDocuments, find_files
-from simplegpt.data.encode import Source, check_text_file, encode_files, split_by_line
+from simplegpt.data.encode import (
+    Source,
+    check_text_files,
+    encode_files,
+    matching_paths,
+    name_files,
+    split_by_line,
+)
 from simplegpt.data.shards import HeldOut, ShardWriter
 from simplegpt.data.tokenizer import (
     END_OF_TEXT,
@@ -75,13 +81,6 @@ class Output:
             return self.content.paths
         return [source.path for source in self.content]
 
-    @property
-    def source_names(self) -> str:
-        """The text files, at most three by name."""
-        names = list(dict.fromkeys(one_line(str(path)) for path in self.inputs))
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        return ", ".join(names[:3]) + more
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Tokenize as the options in `argv` say. Raises UserError."""
@@ -106,8 +105,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    datasets = "; ".join(f"{c.name} ({c.description})" for c in corpus.CORPORA.values())
     parser = CommandParser(description="Convert text of any size to token files.")
+    _add_input_options(parser)
+    _add_document_options(parser)
+    _add_output_options(parser)
+    return parser
+
+
+def _add_input_options(parser: CommandParser) -> None:
+    datasets = "; ".join(f"{c.name} ({c.description})" for c in corpus.CORPORA.values())
     text = parser.add_argument_group("input")
     source = text.add_mutually_exclusive_group(required=True)
     source.add_argument(
@@ -155,6 +161,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TEXT",
         help="Text that ends a document, as the end of a file does; it is removed.",
     )
+
+
+def _add_document_options(parser: CommandParser) -> None:
     documents = parser.add_argument_group("documents")
     documents.add_argument(
         "--text_column",
@@ -177,6 +186,9 @@ def _parser() -> argparse.ArgumentParser:
         default=100_000_000,
         help="Begin a new shard after N tokens; default 100000000.",
     )
+
+
+def _add_output_options(parser: CommandParser) -> None:
     output = parser.add_argument_group("output")
     output.add_argument(
         "--tokenizer_name",
@@ -211,7 +223,6 @@ def _parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--json_progress", action="store_true", help="Print progress and result as JSON lines."
     )
-    return parser
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -295,7 +306,7 @@ def _outputs(options: argparse.Namespace, paths: Sequence[Path], fraction: float
         whole = DialogueFiles(
             [source.path for source in _corpus_source(options)]
             if options.dataset
-            else _existing_files(options.chat_file)
+            else _text_files(options.chat_file)
         )
         dialogues = [whole] if len(paths) == 1 else whole.split(fraction)
         return [Output(*pair) for pair in zip(paths, dialogues, strict=True)]
@@ -314,29 +325,16 @@ def _corpus_source(options: argparse.Namespace) -> tuple[Source, ...]:
 
 
 def _text_sources(names: Sequence[str]) -> tuple[Source, ...]:
-    paths = _existing_files(names)
+    paths = _text_files(names)
     for path in paths:
         if path.suffix == ".gz":
             raise UserError(f"{path} is compressed: use --documents")
     return tuple(map(Source, paths))
 
 
-def _existing_files(names: Sequence[str]) -> list[Path]:
-    """Return the files that `names` and globs name. Raises UserError if one is missing or all are
-    empty."""
-    paths: list[Path] = []
-    for name in names:
-        if glob.has_magic(name) and not Path(name).exists():
-            found = sorted(Path(p) for p in glob.glob(name, recursive=True))  # noqa: PTH207
-            if not any(path.is_file() for path in found):
-                raise UserError(f"no text file matches {name}")
-            paths += [path for path in found if path.is_file()]
-        else:
-            paths.append(Path(name))
-    for path in paths:
-        check_text_file(path)
-    if not any(path.stat().st_size for path in paths):
-        raise UserError(f"no text to encode: {', '.join(map(str, paths[:3]))}: empty")
+def _text_files(names: Sequence[str]) -> list[Path]:
+    paths = [path for name in names for path in matching_paths(name)]
+    check_text_files(paths)
     return paths
 
 
@@ -354,7 +352,7 @@ def _write(
                 output.path,
                 tokenizer=tokenizer.name,
                 n_vocab=tokenizer.n_vocab,
-                source=output.source_names,
+                source=name_files(output.inputs),
                 chat_template=CHAT_TEMPLATE if _is_chat(options) else None,
                 overwrite=options.overwrite,
             )

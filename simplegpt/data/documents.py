@@ -7,7 +7,6 @@ has one. Empty documents are left out. Nothing here imports torch.
 """
 
 import contextlib
-import glob
 import importlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,8 +17,16 @@ from typing import Any, Protocol
 
 from pydantic import NonNegativeInt
 
-from simplegpt.cli import UserError, nearest, one_line
-from simplegpt.data.encode import Chunk, Source, check_text_file, open_text, read_text
+from simplegpt.cli import UserError, nearest
+from simplegpt.data.encode import (
+    Chunk,
+    Source,
+    check_text_files,
+    matching_paths,
+    name_files,
+    open_text,
+    read_text,
+)
 from simplegpt.files import open_regular
 
 TEXT_SUFFIXES = (".txt", ".txt.gz")
@@ -78,10 +85,7 @@ class FileDocuments:
 
     @property
     def name(self) -> str:
-        """The files, at most three by name."""
-        names = [one_line(str(path)) for path in self.paths]
-        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        return ", ".join(names[:3]) + more
+        return name_files(self.paths)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -120,24 +124,14 @@ def find_files(names: Iterable[str]) -> tuple[Path, ...]:
     Raises UserError if there are none, or one cannot be read.
     """
     paths: list[Path] = []
-    for name in names:
-        path = Path(name)
+    for path in (path for name in names for path in matching_paths(name)):
+        found = [path]
         if path.is_dir():
             found = sorted(file for file in path.rglob("*") if _is_listed(file, path))
             if not found:
                 raise UserError(f"{path} has no files named {', '.join(SUFFIXES)}")
-        elif glob.has_magic(name) and not path.exists():
-            found = sorted(Path(p) for p in glob.glob(name, recursive=True))  # noqa: PTH207
-            found = [file for file in found if file.is_file()]
-            if not found:
-                raise UserError(f"no file matches {name}")
-        else:
-            found = [path]
         paths += found
-    for path in paths:
-        check_text_file(path)
-    if not any(path.stat().st_size for path in paths):
-        raise UserError(f"no documents: {', '.join(map(str, paths[:3]))}: empty")
+    check_text_files(paths)
     return tuple(dict.fromkeys(paths))
 
 

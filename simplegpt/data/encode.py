@@ -8,6 +8,7 @@ text. Nothing here imports torch.
 
 import codecs
 import contextlib
+import glob
 import gzip
 import itertools
 import os
@@ -24,7 +25,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from simplegpt.cli import UserError, nearest
+from simplegpt.cli import UserError, nearest, one_line
 from simplegpt.data.tokenizer import Ids, Tokenizer, UnknownCharacterError
 from simplegpt.files import open_regular
 from simplegpt.progress import ProgressLine
@@ -191,6 +192,32 @@ def decode(source: Source, size: int = CHUNK) -> Iterator[str]:
         except UnicodeDecodeError as error:
             raise _not_utf8(source.path, offset - n_held + error.start) from None
         offset += len(block)
+
+
+def matching_paths(name: str) -> list[Path]:
+    """Return the path `name`, or the files that it matches if it is a glob. Raises UserError."""
+    if not glob.has_magic(name) or Path(name).exists():
+        return [Path(name)]
+    found = sorted(Path(path) for path in glob.glob(name, recursive=True))  # noqa: PTH207
+    found = [path for path in found if path.is_file()]
+    if not found:
+        raise UserError(f"no file matches {name}")
+    return found
+
+
+def check_text_files(paths: Sequence[Path]) -> None:
+    """Raise UserError if one of the files cannot be read, or all of them are empty."""
+    for path in paths:
+        check_text_file(path)
+    if not any(path.stat().st_size for path in paths):
+        raise UserError(f"no text to encode: {name_files(paths)}: empty")
+
+
+def name_files(paths: Iterable[Path]) -> str:
+    """Return the names of files for display, of at most three."""
+    names = list(dict.fromkeys(one_line(str(path)) for path in paths))
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
 
 
 def check_text_file(path: Path) -> None:

@@ -222,7 +222,7 @@ OUT = ["--output_file", "o.bin"]
             "no such text file: test.txt; did you mean 'text",
         ),
         (["--text_file", ".", *OUT], ". is a directory"),
-        (["--text_file", "*.nope", *OUT], "no text file matches *.nope"),
+        (["--text_file", "*.nope", *OUT], "no file matches *.nope"),
         ([*TEXT, "--output_file", "."], ". is a directory"),
         (
             [*TEXT, "--output_file", "text.txt", "--overwrite"],
