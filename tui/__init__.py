@@ -1,1 +1,1 @@
-"""The workbench `simplegpt-tui`: edit a config, train and watch, talk to what was trained."""
+"""The workbench `simplegpt-tui`: edit a config, train and watch, chat with the result."""

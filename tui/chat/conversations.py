@@ -213,7 +213,7 @@ def parse(lines: Iterable[bytes | str]) -> Conversation | None:
     """The conversation in `lines`, or None where they hold no header.
 
     A damaged line, and a type that this version does not know, are skipped. A turn whose parent
-    is missing, and one in a circle, become beginnings: nothing that can be read is lost.
+    is missing, and one in a cycle, become beginnings: nothing that can be read is lost.
     """
     header: Header | None = None
     turns: dict[str, Turn] = {}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from simplegpt.cli import printable
 from simplegpt.inference.protocol import Loaded, Loading
-from simplegpt.progress import format_count, format_loss, format_rate
+from simplegpt.progress import format_count, format_loss, format_rate, plural
 from tui.chat.conversations import Turn
 from tui.chat.sampling import describe_sampling
 from tui.shared.text import show_token
@@ -89,7 +89,7 @@ def describe_turn(turn: Turn, siblings: Sequence[Turn]) -> str:
         if turn.context_slides:
             parts.append(f"context shifted {turn.context_slides}×")
         if turn.n_dropped:
-            parts.append(f"without the {turn.n_dropped} oldest messages, for lack of context")
+            parts.append(f"context full: {plural(turn.n_dropped, 'oldest message')} dropped")
         if turn.sampling is not None:
             parts += describe_sampling(turn.sampling)
     return " · ".join(parts)

@@ -133,7 +133,7 @@ def _key(typed: str) -> str:
 
 
 def _matching(typed: str) -> list[Command]:
-    """The command of this name; without one, those whose names begin so."""
+    """The command of this name; without one, those whose names begin with it."""
     key = _key(typed)
     if key in NAMES:
         return [NAMES[key]]

@@ -634,7 +634,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         self._start_job(evaluate_job(checkpoint, data), lambda: kept_result(directory, before))
 
     def _is_busy(self) -> bool:
-        """Whether a job is running, which is then said: there is one at a time."""
+        """Return whether a job is running; if so, show that only one can."""
         if self._job is not None:
             self._refuse("Another export or evaluation is running. Esc cancels it.")
         return self._job is not None

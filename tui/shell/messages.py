@@ -29,7 +29,7 @@ class OpenConfig(Message):
     """The TOML file; None stays with the one that is open, or opens the usual one."""
     values: Mapping[str, Any] = field(default_factory=dict)
     """Edits to apply, as if typed: dotted key -> value, such as what prepared data needs
-    (`data.train_fpath`, `tokenizer_name`, …) or what would fit after an out-of-memory."""
+    (`data.train_fpath`, `tokenizer_name`, …) or what would fit after an out-of-memory error."""
     key: str = ""
     """The setting to focus. Posted by the palette."""
     new_name: str = ""
