@@ -12,6 +12,7 @@ import argparse
 import math
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ from simplegpt.cli import CommandParser, UserError, nearest, run_command
 from simplegpt.config import load as config_file
 from simplegpt.config.options import add_config_options
 from simplegpt.config.schema import Config, TrainerConfig
-from simplegpt.data.tokens import open_tokens
+from simplegpt.data.tokens import check_config, open_tokens
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from simplegpt.train import train
 from simplegpt.train.claim import runs_nearby
 from simplegpt.train.devices import Devices, devices_of
 from simplegpt.train.plan import describe, plan
-from simplegpt.train.queue import check_config_files, describe_sweep, plan_sweep, start_sweep
+from simplegpt.train.queue import describe_sweep, plan_sweep, start_sweep
 from simplegpt.train.speed import ASSUMED_MFU, expected_speed, measured_speeds
 
 
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in ("gpu", "flops", "mfu", "price"):
             if getattr(arguments, name) is not None:
                 parser.error(f"--{name} works only with --plan")
-    check = None if arguments.plan else check_config_files
+    check = None if arguments.plan else partial(check_config, scan=True)
     initial = None if arguments.resume is not None else _initial_values(source, arguments.overrides)
     config = config_file.load(source, arguments.overrides, check, initial=initial)
     if arguments.plan:

@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from simplegpt.cli import UserError, nearest, sigterm_as_exit
@@ -165,14 +166,19 @@ class SweepRun:
 
 
 def plan_sweep(
-    config: Path, swept: Sequence[str], overrides: Sequence[tuple[str, str]] = ()
+    config: Path,
+    swept: Sequence[str],
+    overrides: Sequence[tuple[str, str]] = (),
+    *,
+    scan: bool = True,
 ) -> list[SweepRun]:
     """Return a run for each combination of the `swept` values, each in its own directory.
 
     `swept` are texts such as ``peak_lr=1e-3,3e-4``. The directories are in OUTPUT_DIR-sweep.
-    Raises UserError with every problem, including those of the resulting configs.
+    Raises UserError for an invalid setting, and with every problem of the first config that is
+    invalid; see `data.tokens.check_config` for `scan`.
     """
-    axes = parse_sweep(swept)
+    axes = [_axis(text) for text in swept]
     base = config_file.load(config, overrides).output_dir
     folder = base.with_name(f"{base.name}-sweep")
     runs = []
@@ -180,23 +186,10 @@ def plan_sweep(
         name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in values)
         runs.append(SweepRun(folder / name.replace("/", "_"), (*overrides, *values)))
     for run in runs:
-        config_file.load(config, run.overrides, check_config_files)
+        config_file.load(config, run.overrides, partial(check_config, scan=scan))
         if RunDirectory(run.output_dir).exists():
             raise UserError(f"output_dir {run.output_dir} already contains a run")
     return runs
-
-
-def parse_sweep(swept: Sequence[str]) -> list[list[tuple[str, str]]]:
-    """Parse texts such as ``peak_lr=1e-3,3e-4``; return each setting with each of its values.
-
-    Raises UserError.
-    """
-    return [_axis(text) for text in swept]
-
-
-def check_config_files(inspection: config_file.Inspection) -> list[config_file.Problem]:
-    """Check a config against its token files."""
-    return check_config(inspection, scan=True)
 
 
 def _axis(text: str) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal, TypeAlias
 
@@ -517,6 +518,7 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
         run = self.current
         if run is None:
             return
+        config = RunDirectory(run.path).config
         text = (
             f"Train the config of {one_line(run.name)} once for each value, one run after another"
             f"{', after it' if run.is_live else ''}. Settings and values:"
@@ -526,11 +528,10 @@ them, and **T** lists the trash; *Empty the trash* is in the palette.
             text,
             "peak_lr=1e-3,3e-4",
             accept="Start",
-            error_in=queueing.sweep_problem,
+            error_in=partial(queueing.sweep_problem, config),
         )
         typed = await self.app.push_screen_wait(dialog)
         if typed is not None:
-            config = RunDirectory(run.path).config
             await self._start(
                 queueing.sweep, config, typed.split(), run.path if run.is_live else None
             )

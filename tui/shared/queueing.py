@@ -44,12 +44,14 @@ def sweep(config: Path, swept: Sequence[str], after: Path | None) -> list[Path]:
     return [run.output_dir for run in runs]
 
 
-def sweep_problem(text: str) -> str | None:
-    """Return what is wrong with typed settings and values; None where nothing is. Reads no file."""
-    from simplegpt.train.queue import parse_sweep
+def sweep_problem(config: Path, text: str) -> str | None:
+    """Return what is wrong with a sweep of `config` over typed settings; None if nothing is."""
+    from simplegpt.train.queue import plan_sweep
 
+    if not text:
+        return "Enter a setting and its values."
     try:
-        axes = parse_sweep(text.split())
+        plan_sweep(config, text.split(), scan=False)
     except UserError as error:
         return str(error)
-    return None if axes else "Enter a setting and its values."
+    return None

@@ -139,7 +139,7 @@ class TextDialog(Dialog[str]):
     DEFAULT_CSS: ClassVar[str] = """
     TextDialog {
         Input { margin-top: 1; }
-        #error { height: 2; }
+        #error { height: auto; min-height: 2; max-height: 10; }
         #buttons { margin-top: 0; }
     }
     """
@@ -177,7 +177,7 @@ class TextDialog(Dialog[str]):
     async def _show_error(self, text: str) -> str | None:
         """Show the error in a text, and return it."""
         error = await asyncio.to_thread(self.error_in, text)
-        self.query_one("#error", Static).update(error or "", layout=False)
+        self.query_one("#error", Static).update(error or "")
         return error
 
 

@@ -602,6 +602,9 @@ async def test_config_is_queued_after_a_run_and_swept(workplace: Path) -> None:
             await accept(pilot, "char_cpu")
             await pilot.press("home", "W")
             await pilot.pause()
+            await accept(pilot, "n_head=4,5")  # 5 heads do not divide the width
+            assert isinstance(pilot.app.screen, TextDialog)
+            assert "model.n_head (5)" in str(pilot.app.screen.query_one("#error", Static).render())
             await accept(pilot, "seed=1,2")
             queued = ["models/letters", "models/live-sweep/seed=1", "models/live-sweep/seed=2"]
             assert sorted(names(screen)) == sorted(["models/live", *queued])
