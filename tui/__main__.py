@@ -5,7 +5,10 @@ The path is checked before the interface is imported, so that an invalid one is 
 
 import argparse
 import os
+import select
+import signal
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,9 +43,24 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
         )
     from tui.app import Workbench
 
+    if has_terminal:
+        threading.Thread(target=_end_with_terminal, daemon=True).start()
     app = Workbench(start_for(kind, options.path))
     app.run()
     return app.return_code
+
+
+def _end_with_terminal() -> None:
+    """Wait until the terminal has hung up, and end the process as SIGHUP does.
+
+    The signal reaches a program that another one has started, such as make or `sh -c`, only if that
+    one passes it on. Without it, Textual would read the end of the input over and over and take a
+    whole core from the training.
+    """
+    poll = select.poll()
+    poll.register(sys.stdin, 0)  # only POLLHUP and errors, which are always reported
+    if any(event & select.POLLHUP for _, event in poll.poll()):
+        os._exit(128 + signal.SIGHUP)
 
 
 def _serve(arguments: Sequence[str], host: str, port: int) -> None:

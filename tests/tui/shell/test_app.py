@@ -1,7 +1,9 @@
 """The shell: screens, help, palette, theme, quitting, and what the command takes."""
 
 import os
+import pty
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -238,6 +240,28 @@ async def test_finished_run_is_resumed_up_to_a_later_step(workplace: Path) -> No
         assert status is not None
         assert status.max_steps == 1_500
         psutil.Process(status.pid).kill()
+
+
+def test_workbench_ends_with_its_terminal_also_without_a_signal(workplace: Path) -> None:
+    terminal, own_end = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tui"],
+        stdin=own_end,
+        stdout=own_end,
+        stderr=own_end,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm-256color"},
+        start_new_session=True,  # the terminal is not its controlling one: no SIGHUP comes
+    )
+    os.close(own_end)
+    try:
+        shown = b""
+        while b"Runs" not in shown:
+            shown += os.read(terminal, 65_536)
+        os.close(terminal)
+        assert process.wait(30) == 128 + signal.SIGHUP
+    finally:
+        process.kill()
+        process.wait()
 
 
 async def test_unsaved_work_is_asked_about(workplace: Path) -> None:
