@@ -174,7 +174,8 @@ def plan_sweep(
 ) -> list[SweepRun]:
     """Return a run for each combination of the `swept` values, each in its own directory.
 
-    `swept` are texts such as ``peak_lr=1e-3,3e-4``. The directories are in OUTPUT_DIR-sweep.
+    `swept` are texts such as ``peak_lr=1e-3,3e-4``. The directories are in OUTPUT_DIR-sweep, and
+    their names have the settings with several values.
     Raises UserError for an invalid setting, and with every problem of the first config that is
     invalid; see `data.tokens.check_config` for `scan`.
     """
@@ -182,8 +183,9 @@ def plan_sweep(
     base = config_file.load(config, overrides).output_dir
     folder = base.with_name(f"{base.name}-sweep")
     runs = []
+    named = {key for (key, _), *more in axes if more} or {key for (key, _), *_ in axes}
     for values in itertools.product(*axes):
-        name = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in values)
+        name = ",".join(f"{key.rpartition('.')[2]}={text}" for key, text in values if key in named)
         runs.append(SweepRun(folder / name.replace("/", "_"), (*overrides, *values)))
     for run in runs:
         config_file.load(config, run.overrides, partial(check_config, scan=scan))

@@ -24,7 +24,7 @@ from simplegpt.progress import format_bytes, format_count, format_loss
 from tui.runs.summary import ACCURACY, EVALUATED_LOSS, PARAMETERS, RunSummary, differences
 from tui.shared.run_signs import MUTED, SIGNS
 from tui.shared.small_curve import block_curve
-from tui.shared.text import format_age
+from tui.shared.text import format_age, shorten_middle
 
 _PADDING = 2  # of a column: one cell on each side
 _WIDE = 110  # columns of the terminal from which settings and differences are shown
@@ -227,7 +227,10 @@ first tenth of a run. A click on a heading sorts by it, a second click inverts t
         return {
             "mark": Text(mark, self._colour("$accent")),
             "state": Text.assemble((sign, style), f" {run.state}"),
-            "name": Text(one_line(run.name.removeprefix(folder)), "bold" if run.is_live else ""),
+            "name": Text(
+                shorten_middle(one_line(run.name.removeprefix(folder)), widths["name"]),
+                "bold" if run.is_live else "",
+            ),
             "progress": self._progress(run, style, widths["progress"]),
             "loss": Text.assemble(
                 (BEST if is_best else "", self._colour("$accent")), format_loss(run.best_loss)

@@ -112,6 +112,8 @@ def test_sweep_of_two_settings_has_a_run_for_each_combination(folder: Path) -> N
         "n_layer=2,peak_lr=3e-4",
     ]
     assert runs[1].overrides == (("model.n_layer", "1"), ("optimization.peak_lr", "3e-4"))
+    runs = plan_sweep(Path("tiny.toml"), ["n_layer=1,2", "max_steps=3"])
+    assert [run.output_dir.name for run in runs] == ["n_layer=1", "n_layer=2"]
 
 
 @pytest.mark.parametrize(
