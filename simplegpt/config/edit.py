@@ -31,14 +31,13 @@ def edit(text: str, changes: Mapping[str, str | None]) -> str:
     a literal is not TOML.
     """
     parse_toml(text)
-    for key, value in changes.items():
-        keys = tuple(key.split("."))
-        if value is None:
-            text = _removed(text, keys)
-        else:
-            text = _set(text, keys, value.strip())
-            _check(text, keys, parse_literal(value))
-    parse_toml(text)
+    split = {tuple(key.split(".")): value for key, value in changes.items()}
+    for keys, value in split.items():
+        text = _removed(text, keys) if value is None else _set(text, keys, value.strip())
+    values = parse_toml(text)
+    for keys, value in split.items():
+        if value is not None:
+            _check(values, keys, parse_literal(value))
     return text
 
 
@@ -205,7 +204,8 @@ class Statement:
     """Start of the line after it."""
 
 
-def statements(text: str) -> list[Statement]:
+@lru_cache(maxsize=8)  # an edit reads the same texts several times
+def statements(text: str) -> tuple[Statement, ...]:
     """Return the headers and assignments of a TOML text that tomllib has accepted, in order.
 
     Inline tables and arrays are values: the keys inside them are not listed.
@@ -232,7 +232,7 @@ def statements(text: str) -> list[Statement]:
         start = text.rfind("\n", 0, at) + 1
         found.append(Statement(keys, table, text.count("\n", 0, at) + 1, start, value, after))
         at = end
-    return found
+    return tuple(found)
 
 
 @lru_cache(maxsize=1024)
@@ -282,9 +282,9 @@ def _set(text: str, keys: Keys, value: str) -> str:
     return _with_key(text, keys, value)
 
 
-def _check(text: str, keys: Keys, wanted: Any) -> None:
+def _check(values: Mapping[str, Any], keys: Keys, wanted: Any) -> None:
     """Raise `ValueError` if the value at `keys` did not become `wanted`."""
-    found: Any = tomllib.loads(text)
+    found: Any = values
     for name in keys:
         found = found.get(name) if isinstance(found, dict) else None
     is_on = wanted == {} and found is not None

@@ -4,7 +4,6 @@ import socket
 import time
 from typing import Any, Literal, TypeAlias
 
-import psutil
 from pydantic import Field
 
 from simplegpt.run.events import Failure, Record
@@ -57,6 +56,8 @@ class Status(Record):
 
     @classmethod
     def of_this_process(cls, state: RunState, **fields: Any) -> "Status":
+        import psutil
+
         process = psutil.Process()
         return cls(
             state=state,
@@ -84,6 +85,8 @@ class Status(Record):
         """
         if self.host != socket.gethostname():
             return time.time() - self.time < STALE_AFTER_SECONDS
+        import psutil  # not before the workbench's first paint: it takes 20 ms
+
         try:
             process = psutil.Process(self.pid)
             same = abs(process.create_time() - self.pid_created) < 1.0

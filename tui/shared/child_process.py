@@ -4,8 +4,6 @@ import contextlib
 import os
 from pathlib import Path
 
-import psutil
-
 import simplegpt
 
 TRAINING_NICENESS = 10
@@ -28,5 +26,5 @@ def child_environment(**variables: str) -> dict[str, str]:
 
 def lower_priority(pid: int, niceness: int) -> None:
     """Lower a child's priority to `niceness` (1 to 19), unless it has ended already."""
-    with contextlib.suppress(psutil.Error, OSError):
-        psutil.Process(pid).nice(niceness)
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, pid, niceness)

@@ -15,7 +15,6 @@ from textual.app import App
 from textual.dom import DOMNode
 from textual.events import Key, Paste
 from textual.screen import ModalScreen
-from textual.widgets import Input, TextArea
 from textual.worker import Worker
 
 PATIENCE_SECONDS = 2.0
@@ -81,8 +80,9 @@ class KeyQueue:
 
     def _erases_text(self, event: Typed) -> bool:
         """Whether a key erases in the text field into which the last one was typed."""
-        in_text = self._last == "text" and isinstance(self._app.focused, Input | TextArea)
-        return in_text and isinstance(event, Key) and event.key in ERASING
+        focused = self._app.focused
+        is_typing = self._last == "text" and focused is not None
+        return is_typing and isinstance(event, Key) and event.key in ERASING
 
     async def _settle(self, effect: Awaitable[None]) -> None:
         """Wait until the last key has taken effect, then handle the next one."""
