@@ -103,6 +103,12 @@ class Tokens:
     def __len__(self) -> int:
         return int(self._ends[-1])
 
+    @property
+    def is_complete(self) -> bool:
+        """False for the shards of a conversion that was interrupted or is still running."""
+        shards = {_shard_glob(file.path) for file in self.files}
+        return not any(os.path.lexists(resume_path(path)) for path in shards)
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": {}}
 
@@ -198,7 +204,7 @@ def find_token_sets(root: Path) -> list[TokenSet]:
     patterns = ("train*.bin", "*/train*.bin", "*/*/train*.bin")
     files = [path for pattern in patterns for path in sorted(root.glob(pattern))]
     trains = dict.fromkeys(
-        path.with_name(_SHARD_NUMBER.sub("-*.bin", path.name))
+        _shard_glob(path)
         for path in files
         if not any(part.startswith(".") for part in path.relative_to(root).parts)
     )
@@ -251,6 +257,11 @@ def find_shards(folder: Path, split: Split, tokenizer: str) -> list[Path]:
 
 
 _SHARD_NUMBER = re.compile(r"-\d{5}\.bin$")
+
+
+def _shard_glob(path: Path) -> Path:
+    """``train-gpt2-00003.bin`` → ``train-gpt2-*.bin``; any other path stays as it is."""
+    return path.with_name(_SHARD_NUMBER.sub("-*.bin", path.name))
 
 
 def sidecar_path(path: Path) -> Path:

@@ -29,7 +29,7 @@ from simplegpt.config.schema import Config
 from simplegpt.device import device_memory
 from simplegpt.files import write_atomically
 from simplegpt.gpt2.weights import read_torch_file
-from simplegpt.progress import format_bytes, format_duration, format_loss
+from simplegpt.progress import format_bytes, format_duration, format_loss, plural
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Failure, RunEnded
 from simplegpt.run.failure import diverged, out_of_memory
@@ -99,7 +99,7 @@ def fit(
     trainer, recorder = training.trainer, training.recorder
     if claimed is not None:
         recorder.start(Hardware(_gpu_indices(trainer)))
-        _warn_of_long_dialogues(training)
+        _warn_of_data(training)
     try:
         with training.commands.handle_signals():
             trainer.fit(
@@ -169,8 +169,13 @@ def prepare(
     return Training(trainer, module, data, recorder, commands, checkpoint)
 
 
-def _warn_of_long_dialogues(training: Training) -> None:
-    dialogues = training.data.train_dialogues
+def _warn_of_data(training: Training) -> None:
+    tokens, dialogues = training.data.train_tokens, training.data.train_dialogues
+    if not tokens.is_complete:
+        training.recorder.warn(
+            f"{tokens.files[0].path.parent}: not all shards are written; training on "
+            f"{plural(len(tokens.files), 'shard')}"
+        )
     if dialogues is not None and dialogues.n_cut:
         training.recorder.warn(
             f"{dialogues.n_cut:,} of {dialogues.n_dialogues:,} dialogues are longer than "

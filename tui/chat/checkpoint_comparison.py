@@ -76,7 +76,7 @@ class CheckpointComparison(Dialog[None]):
     def __init__(
         self, run: Path, prompt: str, settings: GenerationSettings, engine: EngineProcess
     ) -> None:
-        super().__init__(f"Checkpoints of {run.name}", hint="Y to copy · Esc to cancel")
+        super().__init__(f"Checkpoints of {run.name}", hint="Y to copy · Esc to close")
         self.run = RunDirectory(run)
         self.prompt = prompt
         self.settings = settings

@@ -81,6 +81,17 @@ def test_fp16_on_a_cpu_warns_that_it_computes_in_bf16(folder: Path) -> None:
     assert warned == ["16-mixed is computed as bf16-mixed on a CPU"]
 
 
+def test_shards_that_are_not_all_written_are_a_warning(folder: Path) -> None:
+    shards = ["--data.train_fpath", "train-byte-*.bin"]
+    options = ["tiny.toml", "--trainer.max_steps", "1", *shards, "--output_dir"]
+    Path("train.bin").rename("train-byte-00000.bin")
+    for output, n_warnings in (("whole", 0), ("part", 1)):
+        assert train([*options, output]) == 0
+        events = RunDirectory(output).read_events()
+        assert len([event for event in events if isinstance(event, Warned)]) == n_warnings
+        Path("train-byte.resume.json").touch()
+
+
 def test_another_seed_gives_another_run(folder: Path) -> None:
     assert train(["tiny.toml", "--output_dir", "a"]) == 0
     assert train(["tiny.toml", "--output_dir", "b", "--seed", "2"]) == 0
