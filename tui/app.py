@@ -17,7 +17,6 @@ from textual.events import Event, InputEvent, Key, Paste
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
-from textual.worker import get_current_worker
 
 from simplegpt.cli import one_line
 from simplegpt.run.directory import RunDirectory, find_runs
@@ -162,12 +161,11 @@ class Workbench(App[None]):
             self.set_timer(IMPORT_SECONDS, self._import_screens)
         self.set_interval(IDLE_SECONDS, self.collector.collect_if_idle)
 
-    @work(thread=True, group="imports")
-    def _import_screens(self) -> None:
+    @work(group="imports")
+    async def _import_screens(self) -> None:
         """Import the other screens, so that their first visit does not wait for it."""
         for subject in ("config", "training", "chat", "data", "runs"):
-            if not get_current_worker().is_cancelled:
-                importlib.import_module(f"tui.{subject}.screen")
+            await asyncio.to_thread(importlib.import_module, f"tui.{subject}.screen")
 
     async def on_event(self, event: Event) -> None:
         if isinstance(event, InputEvent):
