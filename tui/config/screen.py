@@ -129,7 +129,9 @@ number lists them. **Esc** leaves a field, and then the letters act.
         super().__init__()
         self.inspect_machine = inspect_machine
         self.open_sections = open_sections
-        self.document = ConfigDocument(Path("configs/new.toml"), "", is_new=True)
+        self._document = ConfigDocument(Path("configs/new.toml"), "", is_new=True)
+        self._last_typed: FormField.Typed | None = None
+        """Not in the document yet."""
         self.gpu = ""
         """Model of another GPU, on which the time is estimated too."""
         self._new_name = ""
@@ -206,18 +208,21 @@ number lists them. **Esc** leaves a field, and then the letters act.
 
     def show_document(self, document: ConfigDocument) -> None:
         """Edit another document."""
-        self.document, self._new_name = document, ""
+        self._last_typed = None
+        self._document, self._new_name = document, ""
         self.token_files = TokenFiles()
         self.estimate = None
         self.refresh_state()
 
     def watch_state(self, old: ConfigState | None, new: ConfigState) -> None:
-        if self.tab == "toml":  # out of sight it would cost each key 5 ms
-            self.query_one(TomlPane).state = new
         self._show_general_error()
         self._update_possible()
-        self.call_after_refresh(self._update_estimate)  # the letter first
-        if self.document.needs_includes:
+        if self.tab == "toml":
+            self.query_one(TomlPane).state = new  # out of sight it would cost each key 5 ms
+            self.call_after_refresh(self._update_estimate)  # the letter first
+        else:
+            self._update_estimate()
+        if self._document.needs_includes:
             self._read_includes()
         if old is None or new.text != old.text or new.name != old.name:
             self._inspect_token_files()
@@ -303,10 +308,24 @@ number lists them. **Esc** leaves a field, and then the letters act.
 
     # Editing
 
+    @property
+    def document(self) -> ConfigDocument:
+        """The config, with all that was typed."""
+        self._take_typed()
+        return self._document
+
     @on(FormField.Typed)
     def _typed(self, event: FormField.Typed) -> None:
-        if not event.is_stale:  # else a later letter is on its way, and showing this one undoes it
-            self.document.type(event.key, event.text)
+        self._take_typed()
+        self._last_typed = event
+        self.call_after_refresh(self._take_typed)  # the letter first
+
+    def _take_typed(self) -> None:
+        """Take what was typed last into the document, and show what follows of it."""
+        event, self._last_typed = self._last_typed, None
+        # A later letter may be on its way: to show this one would undo it.
+        if event is not None and not event.is_stale:
+            self._document.type(event.key, event.text)
             self.refresh_state()
 
     @on(FormField.Chosen)
@@ -336,13 +355,14 @@ number lists them. **Esc** leaves a field, and then the letters act.
             "redo": state.can_redo,
             "discard": state.is_changed,
             "next_error": bool(state.errors),
-            "reload": not self.document.is_new,
+            "reload": not self._document.is_new,
             "reset": field is not None and field.changed and not state.has_syntax_error,
             "unset": field is not None and field.is_own and not state.has_syntax_error,
         }
         self.possible = frozenset(action for action, holds in conditions.items() if holds)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        self._take_typed()
         if action in ("undo", "redo", "discard", "reload"):
             return True if action in self.possible else None
         if action in ("next_error", "reset", "unset"):  # hidden: the footer has no room at 80
