@@ -297,6 +297,16 @@ async def test_a_burst_of_keys_is_handled_in_order() -> None:
         assert "max_steps = 19_000\n" in screen.document.text  # undone to 1_000, then typed
 
 
+async def test_the_first_letter_can_be_undone_at_once() -> None:
+    async with config_screen() as (pilot, screen):
+        await screen.go_to("model.n_layer")
+        for key in ("7", "ctrl+z", "escape", "V"):
+            screen.app.simulate_key(key)
+        await until(pilot, lambda: screen.view == "file")
+        assert screen.document.text == CONFIG
+        assert screen.document.can_redo
+
+
 async def test_search_shows_what_matches_and_escape_shows_all() -> None:
     async with config_screen() as (pilot, screen):
         await pilot.press("ctrl+f", *"nucleus")
