@@ -303,6 +303,9 @@ class Config(Section):
     """The run's directory: config, events, log and checkpoints."""
     torch_compile: StrictBool | Literal["auto"] = "auto"
     """Compile the network; auto compiles on a CUDA GPU if the run is long enough to save time."""
+    stop_when_diverged: bool = True
+    """End the run as failed if the loss is NaN or infinite at three logged steps in a row, or at
+    a validation; false: only warn. Such weights are never saved."""
     tokenizer_name: str = Field("gpt2", min_length=1)
     """Tokenizer of the token files: char, byte, gpt2, another tiktoken encoding, or the path of a
     tokenizer.json."""

@@ -62,6 +62,8 @@ class TrainStep(BaseEvent):
     step_seconds: float = 0.0
     mfu: float | None = None
     """Fraction of the device's peak FLOP/s; None where the peak is not known."""
+    diverging: bool = False
+    """Whether the loss is NaN, infinite, or far above its best."""
 
 
 class Validation(BaseEvent):

@@ -24,9 +24,14 @@ def out_of_memory(config: Config) -> Failure:
 
 
 def diverged(config: Config, message: str) -> Failure:
-    """Return the failure of a NaN loss or gradient; the edit lowers the learning rate."""
-    lower = float(f"{config.optimization.peak_lr / 3:.2g}")
-    return Failure(kind="diverged", message=message, edits={"optimization.peak_lr": lower})
+    """Return the failure of a NaN loss or gradient; the edits lower the learning rates and clip."""
+    edits: dict[str, int | float] = {}
+    names = ["peak_lr", "muon_lr"] if config.optimization.optimizer == "muon" else ["peak_lr"]
+    for name in names:
+        edits[f"optimization.{name}"] = float(f"{getattr(config.optimization, name) / 3:.2g}")
+    if config.trainer.gradient_clip_val is None:
+        edits["trainer.gradient_clip_val"] = 1.0
+    return Failure(kind="diverged", message=message, edits=edits)
 
 
 def crashed(

@@ -9,10 +9,12 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from simplegpt.config.schema import Config
+from simplegpt.progress import format_loss
 from simplegpt.run.checkpoints import CheckpointFiles, CheckpointInfo
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved
 from simplegpt.run.upcoming import next_validation
+from simplegpt.train.divergence import DivergedError, are_finite
 from simplegpt.train.module import GPTModule, TokenData, ValidationBatch
 from simplegpt.train.recorder import Ending, Recorder, ends_step
 from simplegpt.train.state import TrainingState
@@ -75,6 +77,8 @@ class Checkpoints(Callback):
             state.best_loss, state.best_step = state.score, trainer.global_step
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             callback.on_validation_end(trainer, module)
+        if self.config.stop_when_diverged and not math.isfinite(state.val_loss):
+            raise DivergedError(f"the val loss is {format_loss(state.val_loss)}")
         if is_scheduled:
             self._stop_without_improvement(trainer, state, state.score)
         if self.save(trainer, module):  # not written: the best is still the previous one
@@ -118,8 +122,8 @@ class Checkpoints(Callback):
         """Save a checkpoint of this step, unless it is saved already; return the error, if any.
 
         `as_last`: write last.ckpt even with ``save_last = false``, to resume from it. If writing
-        fails (a full disk), the run continues and tries again at the next checkpoint; only the
-        final one must succeed.
+        fails (a full disk), or the weights are not finite, the run continues and tries again at
+        the next checkpoint; only the final one must succeed.
         """
         step, state = trainer.global_step, module.state
         if step == 0:
@@ -135,9 +139,11 @@ class Checkpoints(Callback):
         with self.recorder.activity("saving"):
             temporary = self.files.temporary()
             try:
+                if not are_finite(module.gpt):
+                    raise DivergedError("the weights are NaN or infinite")
                 trainer.save_checkpoint(temporary)  # on all ranks: Lightning synchronizes them
                 paths = self.files.keep(temporary, info, names) if trainer.is_global_zero else []
-            except (OSError, RuntimeError) as error:
+            except (OSError, RuntimeError, DivergedError) as error:
                 temporary.unlink(missing_ok=True)
                 if trainer.should_stop or step >= self.config.trainer.max_steps:
                     raise

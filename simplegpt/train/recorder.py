@@ -26,6 +26,7 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Event, RunEnded, RunStarted, TrainStep, Validation, Warned
 from simplegpt.run.state import RunState, Status
 from simplegpt.train.console import Console
+from simplegpt.train.divergence import LossWatch
 from simplegpt.train.module import GPTModule
 from simplegpt.train.plan import flops_per_token
 from simplegpt.train.state import TrainingState
@@ -78,7 +79,7 @@ class Recorder(Callback):
         self._n_steps = 0  # in _loss_sum
         self._peak_flops: float | None = None
         self._last_plain_line = 0.0
-        self._warned_of_nan = False
+        self._watch = LossWatch(config.model.n_vocab)
         self._problems: dict[str, str] = {}
         """The last error of each file that could not be written, and of reading the hardware."""
         # of the fields that a status holds, and of what is written
@@ -333,6 +334,7 @@ class Recorder(Callback):
         windows = data.train_batch_size * trainer.accumulate_grad_batches * trainer.world_size
         rate = windows * data.seq_len / step_seconds
         flops = rate * flops_per_token(self.config)
+        warning = self._watch.judge(self.step, loss)
         event = TrainStep(
             step=self.step,
             tokens=state.tokens,
@@ -342,16 +344,18 @@ class Recorder(Callback):
             tokens_per_second=rate,
             step_seconds=step_seconds,
             mfu=flops / self._peak_flops if self._peak_flops else None,
+            diverging=self._watch.is_diverging,
         )
         self.record(event)
         names = {"loss": "train_loss", "lr": "lr", "grad_norm": "grad_norm"}
         names["tokens_per_second"] = "tokens_per_second"
         values = {names[key]: value for key, value in event.model_dump().items() if key in names}
         self.log_metrics(trainer, values)
-        if math.isnan(event.loss) and not self._warned_of_nan:
-            self._warned_of_nan = True
-            self.warn(f"the loss is NaN since step {self.step:,}: try a lower peak_lr")
         self._show_progress(event, state)
+        if warning:
+            self.warn(warning)
+        if self.config.stop_when_diverged:
+            self._watch.check()  # the same loss, hence the same end, on all ranks
 
     def log_metrics(self, trainer: Trainer, metrics: Mapping[str, float]) -> None:
         """Give `metrics` to the loggers and to other callbacks.

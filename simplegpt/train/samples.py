@@ -7,6 +7,7 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from simplegpt.cli import UserError
 from simplegpt.config.schema import Config, SamplesConfig
 from simplegpt.data.chat import ChatMessage, ChatTemplate, encode_prompt
 from simplegpt.data.tokenizer import load_tokenizer
@@ -57,7 +58,11 @@ class Samples(Callback):
         step = trainer.global_step
         with self.recorder.activity("sampling"):
             for prompt, ids in self.prompts.items():
-                text = self._continue(trainer, module, ids)
+                try:
+                    text = self._continue(trainer, module, ids)
+                except UserError as error:  # the output is NaN: no reason to end the run
+                    self.recorder.warn(f"no sample at step {step:,}: {error.args[0]}")
+                    return
                 before = f"{prompt}\n" if self.is_chat else prompt
                 self.recorder.record(Sample(step=step, prompt=before, text=text))
                 self.recorder.print(f"step {step:,}: {before}{text}\n")

@@ -40,6 +40,7 @@ from simplegpt.train.claim import Claim, check_same
 from simplegpt.train.commands import Commands
 from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.devices import Devices, as_launched
+from simplegpt.train.divergence import DivergedError
 from simplegpt.train.module import GPTModule, TokenData
 from simplegpt.train.plan import plan, validation_memory
 from simplegpt.train.recorder import Ending, Recorder
@@ -116,7 +117,10 @@ def fit(
         return INVALID_INPUT
     except Exception as error:
         failure = failure_of(error, config)
-        if not (isinstance(error, OSError) and error.filename):  # where the message says it all
+        says_it_all = isinstance(error, DivergedError) or (
+            isinstance(error, OSError) and error.filename
+        )
+        if not says_it_all:
             show("".join(traceback.format_exception(error)), sys.stderr)
         show(f"error: {one_line(failure.message)}{_as_options(failure.edits)}", sys.stderr)
         recorder.end(RunEnded(reason="failed", error=failure.message, failure=failure))
@@ -329,6 +333,8 @@ def failure_of(error: BaseException, config: Config) -> Failure:
         return Failure(kind="disk_full", message=f"disk full: {error.filename or first_line}")
     if isinstance(error, OSError) and error.filename:
         message = f"{error.filename2 or error.filename}: {error.strerror}"
+    if isinstance(error, DivergedError):
+        return diverged(config, text)
     if "returned nan values" in text:  # torch's anomaly detection
         return diverged(config, message)
     return Failure(kind="error", message=message)

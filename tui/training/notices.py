@@ -1,6 +1,7 @@
-"""Notices about a run's curves: NaN, a loss spike, a plateau, a rising val loss. Without Textual.
+"""Notices about a run: NaN, divergence, a loss spike, a plateau, a rising val loss.
 
-Pure functions of arrays; the dashboard shows the notices on the plot.
+Without Textual. Whether a run diverges is said by its events; the other notices are pure functions
+of arrays. The dashboard shows them on the plot.
 """
 
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+from simplegpt.progress import format_loss
 from tui.shared.curves import smooth
 from tui.shared.history import Array, History
 
@@ -27,13 +29,13 @@ RISE = 0.01
 class Notice:
     """Something unusual in the curves."""
 
-    kind: Literal["nan", "spike", "plateau", "rising"]
+    kind: Literal["nan", "diverging", "spike", "plateau", "rising"]
     step: int
     text: str
 
     @property
     def is_error(self) -> bool:
-        return self.kind == "nan"
+        return self.kind in ("nan", "diverging")
 
 
 def find_notices(history: History) -> list[Notice]:
@@ -45,6 +47,9 @@ def find_notices(history: History) -> list[Notice]:
             "a longer warmup or gradient clipping"
         )
         found.append(Notice("nan", history.first_bad_step, text))
+    elif history.last is not None and history.last.diverging:
+        text = f"diverging: the loss is {format_loss(history.last.loss)}, far above its best"
+        found.append(Notice("diverging", history.last.step, text))
     spike = last_spike(history.train["step"], history.train["loss"])
     if spike is not None:
         step, height = spike

@@ -1,7 +1,6 @@
 """Training learns, from the right windows, and a resumed run repeats the uninterrupted one."""
 
 import json
-import math
 import os
 import re
 import subprocess
@@ -295,16 +294,6 @@ def test_early_stopping_ends_a_run_that_does_not_improve(folder: Path) -> None:
     assert (status.state, status.step) == ("finished", 12)
     ended = [event for event in RunDirectory("run").read_events() if isinstance(event, RunEnded)]
     assert "no improvement in 2 validations" in (ended[0].error or "")
-
-
-def test_nan_loss_is_never_the_best(folder: Path) -> None:
-    assert train(["tiny.toml", "--optimization.peak_lr", "1e30"]) == 0
-    run = RunDirectory("run")
-    assert any(isinstance(e, Validation) and math.isnan(e.val_loss) for e in run.read_events())
-    status = run.status()
-    assert status is not None
-    assert status.best_loss is None
-    assert [path.name for path in run.checkpoints.glob("*.ckpt")] == ["last.ckpt"]
 
 
 def test_train_loss_ranks_checkpoints_at_any_interval(folder: Path) -> None:

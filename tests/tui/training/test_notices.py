@@ -28,6 +28,14 @@ def test_nan_is_the_first_notice() -> None:
     assert found[0].is_error
 
 
+def test_trainer_tells_that_a_run_diverges() -> None:
+    history = History()
+    history.apply(TrainStep(step=10, tokens=1, loss=950.0, lr=1e-3, diverging=True))
+    assert [notice.kind for notice in find_notices(history) if notice.is_error] == ["diverging"]
+    history.apply(TrainStep(step=20, tokens=2, loss=4.0, lr=1e-3))
+    assert find_notices(history) == []
+
+
 def test_jump_is_a_spike_and_noise_is_not() -> None:
     losses = 2 + 0.05 * np.random.default_rng(0).standard_normal(150)
     assert last_spike(steps(150), losses) is None
