@@ -1,6 +1,7 @@
 """``simplegpt COMMAND …``, the same as ``python -m simplegpt.COMMAND …``."""
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -22,17 +23,21 @@ COMMANDS = {
 def main(words: Sequence[str] | None = None) -> int | None:
     """Import and run the command that the first word names."""
     name, *rest = list(sys.argv[1:] if words is None else words) or ["--help"]
-    if name in ("-h", "--help"):
+    if name == "help" and rest:
+        name, rest = rest[0], ["--help"]
+    if name in ("-h", "--help", "help"):
         print(_help())
         return 0
     if name == "--version":
         print(f"simplegpt {__version__}")
         return 0
+    if name == "tui":  # a package above this one
+        os.execv(sys.executable, [sys.executable, "-m", "tui", *rest])
     if name not in COMMANDS:
+        known = [*COMMANDS, "help", "tui"]
         raise UserError(
-            f"unknown command {name}{nearest(name, COMMANDS)}", f"commands: {', '.join(COMMANDS)}"
+            f"unknown command {name}{nearest(name, known)}", f"commands: {', '.join(known)}"
         )
-    sys.argv = [f"simplegpt {name}", *rest]  # the program's name in its help
     module = importlib.import_module(f"simplegpt.{name}")
     if hasattr(module, "__path__"):  # a package: as python -m does, run its __main__
         module = importlib.import_module(f"simplegpt.{name}.__main__")
@@ -50,7 +55,7 @@ def _help() -> str:
             "",
             *lines,
             "",
-            "simplegpt COMMAND --help lists its options. The workbench is simplegpt-tui.",
+            "simplegpt COMMAND --help lists its options. The workbench is simplegpt tui.",
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Chat with a model that was trained on dialogues: ``python -m simplegpt.chat MODEL``.
+"""Chat with a model that was trained on dialogues: ``simplegpt chat MODEL``.
 
 Each line of the standard input is a message, which the model answers; the next one sees the whole
 dialogue. With ``--messages FILE``, each dialogue of the file gets one answer, as JSON lines.
@@ -60,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; the sampling options come from the schema."""
-    parser = CommandParser(description="Chat with a GPT that was trained on dialogues.")
+    parser = CommandParser("chat", description="Chat with a GPT that was trained on dialogues.")
     parser.add_argument("model", type=model_name, metavar="MODEL", help=MODEL_HELP)
     parser.add_argument("--system", metavar="TEXT", help="system prompt, the first message")
     parser.add_argument(

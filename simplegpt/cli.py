@@ -199,14 +199,12 @@ class CommandParser(argparse.ArgumentParser):
     a typo must not become another option.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
-        called = Path(sys.argv[0])  # python -m gives the module's file
-        if called.suffix == ".py":
-            package = called.parent if called.stem == "__main__" else called.with_suffix("")
-            kwargs.setdefault("prog", f"python -m simplegpt.{package.name}")
+    def __init__(self, command: str, **kwargs: Any) -> None:
+        """`command`: its name, as in ``simplegpt train``."""
         width = min(shutil.get_terminal_size().columns, 100) - 2
         formatter = functools.partial(argparse.HelpFormatter, max_help_position=8, width=width)
-        super().__init__(allow_abbrev=False, formatter_class=formatter, **kwargs)
+        prog = f"simplegpt {command}"
+        super().__init__(prog=prog, allow_abbrev=False, formatter_class=formatter, **kwargs)
 
     def parse_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None

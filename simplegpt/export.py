@@ -1,4 +1,4 @@
-"""Export a model for other programs: ``python -m simplegpt.export MODEL OUTPUT``.
+"""Export a model for other programs: ``simplegpt export MODEL OUTPUT``.
 
 The output is a folder in Hugging Face's format, with the same logits and token IDs in transformers,
 or with ``--format gguf`` a file for llama.cpp.
@@ -41,7 +41,7 @@ tokenizer = AutoTokenizer.from_pretrained("{name}")
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Export as the arguments in `argv` say. Raises UserError."""
-    parser = CommandParser(description="Export a model for transformers or llama.cpp.")
+    parser = CommandParser("export", description="Export a model for transformers or llama.cpp.")
     parser.add_argument(
         "model", help="a checkpoint (nanoGPT's ckpt.pt too), a run's directory, or a GPT-2"
     )

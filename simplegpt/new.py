@@ -1,4 +1,4 @@
-"""Create a project folder: ``simplegpt new NAME``, or ``python -m simplegpt.new NAME``.
+"""Create a project folder: ``simplegpt new NAME``.
 
 It contains copies of SimpleGPT's configs, a folder for texts and token files, and a README.md with
 the next commands.
@@ -36,7 +36,7 @@ and token files, and each run has a folder in `models/`.
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Create the folder that `argv` names. Raises UserError if it exists and is not empty."""
-    parser = CommandParser(description="Create a folder with configs, data and a README.")
+    parser = CommandParser("new", description="Create a folder with configs, data and a README.")
     parser.add_argument("name", type=Path, metavar="NAME", help="the new folder")
     folder: Path = parser.parse_args(argv).name
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):

@@ -1,4 +1,4 @@
-"""Train a tokenizer on a text: ``python -m simplegpt.tokenizer --text_file FILE --n_vocab 4096``.
+"""Train a tokenizer on a text: ``simplegpt tokenizer --text_file FILE --n_vocab 4096``.
 
 The result is a byte-level BPE that splits text as GPT-2 does, in a ``tokenizer.json`` in Hugging
 Face's format. Its path is a ``tokenizer_name`` for the other commands and for configs.
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = CommandParser(description="Train a byte-level BPE tokenizer on text.")
+    parser = CommandParser("tokenizer", description="Train a byte-level BPE tokenizer on text.")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--text_file", type=Path, nargs="+", metavar="FILE", help="UTF-8 text")
     source.add_argument(

@@ -227,7 +227,7 @@ class SamplesConfig(SamplingConfig):
 
 
 class TrainerConfig(Section):
-    """Settings passed to Lightning's Trainer under the same names."""
+    """Settings passed to Lightning's Trainer under the same names, and timeout_seconds."""
 
     max_steps: int = Field(5_000, ge=1)
     """Optimizer steps of the run."""
@@ -245,6 +245,9 @@ class TrainerConfig(Section):
     strategy: Strategy = "auto"
     """ddp, which auto takes for several devices, trains the whole model on each device, on its
     share of the batch. Strategies that shard the model are not supported."""
+    timeout_seconds: Off[Annotated[int, Field(ge=10)]] = None
+    """Several devices: seconds that one waits for the others in a step, a validation or a save,
+    after which the run fails; false: 120 on CPUs, 600 on GPUs."""
     precision: Literal["32-true", "bf16-mixed", "bf16-true", "16-mixed"] = "32-true"
     """Number format. bf16-mixed keeps fp32 weights and computes in bf16."""
     accumulate_grad_batches: int = Field(1, ge=1)
@@ -405,8 +408,8 @@ OWNED_TRAINER_KEYS: dict[str, str] = {
     "min_steps": "set max_steps, or the patience of [early_stopping]",
     "fast_dev_run": "set max_steps to a few",
     "limit_train_batches": "set max_steps",
-    "limit_test_batches": "use python -m simplegpt.evaluate",
-    "limit_predict_batches": "use python -m simplegpt.inference",
+    "limit_test_batches": "use simplegpt evaluate",
+    "limit_predict_batches": "use simplegpt inference",
     "overfit_batches": "train on a smaller token file",
     "check_val_every_n_epoch": "set val_check_interval",
     "num_sanity_val_steps": "validate a run by command while it trains",

@@ -1,10 +1,10 @@
-"""Convert text to token files: ``python -m simplegpt.data --help``.
+"""Convert text to token files: ``simplegpt data --help``.
 
-    python -m simplegpt.data --text_file "data/train.txt" --output_file "data/train-char.bin" \
+    simplegpt data --text_file "data/train.txt" --output_file "data/train-char.bin" \
         --tokenizer_name "char"
-    python -m simplegpt.data --dataset tinyshakespeare --tokenizer_name gpt2
-    python -m simplegpt.data --hf_dataset Skylion007/openwebtext --output_dir data/openwebtext
-    python -m simplegpt.data --chat_file chat.jsonl --output_dir data --tokenizer_name gpt2
+    simplegpt data --dataset tinyshakespeare --tokenizer_name gpt2
+    simplegpt data --hf_dataset Skylion007/openwebtext --output_dir data/openwebtext
+    simplegpt data --chat_file chat.jsonl --output_dir data --tokenizer_name gpt2
 
 `simplegpt.data.encode` does the work as a stream. The files of a text get their final names once
 all of them are complete; documents go to shards, after each of which the command can be resumed
@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = CommandParser(description="Convert text of any size to token files.")
+    parser = CommandParser("data", description="Convert text of any size to token files.")
     _add_input_options(parser)
     _add_document_options(parser)
     _add_output_options(parser)

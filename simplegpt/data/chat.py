@@ -70,7 +70,7 @@ def end_of_message(tokenizer: Tokenizer) -> int:
     if tokenizer.end_of_text is None:
         raise UserError(
             f"the tokenizer '{tokenizer.name}' has no {END_OF_TEXT}, with which the chat template "
-            "ends a message: use gpt2, or train one with python -m simplegpt.tokenizer"
+            "ends a message: use gpt2, or train one with simplegpt tokenizer"
         )
     return tokenizer.end_of_text
 

@@ -8,7 +8,7 @@
 ``gpt2``   GPT-2's byte-pair encoding; the package includes its vocabulary
 others     tiktoken's other encodings, which it downloads on first use
 a path     a ``tokenizer.json`` in Hugging Face's format with a byte-level BPE, for
-           example from ``python -m simplegpt.tokenizer``
+           example from ``simplegpt tokenizer``
 =========  ======================================================================
 
 Nothing here imports torch.

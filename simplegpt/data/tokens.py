@@ -162,7 +162,7 @@ class Tokens:
         if len(content) < count * dtype.itemsize:
             raise UserError(
                 f"{file.path} was truncated while it was in use: it had {file.count:,} tokens",
-                "encode the text again with python -m simplegpt.data",
+                "encode the text again with simplegpt data",
             )
         return np.frombuffer(content, dtype)
 
@@ -430,7 +430,7 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
             tokens = open_tokens(values[key])
         except UserError as error:
             exists = os.path.lexists(values[key])
-            hint = "" if exists else "create it with python -m simplegpt.data"
+            hint = "" if exists else "create it with simplegpt data"
             problems.append(inspection.problem((key,), str(error), hint))
             continue
         templates[key] = tokens.chat_template
@@ -465,7 +465,7 @@ def _mismatches(
     if "tokenizer_name" not in invalid and tokens.meta:
         message = (
             f'tokenizer_name ("{values["tokenizer_name"]}") cannot decode {spec}: its token IDs '
-            f"are those of {tokens.meta}; encode its text again with python -m simplegpt.data"
+            f"are those of {tokens.meta}; encode its text again with simplegpt data"
         )
         yield "tokenizer_name", message
     seq_len, count = values["data.seq_len"], len(tokens)
@@ -556,7 +556,7 @@ def _inspect(path: Path) -> TokenFile:
         raise UserError(
             f"{path} has no sidecar and looks like uint32, not uint16 (every second value is "
             f"below 4): restore {sidecar_path(path).name}, or encode the text again with "
-            "python -m simplegpt.data"
+            "simplegpt data"
         )
     _check_ids(path, info, sample)
     if info and info.chat_template:
@@ -590,9 +590,7 @@ def _read_marks(file: TokenFile) -> npt.NDArray[np.uint8]:
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if len(marks) != file.count or marks[0] != BEGIN:
-        raise UserError(
-            f"{path} is damaged: encode the dialogues again with python -m simplegpt.data"
-        )
+        raise UserError(f"{path} is damaged: encode the dialogues again with simplegpt data")
     return marks
 
 
@@ -607,7 +605,7 @@ def _check_ids(path: Path, info: TokenFileInfo | None, ids: npt.NDArray[Any]) ->
     if info and len(ids) and (largest := int(ids.max())) > info.max_id:
         raise UserError(
             f"{path} has the token ID {largest}, but max_id is {info.max_id} in its sidecar "
-            f"{sidecar_path(path).name}: encode the text again with python -m simplegpt.data"
+            f"{sidecar_path(path).name}: encode the text again with simplegpt data"
         )
 
 

@@ -1,4 +1,4 @@
-"""Measure GPTs: ``python -m simplegpt.evaluate MODEL --tokens FILE``.
+"""Measure GPTs: ``simplegpt evaluate MODEL --tokens FILE``.
 
 `loss` measures the loss on tokens, `choices` the accuracy on multiple-choice questions.
 """

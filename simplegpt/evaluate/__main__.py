@@ -1,4 +1,4 @@
-"""Measure GPTs: ``python -m simplegpt.evaluate MODEL [MODEL …]`` with one of
+"""Measure GPTs: ``simplegpt evaluate MODEL [MODEL …]`` with one of
 
 --tokens or --text: the loss (mean cross-entropy in nats per token), its perplexity, and the bits
 per byte of text, which are comparable between vocabularies.
@@ -133,7 +133,9 @@ def keep(result: Evaluation | Answers, loaded: "Loaded") -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = CommandParser(description="Measure GPTs on a text or on multiple-choice questions.")
+    parser = CommandParser(
+        "evaluate", description="Measure GPTs on a text or on multiple-choice questions."
+    )
     parser.add_argument(
         "models", type=model_name, nargs="+", metavar="MODEL", help=f"each {MODEL_HELP}"
     )

@@ -1,5 +1,5 @@
 """Import and export of Hugging Face GPT-2 weights, without transformers.
 
 `folder` reads and writes a model's folder, `hub` downloads one, and `gguf` writes a file for
-llama.cpp. ``python -m simplegpt.export`` exports.
+llama.cpp. ``simplegpt export`` exports.
 """

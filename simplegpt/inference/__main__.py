@@ -1,4 +1,4 @@
-"""Continue a text with a GPT: ``python -m simplegpt.inference "The lady doth protest"``.
+"""Continue a text with a GPT: ``simplegpt inference "The lady doth protest"``.
 
 The first result is printed as it is generated, the others after it.
 """
@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser; the sampling options come from the schema."""
-    parser = CommandParser(description="Continue a text with a GPT.")
+    parser = CommandParser("inference", description="Continue a text with a GPT.")
     parser.add_argument(
         "prompts",
         nargs="*",

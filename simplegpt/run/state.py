@@ -1,7 +1,9 @@
 """The state of a run, and the status.json that holds it."""
 
+import os
 import socket
 import time
+from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from pydantic import Field
@@ -19,9 +21,17 @@ RunState: TypeAlias = Literal[
     "failed",
     "crashed",
 ]
+LAUNCHER = "SIMPLEGPT_LAUNCHER"
+"""Environment variable of the processes that a training starts, one per device: its own pid."""
 LIVE_STATES: tuple[RunState, ...] = ("queued", "starting", "running", "paused", "stopping")
 # A status is written about once a second; from another host, it is outdated after this time.
 STALE_AFTER_SECONDS = 30.0
+
+
+def launcher() -> int | None:
+    """Return the pid of the training that started this process as one of several; or None."""
+    parent = os.getppid()
+    return parent if os.environ.get(LAUNCHER) == str(parent) else None
 
 
 class Status(Record):
@@ -58,7 +68,8 @@ class Status(Record):
     def of_this_process(cls, state: RunState, **fields: Any) -> "Status":
         import psutil
 
-        process = psutil.Process()
+        # several processes of one run end with the one that started them
+        process = psutil.Process(launcher())
         return cls(
             state=state,
             pid=process.pid,
@@ -84,7 +95,7 @@ class Status(Record):
         that its parent has not reaped). On another host: a status that is still updated.
         """
         if self.host != socket.gethostname():
-            return time.time() - self.time < STALE_AFTER_SECONDS
+            return self._is_updated()
         import psutil  # not before the workbench's first paint: it takes 20 ms
 
         try:
@@ -93,3 +104,35 @@ class Status(Record):
             return same and process.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return False
+
+    def _is_updated(self) -> bool:
+        """Whether the status was written lately, or has changed lately while this process looked.
+
+        The clocks of two hosts may differ: by its time alone, a status from the future would be
+        live for ever.
+        """
+        now, writer = time.monotonic(), (self.host, self.pid, self.pid_created)
+        before = _observed.get(writer)
+        if before is not None and self.time > before.time:
+            _observed[writer] = _Observation(self.time, now, has_changed=True)
+            return True
+        if before is None or self.time < before.time:
+            _observed[writer] = _Observation(self.time, now, has_changed=False)
+        seen = _observed[writer]
+        is_recent = seen.has_changed or time.time() - self.time < STALE_AFTER_SECONDS
+        return is_recent and now - seen.since < STALE_AFTER_SECONDS
+
+
+@dataclass(frozen=True)
+class _Observation:
+    """The last new status that this process read of a run on another host."""
+
+    time: float
+    """By the clock of that host."""
+    since: float
+    """By this process's monotonic clock."""
+    has_changed: bool
+    """Whether there was another one before it."""
+
+
+_observed: dict[tuple[str, int, float], _Observation] = {}

@@ -9,8 +9,11 @@ from simplegpt.cli import DONE
 from simplegpt.config.load import absolute
 from simplegpt.config.schema import Config, is_tokenizer_file
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.hardware import gpus
+from simplegpt.run.state import launcher
 from simplegpt.train.claim import claim
-from simplegpt.train.devices import as_launched, is_first_rank
+from simplegpt.train.devices import as_launched, devices_of, is_first_rank
+from simplegpt.train.launch import is_launched, launch
 
 if TYPE_CHECKING:
     from lightning.pytorch.callbacks import Callback
@@ -33,13 +36,19 @@ def train(
     # output_dir may be relative, or outdated in a run that was moved
     config = absolute(config.model_copy(update={"output_dir": run.path}))
     as_launched(config.trainer)  # before torch is imported: it raises UserError
+    n_processes = 1 if is_launched() else devices_of(config.trainer, len(gpus())).per_node
+    if n_processes > 1 and after is None:
+        return launch(n_processes)
     claimed = claim(run, config, resume=resume) if is_first_rank() else None
     try:
-        if claimed is not None and after is not None:
+        if claimed is not None and after is not None and launcher() is None:
             from simplegpt.train.queue import wait  # numpy and tiktoken
 
             if not wait(run, config, RunDirectory(after), claimed.commands):
                 return DONE
+            if n_processes > 1:
+                claimed.lock.close()  # the first process takes it
+                return launch(n_processes)
         if claimed is not None and is_tokenizer_file(config.tokenizer_name):
             _keep_tokenizer(Path(config.tokenizer_name), run)
         from simplegpt.train.trainer import fit  # imports torch and lightning: seconds

@@ -1,9 +1,9 @@
 """Train the GPT that a config describes, or resume a run.
 
-    python -m simplegpt.train configs/shakespeare_char.toml --optimization.peak_lr 3e-4
-    python -m simplegpt.train configs/gpt2.toml --plan --gpu H100 --price 2.5
-    python -m simplegpt.train --resume models/tiny_shakespeare_char
-    python -m simplegpt.train configs/shakespeare_char.toml --sweep peak_lr=1e-3,3e-4
+    simplegpt train configs/shakespeare_char.toml --optimization.peak_lr 3e-4
+    simplegpt train configs/gpt2.toml --plan --gpu H100 --price 2.5
+    simplegpt train --resume models/tiny_shakespeare_char
+    simplegpt train configs/shakespeare_char.toml --sweep peak_lr=1e-3,3e-4
 
 Invalid input is reported before torch is imported and before anything is written.
 """
@@ -23,6 +23,7 @@ from simplegpt.config.schema import Config, TrainerConfig
 from simplegpt.data.tokens import check_config, open_tokens
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
+from simplegpt.run.state import launcher
 from simplegpt.train import train
 from simplegpt.train.claim import runs_nearby
 from simplegpt.train.devices import Devices, devices_of
@@ -33,6 +34,7 @@ from simplegpt.train.speed import ASSUMED_MFU, expected_speed, measured_speeds
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandParser(
+        "train",
         usage="%(prog)s CONFIG [--section.key VALUE …] [--plan | --resume]\n"
         "       %(prog)s CONFIG --sweep SETTING=VALUE,VALUE …\n"
         "       %(prog)s --resume RUN_DIR",
@@ -63,11 +65,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_config_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.config is None and not arguments.resume:
-        parser.error("expected a config file, such as configs/shakespeare_char.toml")
+        parser.error(
+            "expected a config file, such as configs/shakespeare_char.toml",
+            "simplegpt new NAME creates a folder with configs",
+        )
 
     if arguments.resume is not None and (arguments.after or arguments.sweep):
         parser.error("--resume works with neither --after nor --sweep")
-    if (arguments.after or arguments.sweep) and "TORCHELASTIC_RUN_ID" in os.environ:
+    is_torchrun = "TORCHELASTIC_RUN_ID" in os.environ and launcher() is None
+    if (arguments.after or arguments.sweep) and is_torchrun:
         parser.error("--after and --sweep do not work under torchrun")
     if arguments.sweep:
         runs = plan_sweep(arguments.config, arguments.sweep, arguments.overrides)

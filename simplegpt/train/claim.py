@@ -17,6 +17,7 @@ from simplegpt.files import first_free_path
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import LineReader
+from simplegpt.run.state import launcher
 
 # Settings that a resumed run may change: its end, its devices and its reporting.
 MAY_DIFFER_ON_RESUME = (
@@ -55,11 +56,12 @@ def claim(run: RunDirectory, config: Config, *, resume: bool) -> Claim:
     """
     _check_extras(config)
     status = run.status()
-    if status is not None and status.is_live:
+    has_waited = status is not None and status.pid == launcher()  # in a queue, for this process
+    if status is not None and status.is_live and not has_waited:
         raise UserError(f"the run at {run.path} is {status.state} (process {status.pid})")
     if resume:
         _check_resumable(run, config)
-    elif run.exists():
+    elif run.exists() and not has_waited:
         raise UserError(
             f"output_dir {run.path} already contains a run",
             "resume it:         --resume",

@@ -8,7 +8,6 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-import torch.distributed
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
@@ -17,6 +16,7 @@ from simplegpt.config.schema import Config
 from simplegpt.run.events import Command, CommandDone, LineReader, Paused, Resumed
 from simplegpt.train.checkpoints import Checkpoints
 from simplegpt.train.module import GPTModule
+from simplegpt.train.ranks import gather
 from simplegpt.train.recorder import Ending, Recorder, describe_losses, ends_step
 from simplegpt.train.samples import Samples
 
@@ -46,15 +46,11 @@ class Commands(Callback):
         self._max_seconds = _seconds(config.trainer.max_time)
         self._deadline: float | None = None
         self._signal: signal.Signals | None = None
-        self._group: Any = None
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning wrapped the handler for SIGTERM in one that exits without a checkpoint
         self._take_signals()
         assert isinstance(pl_module, GPTModule)
-        if trainer.world_size > 1:
-            # a group on the CPUs: communication must not make the GPUs wait
-            self._group = torch.distributed.new_group(backend="gloo")
         if trainer.global_step >= self._max_steps:  # resumed only to complete its end
             self.recorder.stop(trainer, Ending("finished"))
         self._execute_all(trainer, pl_module)
@@ -97,10 +93,7 @@ class Commands(Callback):
         """Return the ending of any rank and the commands of rank 0, the same on all ranks."""
         ending = self._own_ending()
         commands = self.reader.read_commands() if self.reader else []
-        if self._group is None:
-            return ending, commands
-        gathered: list[Any] = [None] * trainer.world_size
-        torch.distributed.all_gather_object(gathered, (ending, commands), group=self._group)
+        gathered = gather((ending, commands))
         return next((ending for ending, _ in gathered if ending), None), gathered[0][1]
 
     def _own_ending(self) -> Ending | None:

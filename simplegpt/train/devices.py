@@ -29,6 +29,11 @@ def devices_of(trainer: TrainerConfig, n_gpus: int) -> Devices:
     Raises UserError if torchrun started a different number of processes.
     """
     is_cpu = trainer.accelerator == "cpu" or (trainer.accelerator == "auto" and n_gpus == 0)
+    if is_cpu and isinstance(trainer.devices, list):
+        raise UserError(
+            f"trainer.devices ({trainer.devices}) must be a number on a CPU: of processes, not "
+            "indices of GPUs"
+        )
     available = 1 if is_cpu else max(n_gpus, 1)
     trainer = as_launched(trainer)
     return Devices(

@@ -33,6 +33,7 @@ from simplegpt.train.state import TrainingState
 
 STATUS_SECONDS = 1.0
 SYSTEM_SECONDS = 2.0
+LEAST_WAIT_SECONDS = 5.0  # without a step, before a run waits for other ranks
 INTERRUPT_SECONDS = 2.0  # that an interrupted run waits for a write in progress
 
 
@@ -75,6 +76,7 @@ class Recorder(Callback):
         self._activity = ""
         self._progress_time: float | None = None
         self._eta_seconds: float | None = None
+        self._n_ranks = 1
         self._loss_sum: Tensor | None = None
         self._n_steps = 0  # in _loss_sum
         self._peak_flops: float | None = None
@@ -176,10 +178,10 @@ class Recorder(Callback):
         return self._attempt(self.run.status_file, lambda: self._write_status(**changes))
 
     def _write_status(self, **changes: Any) -> None:
-        state = self._training_state
+        state, waiting = self._training_state, self._seconds_without_step()
         status = Status.of_this_process(
             self.state,
-            activity=self._activity,
+            activity=self._activity if waiting is None else "waiting for other ranks",
             step=self.step,
             max_steps=self.config.trainer.max_steps,
             attempt=self.attempt,
@@ -190,6 +192,14 @@ class Recorder(Callback):
             **changes,
         )
         self.run.write_status(status)
+
+    def _seconds_without_step(self) -> float | None:
+        """Return the time since the last step if several ranks train and one is much too late."""
+        if self._n_ranks == 1 or self._activity != "training" or self._progress_time is None:
+            return None
+        seconds = time.time() - self._progress_time
+        usual = self.throughput.average_step_seconds()
+        return seconds if seconds > max(LEAST_WAIT_SECONDS, 10 * usual) else None
 
     def _attempt(self, path: Path, write: Callable[[], None]) -> bool:
         """Write to `path`, on rank 0, and return whether it succeeded; say why not, once."""
@@ -269,6 +279,7 @@ class Recorder(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, GPTModule)
         self._training_state, self.step = pl_module.state, trainer.global_step
+        self._n_ranks = trainer.world_size
         precision = self.config.trainer.precision
         device, self._peak_flops = describe_devices(trainer, precision)
         self.throughput.start()

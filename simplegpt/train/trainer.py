@@ -5,12 +5,15 @@ import importlib
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 import traceback
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,12 +23,12 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.strategies import ParallelStrategy
+from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy, Strategy
 
 from simplegpt.checkpoint import load_initial_weights, newest_whole_checkpoint
-from simplegpt.cli import FAILED, INVALID_INPUT, UserError, one_line, show
+from simplegpt.cli import FAILED, INVALID_INPUT, UserError, one_line, show, sigterm_as_exit
 from simplegpt.config.load import resolved
-from simplegpt.config.schema import Config
+from simplegpt.config.schema import Config, TrainerConfig
 from simplegpt.device import device_memory
 from simplegpt.files import write_atomically
 from simplegpt.gpt2.weights import read_torch_file
@@ -39,15 +42,26 @@ from simplegpt.train.checkpoints import Checkpoints
 from simplegpt.train.claim import Claim, check_same
 from simplegpt.train.commands import Commands
 from simplegpt.train.cpu_dropout import use_cpu_dropout
-from simplegpt.train.devices import Devices, as_launched
+from simplegpt.train.devices import Devices, as_launched, devices_of
 from simplegpt.train.divergence import DivergedError
+from simplegpt.train.launch import follow_parent, is_launched
 from simplegpt.train.module import GPTModule, TokenData
 from simplegpt.train.plan import plan, validation_memory
+from simplegpt.train.ranks import (
+    agreement,
+    connection_problem,
+    first_error,
+    join,
+    leave,
+    limit_waits,
+    watch_for_errors,
+)
 from simplegpt.train.recorder import Ending, Recorder
 from simplegpt.train.samples import Samples
 
 # Compiling takes up to a minute, which a shorter run does not save.
 MIN_STEPS_TO_COMPILE = 500
+DEFAULT_TIMEOUT_SECONDS = {"cpu": 120, "gpu": 600}
 # Settings of [trainer] that our callbacks use, not Lightning's Trainer.
 CALLBACK_SETTINGS = {
     "callbacks",
@@ -55,6 +69,8 @@ CALLBACK_SETTINGS = {
     "log_every_n_steps",
     "max_steps",
     "max_time",
+    "strategy",
+    "timeout_seconds",
     "val_check_interval",
 }
 
@@ -87,20 +103,40 @@ def fit(
     behind.
     """
     started = time.monotonic()
+    if launched := is_launched():
+        follow_parent(signal.SIGTERM)
     try:
-        training = prepare(run, config, claimed, resume=resume, callbacks=callbacks)
-        if claimed is None:
-            _check_is_not_alone(training.trainer)
-        else:
+        with sigterm_as_exit() if launched else nullcontext():
+            trainer = make_trainer(run, config)
+            if claimed is None:
+                _check_is_not_alone(trainer)
+            join(trainer)
+            with agreement():
+                training = prepare(trainer, run, config, claimed, resume, callbacks)
+            limit_waits(timeout_of(config.trainer))
+        if claimed is not None:
             write_atomically(run.config, resolved(config))
     except BaseException:
         if claimed is not None and not resume:
             run.discard()
         raise
-    trainer, recorder = training.trainer, training.recorder
+    recorder = training.recorder
     if claimed is not None:
         recorder.start(Hardware(_gpu_indices(trainer)))
         _warn_of_data(training)
+    watch_for_errors(lambda error: _fail(recorder, Failure(kind="error", message=error)))
+    has_failed = True
+    try:
+        code = _fit(run, config, training, started)
+        has_failed = code in (FAILED, INVALID_INPUT)
+        return code
+    finally:
+        leave(has_failed=has_failed)
+
+
+def _fit(run: RunDirectory, config: Config, training: Training, started: float) -> int:
+    """Train with Lightning, and record the end; return the exit code."""
+    trainer, recorder = training.trainer, training.recorder
     try:
         with training.commands.handle_signals():
             trainer.fit(
@@ -112,18 +148,20 @@ def fit(
         ending = recorder.ending
     except UserError as error:  # of a token file that was changed meanwhile
         show(f"error: {error}", sys.stderr)
-        failure = Failure(kind="error", message=one_line(str(error)))
-        recorder.end(RunEnded(reason="failed", error=failure.message, failure=failure))
+        first_error(error)
+        _fail(recorder, Failure(kind="error", message=one_line(str(error))))
         return INVALID_INPUT
     except Exception as error:
         failure = failure_of(error, config)
+        if other := first_error(error):
+            failure = Failure(kind=failure.kind, message=other)
         says_it_all = isinstance(error, DivergedError) or (
             isinstance(error, OSError) and error.filename
         )
-        if not says_it_all:
+        if not (says_it_all or connection_problem(error)):
             show("".join(traceback.format_exception(error)), sys.stderr)
         show(f"error: {one_line(failure.message)}{_as_options(failure.edits)}", sys.stderr)
-        recorder.end(RunEnded(reason="failed", error=failure.message, failure=failure))
+        _fail(recorder, failure)
         return FAILED
     summary = _summary(run, training, ending, time.monotonic() - started)
     if not recorder.end(RunEnded(reason=ending.reason, error=ending.message), summary):
@@ -132,16 +170,19 @@ def fit(
     return ending.exit_code
 
 
+def _fail(recorder: Recorder, failure: Failure) -> None:
+    recorder.end(RunEnded(reason="failed", error=failure.message, failure=failure))
+
+
 def prepare(
+    trainer: lightning.Trainer,
     run: RunDirectory,
     config: Config,
     claimed: Claim | None,
-    *,
     resume: bool,
     callbacks: Sequence[Callback],
 ) -> Training:
-    """Make the trainer, the model and the data. Raises UserError if one cannot be made."""
-    quiet_lightning()
+    """Make the model, the data and the callbacks. Raises UserError if one cannot be made."""
     checkpoint, step = _checkpoint_to_resume(run, config) if resume else (None, 0)
     torch.manual_seed(config.seed)
     data = TokenData(config)
@@ -155,10 +196,11 @@ def prepare(
     # order at the end of a step: record, validate and save, sample, the user's own, commands
     own = [*callbacks, *(load_callback(path) for path in config.trainer.callbacks)]
     ours = [recorder, checkpoints, *([samples] if samples else [])]
-    # At max_steps, Lightning calls no hooks: a run that was killed at its last step has no limit,
-    # and `Commands` ends it.
-    max_steps = config.trainer.max_steps if step < config.trainer.max_steps else -1
-    trainer = make_trainer(run, config, [*ours, *own, commands], max_steps)
+    trainer.callbacks.extend([*ours, *own, commands])  # type: ignore[attr-defined]
+    if step >= config.trainer.max_steps:
+        # Lightning would call no hooks: a run that was killed at its last step has no limit, and
+        # `Commands` ends it
+        trainer.fit_loop.epoch_loop.max_steps = -1
     device = trainer.strategy.root_device
     _check_memory(config, device, len(data.val_tokens))
     module = GPTModule(config, data.train_tokens.chat_template)
@@ -232,21 +274,21 @@ def _check_memory(config: Config, device: torch.device, n_val_tokens: int) -> No
             )
 
 
-def make_trainer(
-    run: RunDirectory, config: Config, callbacks: Sequence[Callback], max_steps: int
-) -> lightning.Trainer:
+def make_trainer(run: RunDirectory, config: Config) -> lightning.Trainer:
     """Return Lightning's Trainer for the config. Raises UserError if it rejects a setting."""
-    settings = as_launched(config.trainer).model_dump(exclude=CALLBACK_SETTINGS, exclude_none=True)
+    quiet_lightning()
+    trainer = as_launched(config.trainer)
+    settings = trainer.model_dump(exclude=CALLBACK_SETTINGS, exclude_none=True)
+    settings["strategy"] = strategy_of(trainer)
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
     try:
         return lightning.Trainer(
             **settings,
             max_epochs=-1,  # max_steps is the end
-            max_steps=max_steps,
+            max_steps=config.trainer.max_steps,
             limit_val_batches=0,  # `Checkpoints` validates
             logger=_loggers(run, config) or False,
-            callbacks=list(callbacks),
             plugins=[DirectCheckpointIO()],
             default_root_dir=run.path,
             enable_checkpointing=False,
@@ -256,6 +298,20 @@ def make_trainer(
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"[trainer] {error}") from error
+
+
+def strategy_of(trainer: TrainerConfig) -> Strategy | str:
+    """Return Lightning's strategy for `trainer`, with our timeout for several processes."""
+    devices = devices_of(trainer, torch.cuda.device_count())
+    if devices.count == 1 and trainer.strategy == "auto":
+        return "auto"
+    return DDPStrategy(timeout=timeout_of(trainer), gradient_as_bucket_view=True)
+
+
+def timeout_of(trainer: TrainerConfig) -> timedelta:
+    """Return how long a rank waits for the others."""
+    kind = devices_of(trainer, torch.cuda.device_count()).kind
+    return timedelta(seconds=trainer.timeout_seconds or DEFAULT_TIMEOUT_SECONDS[kind])
 
 
 def _gpu_indices(trainer: lightning.Trainer) -> list[int]:
@@ -335,6 +391,8 @@ def failure_of(error: BaseException, config: Config) -> Failure:
         message = f"{error.filename2 or error.filename}: {error.strerror}"
     if isinstance(error, DivergedError):
         return diverged(config, text)
+    if problem := connection_problem(error):
+        return Failure(kind="error", message=problem)
     if "returned nan values" in text:  # torch's anomaly detection
         return diverged(config, message)
     return Failure(kind="error", message=message)
@@ -354,19 +412,20 @@ def _summary(run: RunDirectory, training: Training, ending: Ending, seconds: flo
     if run.last_checkpoint.exists():
         path = os.path.relpath(run.last_checkpoint)
         lines.append(
-            f"Chat:      python -m simplegpt.chat {path}"
+            f"Chat:      simplegpt chat {path}"
             if training.module.chat_template
-            else f'Generate:  python -m simplegpt.inference "…" --model_name_or_ckpt_path {path}'
+            else f'Generate:  simplegpt inference "…" --model_name_or_ckpt_path {path}'
         )
     if step < training.recorder.config.trainer.max_steps:
         path = os.path.relpath(run.path)
-        lines.append(f"Resume:    python -m simplegpt.train --resume {path}")
+        lines.append(f"Resume:    simplegpt train --resume {path}")
     return "\n".join(lines)
 
 
 def quiet_lightning() -> None:
     """Suppress Lightning's warnings about intended behaviour."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
         ".*your dataloader is not resumable.*",  # it resumes by index

@@ -21,7 +21,7 @@ from simplegpt.config.schema import SamplingConfig, settings, settings_of, table
 
 
 def config_parser() -> CommandParser:
-    parser = CommandParser(prog="train")
+    parser = CommandParser("train")
     parser.add_argument("config")
     parser.add_argument("--plan", action="store_true")
     add_config_options(parser)
@@ -29,7 +29,7 @@ def config_parser() -> CommandParser:
 
 
 def sampling_parser() -> CommandParser:
-    parser = CommandParser(prog="inference")
+    parser = CommandParser("inference")
     parser.add_argument("prompts", nargs="*")
     parser.add_argument("--n_tokens_to_generate", type=int, default=30)
     add_options(parser, "sampling", None, settings_of(SamplingConfig).values(), "sampling")
@@ -126,13 +126,6 @@ def test_an_override_without_a_leading_zero_is_a_number(tmp_path: Path) -> None:
     path.write_text("")
     given = config_parser().parse_args([str(path), "--optimization.peak_lr", ".003"])
     assert load(path, given.overrides).optimization.peak_lr == 0.003
-
-
-def test_help_says_how_the_command_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["/somewhere/simplegpt/data/__main__.py"])
-    assert CommandParser().prog == "python -m simplegpt.data"
-    monkeypatch.setattr("sys.argv", ["simplegpt data"])
-    assert CommandParser().prog == "simplegpt data"
 
 
 def test_all_invalid_sampling_options_are_reported_at_once() -> None:

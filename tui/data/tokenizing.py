@@ -1,4 +1,4 @@
-"""Tokenizing in a child process, ``python -m simplegpt.data``, with its progress as typed objects.
+"""Tokenizing in a child process, ``simplegpt data``, with its progress as typed objects.
 
 A separate process keeps the workbench responsive. Cancelling terminates it; it then removes its
 partial files.

@@ -64,7 +64,8 @@ class TrainerProcess:
     @property
     def command_line(self) -> str:
         """The command as it would be typed."""
-        return shlex.join(("python", *self.command[1:]))
+        module, *arguments = self.command[2:]  # of python -m
+        return shlex.join((*module.split("."), *arguments))
 
     def exit_code(self) -> int | None:
         """None while it runs. Also reaps the process once it has exited."""
@@ -102,7 +103,7 @@ def output_directory(config: Path, overrides: Sequence[str]) -> Path:
     from simplegpt.config import load as config_file
     from simplegpt.config.options import add_config_options
 
-    parser = CommandParser(prog="python -m simplegpt.train", add_help=False)
+    parser = CommandParser("train", add_help=False)
     add_config_options(parser)
     given = parser.parse_args(list(overrides)).overrides
     return config_file.load(config, given).output_dir.absolute()

@@ -15,8 +15,8 @@ relative to the working directory, except `include`, which is relative to its fi
 an optional setting or table. The run's directory contains the resolved config as `config.toml`.
 
 ```
-python -m simplegpt.train my.toml --optimization.peak_lr 3e-4 --trainer.max_steps 1000
-python -m simplegpt.train --help     # the same settings as options
+simplegpt train my.toml --optimization.peak_lr 3e-4 --trainer.max_steps 1000
+simplegpt train --help     # the same settings as options
 ```
 
 The settings in `[trainer]` are passed to Lightning's Trainer under the same names. All errors in a

@@ -58,6 +58,27 @@ def test_run_on_another_host_lives_while_its_status_changes(run: RunDirectory) -
     assert state(run, old) == "crashed"
 
 
+def test_status_from_a_clock_that_is_ahead_is_live_only_while_it_changes(
+    run: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ahead = Status.of_this_process("running").model_copy(
+        update={"host": "ahead", "time": time.time() + 3600}
+    )
+    assert state(run, ahead) == "running"
+    started = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: started + 60)
+    assert state(run, ahead) == "crashed"
+    assert state(run, ahead.model_copy(update={"time": ahead.time + 1})) == "running"
+
+
+def test_status_from_a_clock_that_is_behind_is_live_once_it_changes(run: RunDirectory) -> None:
+    behind = Status.of_this_process("running").model_copy(
+        update={"host": "behind", "time": time.time() - 3600}
+    )
+    assert state(run, behind) == "crashed"
+    assert state(run, behind.model_copy(update={"time": behind.time + 1})) == "running"
+
+
 def test_broken_status_is_no_status(run: RunDirectory) -> None:
     run.status_file.write_text('{"state": "dancing"}')
     assert run.status() is None

@@ -151,4 +151,4 @@ def test_dialogues_that_are_too_long_are_counted_in_a_warning(
     assert train(["chat.toml", "--data.seq_len", "48", "--trainer.max_steps", "2"]) == 0
     shown = capsys.readouterr().out
     assert "dialogues are longer than data.seq_len (48)" in shown
-    assert "python -m simplegpt.chat run/ckpts/last.ckpt" in shown
+    assert "simplegpt chat run/ckpts/last.ckpt" in shown

@@ -170,7 +170,7 @@ def test_existing_run_is_refused_with_the_alternatives(folder: Path) -> None:
 
 
 def test_start_that_died_before_training_does_not_block_the_next(folder: Path) -> None:
-    with pytest.raises(UserError, match="devices"):  # only Lightning knows
+    with pytest.raises(UserError, match="devices"):
         train(["tiny.toml", "--trainer.devices", "[0, 1]"])
     assert not Path("run").exists()
     started = subprocess.Popen([sys.executable, "-m", "simplegpt.train", "tiny.toml"])

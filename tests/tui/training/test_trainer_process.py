@@ -16,7 +16,7 @@ from tui.training.trainer_process import TRAIN_COMMAND, TrainerProcess, output_d
 def test_command_line_is_what_a_person_would_type(tmp_path: Path) -> None:
     config = tmp_path / "my config.toml"  # does not exist: the trainer ends at once
     trainer = TrainerProcess(RunDirectory(tmp_path / "run"), (*TRAIN_COMMAND, str(config)))
-    assert shlex.split(trainer.command_line) == ["python", "-m", "simplegpt.train", str(config)]
+    assert shlex.split(trainer.command_line) == ["simplegpt", "train", str(config)]
     assert trainer.process.wait(60) == 2
     launch = trainer.poll()
     assert (launch.has_claimed, launch.exit_code) == (False, 2)

@@ -72,7 +72,7 @@ def test_nothing_is_possible_without_a_run() -> None:
 def test_status_line_begins_with_the_state() -> None:
     assert status_line(view("paused"), SentCommands()).text.startswith("Paused at step 40.")
     assert status_line(view("stopped"), SentCommands()).text.startswith("Stopped at step 40.")
-    starting = RunView(RUN.path, starting_command="python -m simplegpt.train my.toml")
+    starting = RunView(RUN.path, starting_command="simplegpt train my.toml")
     assert starting.state == "starting"
     assert "my.toml" in status_line(starting, SentCommands()).text
 
@@ -87,7 +87,7 @@ def test_status_line_shows_the_command_that_was_sent_last() -> None:
 
 
 def test_starting_run_can_be_stopped() -> None:
-    starting = RunView(RUN.path, starting_command="python -m simplegpt.train my.toml")
+    starting = RunView(RUN.path, starting_command="simplegpt train my.toml")
     assert "stop" in possible_actions(starting, SentCommands())
 
 

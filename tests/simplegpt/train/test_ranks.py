@@ -1,0 +1,183 @@
+"""Several processes of one run: how they start, stop, fail and end. Real ones, over gloo."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import RunEnded, TrainStep
+from simplegpt.run.state import Status
+from tests.waiting import wait_until
+
+COMMAND = str(Path(sys.executable).with_name("simplegpt"))
+SPELLINGS = {
+    "installed": [COMMAND, "train"],
+    "package": [sys.executable, "-m", "simplegpt", "train"],
+    "module": [sys.executable, "-m", "simplegpt.train"],
+}
+TWO = ["tiny.toml", "--trainer.devices", "2", "--trainer.log_every_n_steps", "1"]
+
+CALLBACKS = """
+import os
+import signal
+import time
+
+from lightning.pytorch.callbacks import Callback
+
+IS_SECOND = os.environ.get("RANK") == "1"
+
+
+class AtStepFive(Callback):
+    def on_train_batch_end(self, trainer, *arguments):
+        if trainer.global_step == 5 and IS_SECOND:
+            self.act()
+
+
+class Raises(AtStepFive):
+    def act(self):
+        raise ValueError("the second one\\x1b[31m cannot")
+
+
+class Hangs(AtStepFive):
+    def act(self):
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class CannotBeMade(Callback):
+    def __init__(self):
+        if IS_SECOND:
+            raise ValueError("not on this machine")
+
+
+class Slow(Callback):
+    def on_train_batch_end(self, trainer, *arguments):
+        time.sleep(0.1)
+"""
+
+
+@pytest.fixture
+def folder(folder: Path) -> Path:
+    Path("callbacks.py").write_text(CALLBACKS)
+    return folder
+
+
+@contextmanager
+def started(spelling: str, *words: str) -> Iterator["subprocess.Popen[str]"]:
+    """A training by two processes, which are gone at the end of the test."""
+    command = [*SPELLINGS[spelling], *TWO, *words]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with subprocess.Popen(command, text=True, start_new_session=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            for one in [process, *ranks(process.pid)]:
+                one.kill()
+
+
+def ranks(launcher: int) -> list[psutil.Process]:
+    """The processes that the training with this process ID has started."""
+    mark = str(launcher)
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("SIMPLEGPT_LAUNCHER") == mark and process.pid != launcher:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def train_in_two(spelling: str, *words: str) -> tuple[int, str]:
+    """Return the exit code and the output."""
+    with started(spelling, *words) as process:
+        output, _ = process.communicate(timeout=180)
+        return process.returncode, output
+
+
+def last_event(run: str = "run") -> RunEnded:
+    event = RunDirectory(run).read_events()[-1]
+    assert isinstance(event, RunEnded)
+    return event
+
+
+def running(run: str = "run") -> Status:
+    """The status of a run that has trained for some steps."""
+    wait_until(lambda: any(isinstance(e, TrainStep) for e in RunDirectory(run).read_events()))
+    status = RunDirectory(run).status()
+    assert status is not None
+    return status
+
+
+def callback(name: str) -> Sequence[str]:
+    return ["--trainer.callbacks", f'["callbacks.{name}"]']
+
+
+def test_error_of_another_rank_ends_the_run_by_its_name(folder: Path) -> None:
+    code, output = train_in_two("package", *callback("Raises"))
+    assert code == 1
+    assert "second one" in output
+    error = last_event().error
+    assert error is not None
+    assert error.startswith("rank 1 on ")
+    assert error.endswith(": ValueError: the second one␛[31m cannot")
+    status = RunDirectory("run").status()
+    assert status is not None
+    assert (status.state, status.failure and status.failure.message) == ("failed", error)
+
+
+def test_rank_that_cannot_start_ends_the_others_and_leaves_nothing(folder: Path) -> None:
+    code, output = train_in_two("module", *callback("CannotBeMade"))
+    assert code == 2
+    assert output.count("not on this machine") == 1
+    assert "error: rank 1 on " in output
+    assert not Path("run").exists()
+
+
+def test_run_of_two_processes_stops_and_is_resumed(folder: Path) -> None:
+    slow = ["--trainer.max_steps", "400", "--trainer.log_every_n_steps", "1", *callback("Slow")]
+    with started("installed", *slow) as process:
+        status = running()
+        assert status.pid == process.pid  # the one that a user sees, and ends
+        own = ranks(process.pid)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
+        assert len(own) == 2
+        assert psutil.wait_procs(own, timeout=10)[1] == []
+    assert last_event().error == "stopped by SIGTERM"
+    saved = RunDirectory("run").status()
+    assert saved is not None
+    code, output = train_in_two(
+        "module", "--resume", "--trainer.max_steps", str(saved.step + 2), *callback("Slow")
+    )
+    assert code == 0
+    assert f"resumed from step {saved.step}" in output
+
+
+def test_ranks_end_with_a_launcher_that_is_killed(folder: Path) -> None:
+    with started("module", "--trainer.max_steps", "400", *callback("Slow")) as process:
+        running()
+        own = ranks(process.pid)
+        process.kill()
+        assert psutil.wait_procs(own, timeout=30)[1] == []
+    assert last_event().reason == "stopped"
+    assert RunDirectory("run").last_checkpoint.exists()
+
+
+def test_rank_that_does_not_answer_is_waited_for_only_so_long(folder: Path) -> None:
+    limit = ["--trainer.timeout_seconds", "10", "--trainer.max_steps", "400"]
+    with started("module", *limit, *callback("Hangs")) as process:
+        running()
+        run = RunDirectory("run")
+        wait_until(lambda: (status := run.status()) and "waiting" in status.activity)
+        wait_until(lambda: (status := run.status()) and status.state == "failed")
+        for one in ranks(process.pid):
+            os.kill(one.pid, signal.SIGKILL)  # what torchrun does half a minute later
+        assert process.wait(timeout=60) == 1
+    assert "did not answer" in (last_event().error or "")
