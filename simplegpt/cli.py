@@ -68,6 +68,11 @@ def invalid_fields(error: "ValidationError") -> str:
     return "; ".join(f"{name}: {message}" if name else message for name, message in fields)
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or the name of its type if it has none."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
 def run_command(main: Callable[[], int | None]) -> NoReturn:
     """Run a command's `main` and exit with its exit code.
 
@@ -129,7 +134,7 @@ def _refuse(error: UserError) -> int:
         wrapper = textwrap.TextWrapper(
             width, subsequent_indent=" " * 6, break_long_words=False, break_on_hyphens=False
         )
-        text = "\n".join(map(wrapper.fill, text.splitlines()))
+        text = "\n".join(map(wrapper.fill, text.split("\n")))
     show(text, sys.stderr)
     return INVALID_INPUT
 

@@ -1,11 +1,13 @@
 """Read regular files only, write files atomically, and find free names."""
 
+import contextlib
 import errno
 import itertools
 import os
 import re
 import secrets
 import stat
+from codecs import BOM_UTF8
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -21,6 +23,16 @@ def read_regular(path: Path) -> bytes:
     """Return the content of a regular file; see `check_regular_file`."""
     with open_regular(path) as file:
         return file.read()
+
+
+def text_lines(data: bytes) -> list[bytes]:
+    """Return the lines of a UTF-8 text without their ends and without a byte order mark.
+
+    A line ends with a newline, which may follow a carriage return. ``splitlines`` also splits at
+    characters that are part of a text, such as a form feed or U+2028.
+    """
+    lines = data.removeprefix(BOM_UTF8).split(b"\n")
+    return [line.removesuffix(b"\r") for line in (lines if lines[-1] else lines[:-1])]
 
 
 def check_regular_file(path: Path) -> None:
@@ -74,8 +86,12 @@ def write_atomically(path: Path, text: str, *, sync: bool = False) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         temporary.replace(target)
+    except OSError as error:
+        error.filename = str(path)  # not the temporary file, which nobody knows
+        raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def first_free_path(path: Path, is_taken: Callable[[Path], bool] = os.path.lexists) -> Path:

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 from pydantic import NonNegativeInt
 
-from simplegpt.cli import UserError, nearest
+from simplegpt.cli import UserError, first_line, nearest
 from simplegpt.data.encode import (
     Chunk,
     Source,
@@ -188,7 +188,7 @@ def _read_parquet(path: Path, column: str, start: int) -> Iterator[Chunk]:
     size = path.stat().st_size
     with open_regular(path) as raw, _as_user_error(path, pyarrow.ArrowException):
         file = parquet.ParquetFile(raw)
-        check_columns(str(path), column, {f.name: str(f.type) for f in file.schema_arrow})
+        check_columns(str(path), column, {f.name: _kind(f.type) for f in file.schema_arrow})
         row, n_rows = 0, file.metadata.num_rows
         for group in range(file.num_row_groups):
             n_group = file.metadata.row_group(group).num_rows
@@ -203,12 +203,18 @@ def _read_parquet(path: Path, column: str, start: int) -> Iterator[Chunk]:
                         yield Chunk(text, f"{path}, row {row}", done=done, place=row)
 
 
+def _kind(arrow_type: Any) -> str:
+    """Return the name of a type; of a dictionary, that of its values."""
+    is_dictionary = str(arrow_type).startswith("dictionary<")
+    return str(arrow_type.value_type if is_dictionary else arrow_type)
+
+
 @contextlib.contextmanager
 def _as_user_error(path: Path, arrow_error: type[Exception]) -> Iterator[None]:
     try:
         yield
     except (arrow_error, OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: damaged Parquet file: {_first_line(error)}") from None
+        raise UserError(f"{path}: damaged Parquet file: {first_line(error)}") from None
 
 
 def check_columns(where: str, column: str, types: dict[str, str]) -> None:
@@ -346,11 +352,11 @@ def _hub_errors(dataset: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{dataset}: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+        causes: list[BaseException] = [error]
+        while cause := causes[-1].__cause__:
+            causes.append(cause)
+        lines = dict.fromkeys(map(first_line, causes))
+        raise UserError(f"{dataset}: {': '.join(lines)}") from None
 
 
 def _import(name: str) -> ModuleType:

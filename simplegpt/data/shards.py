@@ -130,9 +130,17 @@ class ShardWriter:
                 self._commit(train, val, index, chunk)
         if not index:
             raise UserError(f"{documents.name}: no documents with text")
-        if not any(Path(file.path).name.startswith("train") for file in self.state.files):
-            raise UserError("no documents are left for training: hold out fewer for validation")
+        is_complete = any(Path(file.path).name.startswith("train") for file in self.state.files)
         self.state_path.unlink(missing_ok=True)
+        if not is_complete:  # no shard of it is of use, and resuming would end here again
+            for path in [Path(file.path) for file in self.state.files]:
+                path.unlink()
+                sidecar_path(path).unlink()
+            self.state = ShardState(settings=self.state.settings)
+            raise UserError(
+                f"{documents.name} has {plural(index, 'document')}, all of which are held out for "
+                "validation; hold out fewer"
+            )
 
     def _open(self, stack: contextlib.ExitStack, source: str) -> list[TokenWriter]:
         """Open the next shard for training and that for validation."""

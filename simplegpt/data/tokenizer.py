@@ -32,7 +32,7 @@ import numpy.typing as npt
 import tiktoken
 from tiktoken_ext.openai_public import r50k_pat_str  # type: ignore[import-untyped]
 
-from simplegpt.cli import UserError, nearest
+from simplegpt.cli import UserError, first_line, nearest
 from simplegpt.config.schema import is_tokenizer_file
 from simplegpt.files import check_regular_file
 
@@ -236,7 +236,7 @@ class FileTokenizer(Tokenizer):
         self.name = str(path)
         try:
             check_regular_file(path)
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
             values = json.loads(text)
             self._tokenizer = tokenizers.Tokenizer.from_str(text)
         except FileNotFoundError:
@@ -322,7 +322,7 @@ def gpt2_merges(file: Traversable = GPT2_BPE) -> list[tuple[str, str]]:
     data = file.read_bytes()
     if hashlib.sha256(data).hexdigest() != _GPT2_SHA256:
         raise UserError("the package's vocab/gpt2.bpe is damaged: install simplegpt again")
-    pairs = (line.split(" ") for line in data.decode().splitlines()[1:])  # after "#version"
+    pairs = (line.split(" ") for line in data.decode().split("\n")[1:] if line)  # after "#version"
     return [(left, right) for left, right in pairs]
 
 
@@ -345,8 +345,7 @@ def _download_encoding(name: str) -> tiktoken.Encoding:
     try:
         return tiktoken.get_encoding(name)
     except (requests.RequestException, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"the vocabulary of '{name}' is not on this machine and could not be downloaded "
-            f"({reason[:200]}); 'gpt2' needs no network"
+            f"({first_line(error)[:200]}); 'gpt2' needs no network"
         ) from None

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from simplegpt.cli import UserError
-from simplegpt.files import open_regular
+from simplegpt.cli import UserError, invalid_fields
+from simplegpt.files import read_regular, text_lines
 from simplegpt.progress import ProgressLine
 
 if TYPE_CHECKING:  # imports torch, which takes seconds: invalid files are reported first
@@ -43,20 +43,15 @@ class Question(BaseModel):
 def read_questions(path: Path, limit: int | None = None) -> list[Question]:
     """Read the questions, at most `limit`. Raises UserError with file and line."""
     questions = []
-    with open_regular(path) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                questions.append(Question.model_validate_json(line))
-            except ValidationError as error:
-                first = error.errors()[0]
-                key = ".".join(map(str, first["loc"]))
-                raise UserError(
-                    f"{path}:{number}: {key}: {first['msg']}".replace(": : ", ": ")
-                ) from None
-            if len(questions) == limit:
-                break
+    for number, line in enumerate(text_lines(read_regular(path)), start=1):
+        if not line.strip():
+            continue
+        try:
+            questions.append(Question.model_validate_json(line))
+        except ValidationError as error:
+            raise UserError(f"{path}:{number}: {invalid_fields(error)}") from None
+        if len(questions) == limit:
+            break
     if not questions:
         raise UserError(f"{path} has no questions")
     return questions

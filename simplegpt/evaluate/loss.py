@@ -42,6 +42,8 @@ def encode_text(path: Path, tokenizer: Tokenizer | None, folder: Path) -> Tokens
     )
     with writer, ProgressLine(f"tokenizing {path.name}", source.size, summary=False) as line:
         encode_files([source], tokenizer, writer.write, progress=line)
+        if writer.count < 2:
+            raise UserError(f"{path} has {writer.count} tokens: expected at least 2")
         writer.commit()
     return open_tokens(file)
 

@@ -5,7 +5,7 @@ import urllib.request
 from contextlib import suppress
 from pathlib import Path
 
-from simplegpt.cli import UserError
+from simplegpt.cli import UserError, first_line
 from simplegpt.gpt2.weights import WEIGHT_FILES
 from simplegpt.progress import OnProgress, no_progress
 
@@ -45,7 +45,7 @@ def reason(error: BaseException) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause.__cause__ or cause.__context__
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return first_line(error)
 
 
 def reach_hub() -> None:

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from simplegpt.cli import UserError
+from simplegpt.cli import UserError, first_line
 from simplegpt.files import check_regular_file
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -124,8 +124,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             check_regular_file(path)
             return load_file(path)
         except Exception as error:  # safetensors' own error has no public base
-            reason = str(error).splitlines()[0]
-            raise UserError(f"{path} is damaged or not a weights file: {reason}") from error
+            why = first_line(error)
+            raise UserError(f"{path} is damaged or not a weights file: {why}") from error
     tensors = read_torch_file(path)
     if not are_named_tensors(tensors):
         raise UserError(f"{path} is not a weights file: expected tensors by name")

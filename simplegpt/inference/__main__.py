@@ -22,7 +22,7 @@ from simplegpt.cli import (
 )
 from simplegpt.config.options import parse_section
 from simplegpt.config.schema import SamplingConfig
-from simplegpt.files import open_regular
+from simplegpt.files import read_regular, text_lines
 from simplegpt.inference.loading import (
     MODEL_HELP,
     add_generation_options,
@@ -89,11 +89,10 @@ def read_prompts(words: Sequence[str], file: Path | None) -> list[str]:
     """
     source = "standard input"
     try:
-        prompts = [sys.stdin.read().removesuffix("\n") if word == "-" else word for word in words]
+        prompts = [_read_stdin() if word == "-" else word for word in words]
         if file is not None:
             source = str(file)
-            with open_regular(file) as lines:
-                prompts += [line for line in lines.read().decode().splitlines() if line]
+            prompts += [line.decode() for line in text_lines(read_regular(file)) if line]
     except UnicodeDecodeError as error:
         raise UserError(f"{source} is not UTF-8 at byte {error.start}") from None
     except OSError as error:
@@ -104,6 +103,10 @@ def read_prompts(words: Sequence[str], file: Path | None) -> list[str]:
     if not prompts:
         raise UserError('no prompt: give a text to continue, or "-" for standard input')
     return prompts
+
+
+def _read_stdin() -> str:
+    return sys.stdin.read().removeprefix("\ufeff").removesuffix("\n")
 
 
 def print_results(engine: "Engine", request: GenerateRequest) -> int:

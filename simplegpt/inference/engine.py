@@ -19,7 +19,7 @@ import torch
 from pydantic import ValidationError
 
 from simplegpt.checkpoint import load_model
-from simplegpt.cli import UserError, invalid_fields, run_command
+from simplegpt.cli import UserError, first_line, invalid_fields, run_command
 from simplegpt.data.chat import ChatMessage, ChatPrompt, ChatTemplate, encode_prompt
 from simplegpt.data.tokenizer import Tokenizer, load_tokenizer
 from simplegpt.device import choose_device, device_memory
@@ -377,8 +377,8 @@ def explain(error: Exception) -> str:
     if isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate" in str(error):
         return "out of memory: use a smaller model, fewer results, or a lower precision"
     traceback.print_exception(error, file=sys.stderr)
-    lines = str(error).splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
+    name, line = type(error).__name__, first_line(error)
+    return line if line == name else f"{name}: {line}"
 
 
 def main() -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from simplegpt.files import append_line, read_regular
+from simplegpt.files import append_line, read_regular, text_lines
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Record
 
@@ -49,7 +49,7 @@ def read_evaluations(run: RunDirectory) -> list[EvaluationRecord]:
     """Return the run's evaluations, the newest last; invalid lines are skipped."""
     records = []
     try:
-        lines = read_regular(run.evaluations).splitlines()
+        lines = text_lines(read_regular(run.evaluations))
     except OSError:
         return []
     for line in lines:

@@ -4,6 +4,7 @@ import json
 import os
 import time
 import uuid
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO, Literal, Self, TypeAlias, get_args
@@ -275,7 +276,7 @@ def parse_event(line: bytes | str) -> Event | None:
 def parse_command(line: bytes) -> Command | CommandDone:
     """Parse the command in `line`; return the answer with the error if it is invalid."""
     try:
-        return Command.model_validate_json(line)
+        return Command.model_validate_json(line.removeprefix(BOM_UTF8))
     except ValidationError as error:
         return _refusal(line, error)
 

@@ -143,8 +143,8 @@ def start(arguments: Sequence[str], run: RunDirectory, env: Mapping[str, str] | 
             time.sleep(0.1)
         output.seek(0)
         text = output.read().decode("utf-8", "replace").strip()
-    lines = text.rpartition("error: ")[2].splitlines()
-    raise UserError(*lines or (f"the training ended with exit code {process.returncode}",))
+    text = text or f"the training ended with exit code {process.returncode}"
+    raise UserError(*text.rpartition("error: ")[2].split("\n"))
 
 
 # Sweeps

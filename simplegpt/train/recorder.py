@@ -444,6 +444,7 @@ def describe_devices(trainer: Trainer, precision: str) -> tuple[str, float | Non
     if device.type != "cpu":
         return device.type, None
     cores = hardware.cpu_count()  # which the processes of a machine share
-    name = f"{cores} CPU core{'s' * (cores > 1)}"
+    used = min(torch.get_num_threads() * n // n_nodes, cores)
+    name = f"{used} of " * (used < cores) + f"{cores} CPU core{'s' * (cores > 1)}"
     name = name if n_nodes == 1 else f"{n_nodes} x {name}"
     return name if n == 1 else f"{n} processes on {name}", None

@@ -26,7 +26,15 @@ from lightning.pytorch.loggers import Logger
 from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy, Strategy
 
 from simplegpt.checkpoint import load_initial_weights, newest_whole_checkpoint
-from simplegpt.cli import FAILED, INVALID_INPUT, UserError, one_line, show, sigterm_as_exit
+from simplegpt.cli import (
+    FAILED,
+    INVALID_INPUT,
+    UserError,
+    first_line,
+    one_line,
+    show,
+    sigterm_as_exit,
+)
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config, TrainerConfig
 from simplegpt.device import device_memory
@@ -379,8 +387,8 @@ def _loggers(run: RunDirectory, config: Config) -> list[Logger]:
 def failure_of(error: BaseException, config: Config) -> Failure:
     """Return what to report for `error`, and the edits that would help."""
     text = str(error).strip()
-    first_line = text.splitlines()[0] if text else ""
-    message = f"{type(error).__name__}: {first_line}" if first_line else type(error).__name__
+    name, line = type(error).__name__, first_line(error)
+    message = line if line == name else f"{name}: {line}"
     is_memory_error = isinstance(error, torch.OutOfMemoryError | MemoryError)
     # torch's allocator on a CPU raises a plain RuntimeError
     if is_memory_error or "can't allocate memory" in text or "out of memory" in text:

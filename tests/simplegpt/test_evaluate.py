@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -217,7 +218,18 @@ def test_the_beginning_of_a_long_context_is_cut_off(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_questions(tmp_path / "questions.jsonl", *QUESTIONS)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # as Windows' editors begin a file
     assert evaluate(capsys, checkpoint, "--choices", path)["n_questions"] == 2
+
+
+def test_a_text_that_is_too_short_is_named_by_its_own_path(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    for text in ("", "\ufeff", "a"):
+        path = tmp_path / "short.txt"
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=f"^{re.escape(str(path))} has [01] tokens"):
+            main([str(checkpoint), "--text", str(path), "--device", "cpu"])
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from simplegpt.files import append_line, first_free_path, open_regular, write_atomically
+from simplegpt.files import (
+    append_line,
+    first_free_path,
+    open_regular,
+    text_lines,
+    write_atomically,
+)
 
 
 def test_write_keeps_mode_link_and_line_ends(tmp_path: Path) -> None:
@@ -27,10 +33,19 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
     path.write_text("seed = 1\n")
     with pytest.raises(UnicodeEncodeError):
         write_atomically(path, "\udc80")
-    with pytest.raises(OSError, match="Not a directory"):
+    with pytest.raises(OSError, match="Not a directory") as caught:
         write_atomically(path / "inside.toml", "")
+    assert caught.value.filename == str(path / "inside.toml")  # not the temporary file
     assert [one.name for one in tmp_path.iterdir()] == ["run.toml"]
     assert path.read_text() == "seed = 1\n"
+
+
+def test_lines_of_a_text_end_at_newlines_only() -> None:
+    data = "\ufeffa\u2028a\u0085a\r\nb\x0cb\x1cb\x0bb\n\nd\rd\ufeff".encode()
+    expected = ["a\u2028a\u0085a", "b\x0cb\x1cb\x0bb", "", "d\rd\ufeff"]
+    assert [line.decode() for line in text_lines(data)] == expected
+    assert text_lines(data + b"\n") == text_lines(data)
+    assert text_lines(b"") == text_lines(b"\xef\xbb\xbf") == []
 
 
 def test_appended_line_closes_a_torn_one(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from simplegpt.config.schema import SamplingConfig
-from simplegpt.files import write_atomically
+from simplegpt.files import text_lines, write_atomically
 from simplegpt.inference.protocol import Reason
 from tui.chat.sampling import describe_sampling
 
@@ -290,7 +290,7 @@ class ConversationStore:
     def load(self, conversation_id: str) -> Conversation | None:
         """The conversation, or None where it does not exist or cannot be read."""
         try:
-            return parse(self.path(conversation_id).read_bytes().splitlines())
+            return parse(text_lines(self.path(conversation_id).read_bytes()))
         except OSError:
             return None
 

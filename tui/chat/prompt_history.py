@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from simplegpt.files import append_line
+from simplegpt.files import append_line, text_lines
 
 MAX_ENTRIES = 500
 
@@ -25,7 +25,7 @@ class PromptHistory:
     def read(self) -> list[str]:
         """The prompts in the file, oldest first. Blocks on the disk."""
         try:
-            lines = self.file.read_bytes().splitlines()[-MAX_ENTRIES:]
+            lines = text_lines(self.file.read_bytes())[-MAX_ENTRIES:]
         except OSError:
             return []
         prompts = []

@@ -44,8 +44,11 @@ def write_json(path: str, texts: list[str | None], **more: str) -> None:
         file.write(content)
 
 
-def write_parquet(path: str, texts: list[str | None], rows: int = 40) -> None:
-    table = pa.table({"id": list(range(len(texts))), "text": texts})
+def write_parquet(
+    path: str, texts: list[str | None], rows: int = 40, *, dictionary: bool = False
+) -> None:
+    column = pa.array(texts).dictionary_encode() if dictionary else pa.array(texts)
+    table = pa.table({"id": list(range(len(texts))), "text": column})
     pq.write_table(table, path, row_group_size=rows)
 
 
@@ -82,6 +85,7 @@ def test_every_source_gives_the_same_shards() -> None:
     write_json("a.jsonl", TEXTS)
     write_json("a.jsonl.gz", TEXTS)
     write_parquet("a.parquet", TEXTS)
+    write_parquet("categories.parquet", TEXTS, dictionary=True)
     Path("texts").mkdir()
     Path("texts/\udcff\x1b[2J.txt").touch()  # neither UTF-8 nor printable, and empty
     Path("texts/.hidden.txt").write_text("not read")
@@ -96,7 +100,7 @@ def test_every_source_gives_the_same_shards() -> None:
         text for i, text in enumerate(TEXTS, 1) if i % 10
     ]
     assert len(expected) > 8
-    for name in ("a.jsonl.gz", "a.parquet", "texts"):
+    for name in ("a.jsonl.gz", "a.parquet", "categories.parquet", "texts"):
         run("--documents", name, "--output_dir", name, *shards, output=f"out-{name}")
         assert contents(f"out-{name}") == expected
     run("--hf_dataset", "./set", *shards, output="out-hf")
@@ -280,6 +284,8 @@ def hostile() -> Iterator[None]:
     Path("empty.parquet").touch()
     Path("nothing.jsonl").write_text('{"text": ""}\n{"text": null}\n')
     Path("folder").mkdir()
+    Path("broken").mkdir()
+    Path("broken/train.jsonl").write_text('{"text": ')
     os.mkfifo("fifo.jsonl")
     Path("taken").mkdir()
     write_json("taken/train-gpt2-00000.bin", TEXTS)
@@ -326,12 +332,17 @@ def hostile() -> Iterator[None]:
         ("--documents good.jsonl --tokenizer_name char", "has no <|endoftext|>; give a token ID"),
         ("--documents good.jsonl --output_file o.bin", "use --output_dir, not --output_file"),
         ("--documents good.jsonl --shard_tokens 0", "--shard_tokens (0) must be ≥ 1"),
+        (
+            "--documents good.jsonl --val_documents 300 --shard_tokens 1000",
+            "good.jsonl has 300 documents, all of which are held out for validation; hold out",
+        ),
         ("--documents good.jsonl --val_documents -1", "--val_documents (-1) must be ≥ 0"),
         ("--text_file good.jsonl --val_documents 1", "--val_documents needs --documents"),
         ("--documents good.jsonl --split train", "--split needs --hf_dataset"),
         ("--text_file plain.txt.gz", "plain.txt.gz is compressed: use --documents"),
         ("--hf_dataset nowhere/nothing", "nowhere/nothing: "),
         ("--hf_dataset folder", "folder: "),
+        ("--hf_dataset broken", "JSON parse error"),  # the cause, in datasets' own error's cause
     ],
 )
 def test_hostile_documents_are_one_message(words: str, message: str) -> None:

@@ -92,12 +92,13 @@ def test_several_prompts_are_one_batch(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / "prompts.txt").write_text("from a file\n\nanother\n")
-    monkeypatch.setattr("sys.stdin", io.StringIO("from standard input\n"))
+    lines = "\ufefffrom a file\r\n\nanother\x85line\x0c\n"  # with a byte order mark
+    (tmp_path / "prompts.txt").write_text(lines, encoding="utf-8", newline="")
+    monkeypatch.setattr("sys.stdin", io.StringIO("\ufefffrom standard input\n"))
     words = ["one", "-", "--prompt-file", str(tmp_path / "prompts.txt"), "--batch_size", "2"]
     assert main([*words, "--model_name_or_ckpt_path", str(checkpoint)]) == 0
     shown = capsys.readouterr().out
-    prompts = ["one", "from standard input", "from a file", "another"]
+    prompts = ["one", "from standard input", "from a file", "another\x85line\x0c"]
     for number, prompt in enumerate(prompts, start=1):
         assert f"==== Prompt {number}: {prompt} ====\n==== Result {2 * number - 1} ====" in shown
         alone = infer(capsys, checkpoint, prompt, "--batch_size", "2")

@@ -113,7 +113,7 @@ def test_commands_of_a_replaced_file_are_executed_once(run: RunDirectory) -> Non
     run.send("save")
     assert [c.command for c in reader.read_commands()] == ["save"]
     saved_by_an_editor = run.path / "copy"
-    saved_by_an_editor.write_bytes(run.commands.read_bytes())
+    saved_by_an_editor.write_bytes(b"\xef\xbb\xbf" + run.commands.read_bytes())
     saved_by_an_editor.replace(run.commands)
     run.send("validate")
     assert [c.command for c in reader.read_commands()] == ["validate"]
