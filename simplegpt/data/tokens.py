@@ -32,8 +32,10 @@ from simplegpt.files import check_regular_file, open_regular, read_regular, writ
 DType = Literal["uint16", "uint32"]
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = get_args(Split)
+MAX_OPEN_FILES = 128  # of a data set's shards; a process may usually open 1,024
 _SCAN = 1 << 22  # tokens read at a time by max_id: 16 MB
-_SAMPLE = 1 << 16  # tokens of each file that are checked when it is opened
+_SAMPLE = 1 << 16  # tokens of a file without a sidecar that are checked when it is opened
+_SHORT_SAMPLE = 1 << 10  # of one with a sidecar, of which there may be thousands
 _QUICK_SCAN = 1 << 20  # a file without a sidecar of at most this many tokens is always scanned
 
 
@@ -153,9 +155,7 @@ class Tokens:
         file, dtype = self.files[shard], _numpy_dtype(self.files[shard].dtype)
         count = min(count, file.count - start)
         try:
-            if shard not in self._opened:
-                self._opened[shard] = open_regular(file.path)
-            descriptor = self._opened[shard].fileno()
+            descriptor = self._open(shard).fileno()
             content = os.pread(descriptor, count * dtype.itemsize, start * dtype.itemsize)
         except OSError as error:
             raise UserError(f"{file.path} cannot be read: {error.strerror}") from None
@@ -165,6 +165,14 @@ class Tokens:
                 "encode the text again with simplegpt data",
             )
         return np.frombuffer(content, dtype)
+
+    def _open(self, shard: int) -> BinaryIO:
+        """Return the open file of a shard; the one that was used longest ago is closed for it."""
+        file = self._opened.pop(shard, None) or open_regular(self.files[shard].path)
+        self._opened[shard] = file  # the last one is the newest
+        if len(self._opened) > MAX_OPEN_FILES:
+            self._opened.pop(next(iter(self._opened))).close()
+        return file
 
 
 @dataclass(frozen=True)
@@ -518,10 +526,9 @@ def _resolve(spec: str) -> list[Path]:
     if path.exists():
         return [path]
     if glob.has_magic(spec):
-        files = sorted(Path(name) for name in glob.glob(spec, recursive=True))  # noqa: PTH207
-        files = [
-            file for file in files if file.suffix not in (".json", ".marks") and file.is_file()
-        ]
+        names = sorted(glob.glob(spec, recursive=True))  # noqa: PTH207
+        files = [Path(name) for name in names if not name.endswith((".json", ".marks"))]
+        files = [file for file in files if file.is_file()]
         if not files:
             raise UserError(f"no token file matches {spec}")
         return files
@@ -536,7 +543,8 @@ def _inspect(path: Path) -> TokenFile:
         size = path.stat().st_size
         info = _read_sidecar(path)
         dtype: DType = info.dtype if info else "uint16"
-        sample = np.fromfile(path, dtype=_numpy_dtype(dtype), count=_SAMPLE)
+        n_sampled = _SHORT_SAMPLE if info else _SAMPLE
+        sample = np.fromfile(path, dtype=_numpy_dtype(dtype), count=n_sampled)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     width = np.dtype(dtype).itemsize
@@ -611,10 +619,10 @@ def _check_ids(path: Path, info: TokenFileInfo | None, ids: npt.NDArray[Any]) ->
 
 def _read_sidecar(path: Path) -> TokenFileInfo | None:
     sidecar = sidecar_path(path)
-    if not sidecar.exists():
-        return None
     try:
         return TokenFileInfo.model_validate_json(read_regular(sidecar))
+    except FileNotFoundError:
+        return None
     except ValidationError as error:
         raise UserError(
             f"{sidecar}: {invalid_fields(error)} (a file without a sidecar is read as uint16)"

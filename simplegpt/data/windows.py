@@ -1,8 +1,9 @@
 """The windows of tokens for training and validation, as pure functions of (seed, index).
 
-`Windows` gives the position of sample k of a run; `ValidationWindows` covers a split, always in the
-same way. `DialogueWindows` does both for dialogues, which stay whole. All are stateless, so a
-resumed or distributed run needs only the k of its next sample. Nothing here imports torch.
+`open_windows` returns those of text, `TextWindows`, or of dialogues, which stay whole,
+`DialogueWindows`. Both give the window of sample k of a run, a fixed set for validation, and the
+batch of any windows. They are stateless, so a resumed or distributed run needs only the k of its
+next sample. Nothing here imports torch.
 """
 
 import functools
@@ -18,6 +19,32 @@ from simplegpt.data.chat import ANSWER, BEGIN
 from simplegpt.data.tokens import Tokens
 
 IGNORED = -100  # torch's cross-entropy ignores this target
+N_ROUNDS = 6  # of the permutation of an epoch; four are the least that mixes both halves
+
+
+class Window(NamedTuple):
+    """Tokens start … stop - 1: all but the last are inputs, all but the first their targets."""
+
+    start: int
+    stop: int
+    skip: int = 0
+    """The first targets, which do not count: they belong to the window before."""
+
+
+class Batch(NamedTuple):
+    """Windows, int64 ``[batch, seq]`` each."""
+
+    inputs: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+    """The next tokens; `IGNORED` where they do not count, as outside the answers of dialogues."""
+    documents: npt.NDArray[np.int64] | None = None
+    """The number of each token's dialogue in its window, from 1; None for text."""
+
+
+def open_windows(tokens: Tokens, seq_len: int, seed: int = 0) -> "TextWindows | DialogueWindows":
+    """Return the windows of `tokens`. Raises UserError if there is none."""
+    kind = TextWindows if tokens.chat_template is None else DialogueWindows
+    return kind(tokens, seq_len, seed)
 
 
 def random_seed(*parts: int) -> int:
@@ -38,52 +65,58 @@ def window_count(n_tokens: int, seq_len: int) -> int:
     return (n_tokens - 1) // seq_len
 
 
-@dataclass(frozen=True)
-class Windows:
-    """The training windows: sample k is a pure function of (seed, k), for any k ≥ 0.
+class TextWindows:
+    """Windows of seq_len + 1 tokens of a text; those of training are pure functions of (seed, k).
 
-    A window is seq_len + 1 tokens: tokens 0 … seq_len - 1 are the inputs and 1 … seq_len their
-    targets. Epoch e is samples e * len(windows) to (e + 1) * len(windows) - 1: every window once,
-    in random order. Windows start seq_len apart, so each shares one token with the next and every
-    target occurs once. The offset of the first, in 0 … seq_len - 1, is random for each epoch, so
-    the text is cut at different places. A last window that would exceed the end is moved back and
-    overlaps its neighbour, so every epoch has the same length.
+    Epoch e is samples e * len(windows) to (e + 1) * len(windows) - 1: every window once, in random
+    order. Windows start seq_len apart, so each shares one token with the next and every target
+    occurs once. The offset of the first, in 0 … seq_len - 1, is random for each epoch, so the text
+    is cut at different places. A last window that would exceed the end is moved back and overlaps
+    its neighbour, so every epoch has the same length.
     """
 
-    n_tokens: int
-    seq_len: int
-    seed: int
-
-    def __post_init__(self) -> None:
-        window_count(self.n_tokens, self.seq_len)
+    def __init__(self, tokens: Tokens, seq_len: int, seed: int = 0) -> None:
+        self.tokens, self.seq_len, self.seed = tokens, seq_len, seed
+        self._n = window_count(len(tokens), seq_len)
 
     def __len__(self) -> int:
         """Return the number of windows per epoch."""
-        return window_count(self.n_tokens, self.seq_len)
+        return self._n
 
-    def start(self, k: int) -> int:
-        """Return the first token of sample k; the window is start … start + seq_len."""
-        epoch, index = divmod(k, len(self))
-        phase, order = _epoch(self.seed, epoch, len(self), self.seq_len)
-        last = self.n_tokens - 1 - self.seq_len
-        return min(phase + int(order[index]) * self.seq_len, last)
+    def training(self, samples: Sequence[int]) -> list[Window]:
+        """Return the windows of `samples` of the run."""
+        last = len(self.tokens) - 1 - self.seq_len
+        found = []
+        for epoch, index in _places(samples, len(self), self.seed):
+            phase = random_phase(self.seed, epoch, self.seq_len)
+            start = min(phase + index * self.seq_len, last)
+            found.append(Window(start, start + self.seq_len + 1))
+        return found
 
-    def window(self, k: int) -> slice:
-        """Return the slice of the seq_len + 1 tokens of sample k."""
-        start = self.start(k)
-        return slice(start, start + self.seq_len + 1)
+    def weight(self, samples: Sequence[int], step: Sequence[int]) -> float:
+        """Return the weight of the mean loss of `samples` in that of their optimizer `step`."""
+        return 1.0
+
+    def validation(self, limit: int | None = None) -> Sequence[Window]:
+        """Return the fixed windows that predict every token but the first exactly once.
+
+        `limit` keeps that many, evenly spaced.
+        """
+        return ValidationWindows(len(self.tokens), self.seq_len, limit)
+
+    def n_targets(self, windows: Sequence[Window]) -> int:
+        """Return the number of targets in `windows` that count."""
+        return sum(window.stop - window.start - 1 - window.skip for window in windows)
+
+    def batch(self, windows: Sequence[Window]) -> Batch:
+        """Read `windows`. Raises UserError if a file was truncated meanwhile."""
+        ids = np.stack([self.tokens.slice(window.start, window.stop) for window in windows])
+        skipped = np.arange(self.seq_len) < np.array([[window.skip] for window in windows])
+        return Batch(ids[:, :-1], np.where(skipped, IGNORED, ids[:, 1:]))
 
 
 @dataclass(frozen=True)
-class ValidationWindow:
-    """Tokens start … start + seq_len; the first `skip` targets belong to the window before."""
-
-    start: int
-    skip: int = 0
-
-
-@dataclass(frozen=True)
-class ValidationWindows:
+class ValidationWindows(Sequence[Window]):
     """Fixed windows of equal length that predict every token but the first exactly once.
 
     Window i begins at i * seq_len. The last one is moved back to full length; its first `skip`
@@ -101,26 +134,17 @@ class ValidationWindows:
     def __len__(self) -> int:
         return self._total if self.limit is None else min(self.limit, self._total)
 
-    def __getitem__(self, i: int) -> ValidationWindow:
+    def __getitem__(self, i: int) -> Window:  # type: ignore[override]
         if not 0 <= i < len(self):
             raise IndexError(i)
         start = i * self._total // len(self) * self.seq_len
         last = self.n_tokens - 1 - self.seq_len
-        return ValidationWindow(min(start, last), max(0, start - last))
+        first = min(start, last)
+        return Window(first, first + self.seq_len + 1, max(0, start - last))
 
     @property
     def _total(self) -> int:
         return -(-(self.n_tokens - 1) // self.seq_len)
-
-
-class Batch(NamedTuple):
-    """Windows, int64 ``[batch, seq]`` each."""
-
-    inputs: npt.NDArray[np.int64]
-    targets: npt.NDArray[np.int64]
-    """The next tokens; `IGNORED` where they do not count, as outside the answers of dialogues."""
-    documents: npt.NDArray[np.int64] | None = None
-    """The number of each token's dialogue in its window, from 1; None for text."""
 
 
 class DialogueWindows:
@@ -160,39 +184,96 @@ class DialogueWindows:
         """Return the number of windows per epoch."""
         return len(self._slices)
 
-    def sample(self, k: int) -> int:
-        """Return the window of sample k."""
-        epoch, index = divmod(k, len(self))
-        _, order = _epoch(self.seed, epoch, len(self), self.seq_len)
-        return int(order[index])
+    def training(self, samples: Sequence[int]) -> list[Window]:
+        """Return the windows of `samples` of the run."""
+        return [self._window(index) for _, index in _places(samples, len(self), self.seed)]
 
-    def spaced(self, limit: int | None) -> list[int]:
-        """Return at most `limit` windows, evenly spaced; None for all."""
+    def weight(self, samples: Sequence[int], step: Sequence[int]) -> float:
+        """Return the weight of the mean loss of `samples` in that of their optimizer `step`.
+
+        Each token of an answer has the same weight in the step's loss, their mean over all devices
+        and accumulated batches. That is the mean of the batches' losses, which Lightning and DDP
+        compute, if each loss is multiplied by its number of answers' tokens over the mean of that
+        of the step's batches.
+        """
+        n = self.n_targets(self.training(samples))
+        return n * (len(step) / len(samples)) / self.n_targets(self.training(step))
+
+    def validation(self, limit: int | None = None) -> Sequence[Window]:
+        """Return all windows, or at most `limit`, evenly spaced."""
         n = len(self) if limit is None else min(limit, len(self))
-        return [i * len(self) // n for i in range(n)]
+        return [self._window(i * len(self) // n) for i in range(n)]
 
-    def n_answers(self, windows: Sequence[int]) -> int:
+    def n_targets(self, windows: Sequence[Window]) -> int:
         """Return the number of tokens of answers in `windows`, the targets that count."""
-        return int(self._n_answers[list(windows)].sum())
+        starts = np.array([window.start for window in windows])
+        return int(self._n_answers[np.searchsorted(self._slices[:, 0], starts)].sum())
 
-    def batch(self, windows: Sequence[int]) -> Batch:
+    def batch(self, windows: Sequence[Window]) -> Batch:
         """Read `windows`. Raises UserError if a file was truncated meanwhile."""
         shape = len(windows), self.seq_len + 1
         ids, marks = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
-        for row, (start, stop) in enumerate(self._slices[list(windows)]):
+        for row, (start, stop, _) in enumerate(windows):
             ids[row, : stop - start] = self.tokens.slice(start, stop)
             marks[row, : stop - start] = self.marks[start:stop]
         targets = np.where(marks & ANSWER, ids, IGNORED)[:, 1:]
         documents = np.cumsum(marks & BEGIN != 0, axis=1)
         return Batch(ids[:, :-1], targets, documents[:, :-1])
 
+    def _window(self, index: int) -> Window:
+        start, stop = self._slices[index]
+        return Window(int(start), int(stop))
 
-# A process reads its samples in order, so caching one epoch is enough. The order takes 8 bytes per
-# window: 70 MB for 9e9 tokens in windows of 1024.
-@functools.lru_cache(maxsize=1)
-def _epoch(
-    seed: int, epoch: int, n_windows: int, seq_len: int
-) -> tuple[int, npt.NDArray[np.int64]]:
-    """Return the phase and the order of the windows of an epoch."""
-    generator = np.random.default_rng((seed, epoch))
-    return int(generator.integers(seq_len)), generator.permutation(n_windows)
+
+def _places(samples: Sequence[int], n_windows: int, seed: int) -> list[tuple[int, int]]:
+    """Return the epoch of each sample and its place in the data, 0 … n_windows - 1."""
+    epochs = [k // n_windows for k in samples]
+    places = np.array([k % n_windows for k in samples], dtype=np.uint64)
+    for epoch in set(epochs):
+        own = np.array([one == epoch for one in epochs])
+        places[own] = _permuted(places[own], n_windows, _round_keys(seed, epoch))
+    return list(zip(epochs, places.tolist(), strict=True))
+
+
+def _permuted(
+    indices: npt.NDArray[np.uint64], n: int, keys: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.uint64]:
+    """Return where a random permutation of 0 … n - 1 takes `indices`, without a table of it.
+
+    A Feistel network permutes the numbers of a fixed length in bits; what falls outside 0 … n - 1
+    is permuted again until it is inside (Black and Rogaway, Ciphers with arbitrary finite domains).
+    """
+    n_bits = max((n - 1).bit_length(), 2)
+    result = indices
+    outside = np.ones(len(indices), dtype=bool)
+    while outside.any():
+        # the sizes of the halves swap in each round, and are back after an even number
+        low_bits, high_bits = n_bits // 2, n_bits - n_bits // 2
+        walked = result[outside]
+        high, low = walked >> np.uint64(low_bits), walked & np.uint64(2**low_bits - 1)
+        for key in keys:
+            high, low = low, high ^ (_mixed(low, key) & np.uint64(2**high_bits - 1))
+            low_bits, high_bits = high_bits, low_bits
+        result[outside] = (high << np.uint64(low_bits)) | low
+        outside = result >= n
+    return result
+
+
+def _mixed(values: npt.NDArray[np.uint64], key: np.uint64) -> npt.NDArray[np.uint64]:
+    """Return 64 bits of hash of each value (the finalizer of SplitMix64)."""
+    mixed = values + key
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+@functools.lru_cache(maxsize=4)  # batches may reach into the next epoch
+def _round_keys(seed: int, epoch: int) -> npt.NDArray[np.uint64]:
+    keys = np.random.SeedSequence((seed, epoch)).generate_state(N_ROUNDS, np.uint64)
+    return keys.astype(np.uint64)  # as its type says
+
+
+@functools.lru_cache(maxsize=4)
+def random_phase(seed: int, epoch: int, seq_len: int) -> int:
+    """Return the start of the first window of an epoch."""
+    return int(np.random.default_rng((seed, epoch)).integers(seq_len))

@@ -16,7 +16,7 @@ from simplegpt.cli import UserError
 from simplegpt.data.encode import Source, check_text_file, encode_files
 from simplegpt.data.tokenizer import Tokenizer, is_same_vocabulary
 from simplegpt.data.tokens import Tokens, TokenWriter, open_tokens
-from simplegpt.data.windows import IGNORED, Batch, DialogueWindows, ValidationWindows
+from simplegpt.data.windows import IGNORED, Batch, open_windows
 from simplegpt.progress import ProgressLine, format_loss
 
 if TYPE_CHECKING:  # imports torch, which takes seconds: invalid options are reported first
@@ -79,34 +79,20 @@ def mean_loss(gpt: "GPT", tokens: Tokens, seq_len: int) -> tuple[float, int]:
 
     They are every token but the first; of dialogues, those of answers.
     """
-    windows: ValidationWindows | DialogueWindows
-    if tokens.chat_template is None:
-        windows, n_predicted = ValidationWindows(len(tokens), seq_len), len(tokens) - 1
-    else:
-        windows = DialogueWindows(tokens, seq_len)
-        n_predicted = windows.n_answers(range(len(windows)))
+    windows = open_windows(tokens, seq_len)
+    chosen = windows.validation()
+    n_predicted = windows.n_targets(chosen)
     total, done = 0.0, 0
     batch_size = max(1, MAX_LOGITS // (seq_len * gpt.config.n_vocab))
     with ProgressLine("evaluating", n_predicted, "tokens", summary=False) as line:
-        for first in range(0, len(windows), batch_size):
-            chosen = range(first, min(first + batch_size, len(windows)))
-            if isinstance(windows, ValidationWindows):
-                batch = text_batch(tokens, windows, chosen)
-            else:
-                batch = windows.batch(chosen)
+        for first in range(0, len(chosen), batch_size):
+            own = range(first, min(first + batch_size, len(chosen)))
+            batch = windows.batch([chosen[i] for i in own])
             n = int((batch.targets != IGNORED).sum())
             total += batch_loss(gpt, batch) * n
             done += n
             line.update(done, f"loss {format_loss(total / done)}")
     return total / n_predicted, n_predicted
-
-
-def text_batch(tokens: Tokens, windows: ValidationWindows, chosen: range) -> Batch:
-    """Return the `chosen` windows of text."""
-    batch, seq_len = [windows[i] for i in chosen], windows.seq_len
-    ids = np.stack([tokens.slice(w.start, w.start + seq_len + 1) for w in batch])
-    skipped = np.arange(seq_len) < np.array([[w.skip] for w in batch])
-    return Batch(ids[:, :-1], np.where(skipped, IGNORED, ids[:, 1:]))
 
 
 def batch_loss(gpt: "GPT", batch: Batch) -> float:

@@ -14,8 +14,9 @@ from simplegpt.run.checkpoints import CheckpointFiles, CheckpointInfo
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved
 from simplegpt.run.upcoming import next_validation
+from simplegpt.train.batches import TensorBatch
 from simplegpt.train.divergence import DivergedError, are_finite
-from simplegpt.train.module import GPTModule, TokenData, ValidationBatch
+from simplegpt.train.module import GPTModule, TokenData
 from simplegpt.train.recorder import Ending, Recorder, ends_step
 from simplegpt.train.state import TrainingState
 
@@ -101,7 +102,7 @@ class Checkpoints(Callback):
 
     @torch.inference_mode()
     def _mean_loss(
-        self, trainer: Trainer, module: GPTModule, batches: "DataLoader[ValidationBatch]"
+        self, trainer: Trainer, module: GPTModule, batches: "DataLoader[TensorBatch]"
     ) -> float:
         """Return the mean cross-entropy over all targets: a short last batch weighs less."""
         module.eval()

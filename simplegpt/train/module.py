@@ -1,20 +1,12 @@
 """The LightningModule and the data module."""
 
-import itertools
-import os
-import signal
-import threading
-import time
-from collections.abc import Iterator
 from dataclasses import asdict
-from functools import partial
 from typing import Any
 
 import lightning
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader
 
 from simplegpt.cli import UserError
 from simplegpt.config.schema import Config
@@ -22,28 +14,26 @@ from simplegpt.data.chat import ChatTemplate
 from simplegpt.data.tokens import Tokens, open_tokens
 from simplegpt.data.windows import (
     IGNORED,
-    Batch,
     DialogueWindows,
-    ValidationWindows,
-    Windows,
+    TextWindows,
+    open_windows,
     random_seed,
 )
 from simplegpt.model import GPT
+from simplegpt.train.batches import (
+    BatchIndices,
+    TensorBatch,
+    TrainingBatches,
+    ValidationBatches,
+    make_loader,
+)
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.plan import MAX_TRAIN_EVAL_BATCHES
 from simplegpt.train.schedule import learning_rate_factor
 from simplegpt.train.state import TrainingState
 
-# The run ends at max_steps, not with an epoch. Lightning prefetches from a loader without a
-# length, so the endless loader has a length that is never reached.
-ENDLESS = 2**40
-
-DialogueTensors = tuple[Tensor, Tensor, Tensor]
-"""Inputs, targets and documents of windows of dialogues; see `Batch`."""
-TrainingBatch = Tensor | tuple[DialogueTensors, Tensor]
-"""Windows ``[batch, seq + 1]``, or windows of dialogues with the weight of their mean loss."""
-ValidationBatch = tuple[Tensor, Tensor] | DialogueTensors
-"""Windows and the number of targets that each skips, or windows of dialogues."""
+FORMAT = 2
+"""Of a checkpoint. 1: the order of the windows in an epoch was another one."""
 
 
 class GPTModule(lightning.LightningModule):
@@ -60,32 +50,19 @@ class GPTModule(lightning.LightningModule):
         self.grad_norm: Tensor | None = None
         """Gradient norm of the last step, before clipping."""
 
-    def training_step(self, batch: TrainingBatch, batch_idx: int) -> Tensor:
-        """Return the mean cross-entropy over the batch, weighted for dialogues."""
-        loss: Tensor
-        if isinstance(batch, Tensor):
-            n_windows, loss = len(batch), self.gpt.loss(batch)
-        else:
-            (inputs, targets, documents), weight = batch
-            n_windows, loss = len(inputs), self.gpt(inputs, targets, documents=documents) * weight
-        n_windows *= self.trainer.world_size
+    def training_step(self, batch: TensorBatch, batch_idx: int) -> Tensor:
+        """Return the mean cross-entropy over the targets that count, with the batch's weight."""
+        loss: Tensor = self.gpt(batch.inputs, batch.targets, documents=batch.documents)
+        n_windows = len(batch.inputs) * self.trainer.world_size
         self.state.samples_seen += n_windows
         self.state.tokens += n_windows * self.config.data.seq_len
         self.state.score = None
-        return loss
+        return loss * batch.weight
 
-    def validation_step(self, batch: ValidationBatch, batch_idx: int) -> dict[str, Tensor]:
+    def validation_step(self, batch: TensorBatch, batch_idx: int) -> dict[str, Tensor]:
         """Return the mean cross-entropy over the targets that count, and their number."""
-        documents: Tensor | None = None
-        if len(batch) == 2:
-            ids, n_skipped = batch
-            inputs, targets = ids[:, :-1], ids[:, 1:]
-            is_skipped = torch.arange(targets.shape[1], device=ids.device) < n_skipped[:, None]
-            targets = targets.masked_fill(is_skipped, IGNORED)
-        else:
-            inputs, targets, documents = batch
-        loss: Tensor = self.gpt(inputs, targets, documents=documents)
-        return {"loss": loss, "n_targets": (targets != IGNORED).sum()}
+        loss: Tensor = self.gpt(batch.inputs, batch.targets, documents=batch.documents)
+        return {"loss": loss, "n_targets": (batch.targets != IGNORED).sum()}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         # fused AdamW does not unscale gradients before they are clipped
@@ -126,7 +103,7 @@ class GPTModule(lightning.LightningModule):
         # plain data only: a checkpoint must load with weights_only=True
         checkpoint["hyper_parameters"] = self.config.model_dump(mode="json")
         checkpoint["simplegpt"] = {
-            "format": 1,
+            "format": FORMAT,
             "step": self.global_step,
             "chat_template": self.chat_template,
             **asdict(self.state),
@@ -152,18 +129,13 @@ class TokenData(lightning.LightningDataModule):
     def __init__(self, config: Config) -> None:
         super().__init__()
         self.config = config
-        self.train_tokens: Tokens = open_tokens(config.data.train_fpath)
-        self.val_tokens: Tokens = open_tokens(config.data.val_fpath)
-        self.train_dialogues = self._dialogues(self.train_tokens)
-        self.val_dialogues = self._dialogues(self.val_tokens)
+        data = config.data
+        self.train_tokens: Tokens = open_tokens(data.train_fpath)
+        self.val_tokens: Tokens = open_tokens(data.val_fpath)
+        self.train_windows = open_windows(self.train_tokens, data.seq_len, config.seed)
+        self.val_windows = open_windows(self.val_tokens, data.seq_len, config.seed)
 
-    def _dialogues(self, tokens: Tokens) -> DialogueWindows | None:
-        """Return the windows of dialogues; None for text."""
-        if tokens.chat_template is None:
-            return None
-        return DialogueWindows(tokens, self.config.data.seq_len, self.config.seed)
-
-    def train_dataloader(self) -> "DataLoader[TrainingBatch]":
+    def train_dataloader(self) -> "DataLoader[TensorBatch]":
         # called after Lightning restored the module
         assert self.trainer is not None
         assert isinstance(self.trainer.lightning_module, GPTModule)
@@ -174,38 +146,31 @@ class TokenData(lightning.LightningDataModule):
             rank=self.trainer.global_rank,
             world_size=self.trainer.world_size,
         )
-        if self.train_dialogues is not None:
-            n_batches = self.trainer.accumulate_grad_batches * self.trainer.world_size
-            return self._loader(TrainingDialogues(self.train_dialogues, start, n_batches), batches)
-        windows = Windows(len(self.train_tokens), self.config.data.seq_len, self.config.seed)
-        return self._loader(TrainingBatches(self.train_tokens, windows), batches)
+        n_batches = self.trainer.accumulate_grad_batches * self.trainer.world_size
+        return self._loader(
+            TrainingBatches(self.train_windows, start=start, n_batches=n_batches), batches
+        )
 
-    def val_dataloader(self) -> "DataLoader[ValidationBatch]":
+    def val_dataloader(self) -> "DataLoader[TensorBatch]":
         """Return this rank's share of the validation windows, the same at each validation."""
         limit = self.config.trainer.limit_val_batches
-        return self._evaluation_loader(self.val_tokens, self.val_dialogues, limit)
+        return self._evaluation_loader(self.val_windows, limit)
 
-    def train_eval_dataloader(self) -> "DataLoader[ValidationBatch]":
+    def train_eval_dataloader(self) -> "DataLoader[TensorBatch]":
         """Return this rank's share of fixed, evenly spaced windows of the training data."""
         limit = self.config.trainer.limit_val_batches or MAX_TRAIN_EVAL_BATCHES
-        limit = min(limit, MAX_TRAIN_EVAL_BATCHES)
-        return self._evaluation_loader(self.train_tokens, self.train_dialogues, limit)
+        return self._evaluation_loader(self.train_windows, min(limit, MAX_TRAIN_EVAL_BATCHES))
 
     def _evaluation_loader(
-        self, tokens: Tokens, dialogues: DialogueWindows | None, limit: int | None
-    ) -> "DataLoader[ValidationBatch]":
+        self, windows: TextWindows | DialogueWindows, limit: int | None
+    ) -> "DataLoader[TensorBatch]":
         assert self.trainer is not None
-        data, world_size = self.config.data, self.trainer.world_size
-        n_windows = None if limit is None else limit * data.val_batch_size * world_size
-        dataset: ValidationBatches | ValidationDialogues
-        if dialogues is None:
-            windows = ValidationWindows(len(tokens), data.seq_len, limit=n_windows)
-            dataset, indices = ValidationBatches(tokens, windows), list(range(len(windows)))
-        else:
-            dataset, indices = ValidationDialogues(dialogues), dialogues.spaced(n_windows)
-        mine, size = indices[self.trainer.global_rank :: world_size], data.val_batch_size
-        batches = [mine[i : i + size] for i in range(0, len(mine), size)]
-        return self._loader(dataset, batches)
+        size = self.config.data.val_batch_size
+        # batches of the run: the same windows on any number of ranks
+        chosen = windows.validation(None if limit is None else limit * size)
+        mine = range(self.trainer.global_rank, len(chosen), self.trainer.world_size)
+        batches = [list(mine[i : i + size]) for i in range(0, len(mine), size)]
+        return self._loader(ValidationBatches(windows, chosen), batches)
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Raise the error of a batch that could not be read."""
@@ -213,129 +178,14 @@ class TokenData(lightning.LightningDataModule):
             raise batch
         return batch
 
-    def _loader(self, dataset: Dataset[Any], batches: Any) -> DataLoader[Any]:
-        return DataLoader(
+    def _loader(
+        self,
+        dataset: TrainingBatches | ValidationBatches,
+        batches: BatchIndices | list[list[int]],
+    ) -> "DataLoader[TensorBatch]":
+        return make_loader(
             dataset,
-            sampler=batches,  # each item has the indices of a whole batch
-            batch_size=None,
+            batches,
             num_workers=self.config.data.num_workers,
-            worker_init_fn=partial(follow_parent, os.getpid()),
             pin_memory=torch.cuda.is_available() and self.config.trainer.accelerator != "cpu",
         )
-
-
-PARENT_POLL_SECONDS = 1.0
-
-
-def follow_parent(parent: int, worker: int) -> None:
-    """Make a loader's worker process ignore Ctrl-C and exit when its `parent` ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(PARENT_POLL_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
-# torch replaces the message of an error in a worker process by its traceback. So a worker returns
-# the error of an unreadable batch, and `on_after_batch_transfer` raises it.
-
-
-class TrainingBatches(Dataset[Tensor | UserError]):
-    """Batches ``[batch, seq + 1]`` of training windows by their sample indices."""
-
-    def __init__(self, tokens: Tokens, windows: Windows) -> None:
-        self.tokens = tokens
-        self.windows = windows
-
-    def __getitem__(self, indices: list[int]) -> Tensor | UserError:
-        slices = [self.windows.window(k) for k in indices]
-        try:
-            return torch.from_numpy(np.stack([self.tokens.slice(s.start, s.stop) for s in slices]))
-        except UserError as error:
-            return error
-
-
-class ValidationBatches(Dataset[ValidationBatch | UserError]):
-    """Batches of validation windows ``[batch, seq + 1]``, and the targets that each skips."""
-
-    def __init__(self, tokens: Tokens, windows: ValidationWindows) -> None:
-        self.tokens = tokens
-        self.windows = windows
-
-    def __getitem__(self, indices: list[int]) -> ValidationBatch | UserError:
-        chosen = [self.windows[i] for i in indices]
-        length = self.windows.seq_len + 1
-        try:
-            ids = np.stack([self.tokens.slice(w.start, w.start + length) for w in chosen])
-        except UserError as error:
-            return error
-        return torch.from_numpy(ids), torch.tensor([w.skip for w in chosen])
-
-
-class TrainingDialogues(Dataset[TrainingBatch | UserError]):
-    """Batches of windows of dialogues by their sample indices.
-
-    A window has any number of answers' tokens, but each of an optimizer step's has the same weight
-    in its loss, their mean over all devices and accumulated batches. That is the mean of the
-    batches' losses, which Lightning and DDP compute, if each loss has as `weight` its number of
-    answers' tokens, divided by the mean over the step's batches. The step's windows are known
-    without communication: they are consecutive samples.
-    """
-
-    def __init__(self, windows: DialogueWindows, start: int, n_batches: int) -> None:
-        """`start`: the first sample of an optimizer step; `n_batches`: batches in a step."""
-        self.windows = windows
-        self.start = start
-        self.n_batches = n_batches
-
-    def __getitem__(self, indices: list[int]) -> TrainingBatch | UserError:
-        n_samples = len(indices) * self.n_batches
-        first = indices[0] - (indices[0] - self.start) % n_samples
-        step = [self.windows.sample(k) for k in range(first, first + n_samples)]
-        chosen = [self.windows.sample(k) for k in indices]
-        weight = self.windows.n_answers(chosen) * self.n_batches / self.windows.n_answers(step)
-        try:
-            return to_tensors(self.windows.batch(chosen)), torch.tensor(weight)
-        except UserError as error:
-            return error
-
-
-class ValidationDialogues(Dataset[ValidationBatch | UserError]):
-    """Batches of windows of dialogues."""
-
-    def __init__(self, windows: DialogueWindows) -> None:
-        self.windows = windows
-
-    def __getitem__(self, indices: list[int]) -> ValidationBatch | UserError:
-        try:
-            return to_tensors(self.windows.batch(indices))
-        except UserError as error:
-            return error
-
-
-def to_tensors(batch: Batch) -> DialogueTensors:
-    """Return the arrays of `batch` as tensors."""
-    inputs, targets, documents = (torch.from_numpy(np.ascontiguousarray(a)) for a in batch)
-    return inputs, targets, documents
-
-
-class BatchIndices(Sampler[list[int]]):
-    """The sample indices of this rank's batches, from sample `start` of the run."""
-
-    def __init__(self, *, start: int, batch_size: int, rank: int, world_size: int) -> None:
-        self.start = start
-        self.batch_size = batch_size
-        self.rank = rank
-        self.world_size = world_size
-
-    def __iter__(self) -> Iterator[list[int]]:
-        first = self.start + self.rank * self.batch_size
-        for start in itertools.count(first, self.world_size * self.batch_size):
-            yield list(range(start, start + self.batch_size))
-
-    def __len__(self) -> int:
-        return ENDLESS

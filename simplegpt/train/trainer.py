@@ -37,6 +37,7 @@ from simplegpt.cli import (
 )
 from simplegpt.config.load import resolved
 from simplegpt.config.schema import Config, TrainerConfig
+from simplegpt.data.windows import DialogueWindows
 from simplegpt.device import device_memory
 from simplegpt.files import write_atomically
 from simplegpt.gpt2.weights import read_torch_file
@@ -53,7 +54,7 @@ from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.devices import Devices, as_launched, devices_of
 from simplegpt.train.divergence import DivergedError
 from simplegpt.train.launch import follow_parent, is_launched
-from simplegpt.train.module import GPTModule, TokenData
+from simplegpt.train.module import FORMAT, GPTModule, TokenData
 from simplegpt.train.plan import plan, validation_memory
 from simplegpt.train.ranks import (
     agreement,
@@ -224,16 +225,16 @@ def prepare(
 
 
 def _warn_of_data(training: Training) -> None:
-    tokens, dialogues = training.data.train_tokens, training.data.train_dialogues
+    tokens, windows = training.data.train_tokens, training.data.train_windows
     if not tokens.is_complete:
         training.recorder.warn(
             f"{tokens.files[0].path.parent}: not all shards are written; training on "
             f"{plural(len(tokens.files), 'shard')}"
         )
-    if dialogues is not None and dialogues.n_cut:
+    if isinstance(windows, DialogueWindows) and windows.n_cut:
         training.recorder.warn(
-            f"{dialogues.n_cut:,} of {dialogues.n_dialogues:,} dialogues are longer than "
-            f"data.seq_len ({dialogues.seq_len:,}): only their beginning is trained on"
+            f"{windows.n_cut:,} of {windows.n_dialogues:,} dialogues are longer than "
+            f"data.seq_len ({windows.seq_len:,}): only their beginning is trained on"
         )
 
 
@@ -259,6 +260,12 @@ def _checkpoint_to_resume(run: RunDirectory, config: Config) -> tuple[Path | Non
     # unlike the run's config.toml, the checkpoint's config cannot have been edited
     contents = read_torch_file(checkpoint, keys=("hyper_parameters",))
     check_same(Config.model_validate(contents["hyper_parameters"]), config, checkpoint)
+    if contents.get("simplegpt", {}).get("format", 1) < FORMAT:
+        show(
+            "warning: this checkpoint is of an earlier version, which read the data in another "
+            "order: the rest of this epoch has some windows twice and others not at all",
+            sys.stderr,
+        )
     return checkpoint, contents["global_step"]
 
 

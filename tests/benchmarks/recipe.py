@@ -21,7 +21,7 @@ from simplegpt.config.schema import Config
 from simplegpt.data.__main__ import main as make_data
 from simplegpt.data.corpus import fetch
 from simplegpt.data.tokens import open_tokens
-from simplegpt.data.windows import Windows
+from simplegpt.data.windows import TextWindows
 from simplegpt.gpt2.folder import to_hugging_face
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep, Validation
@@ -137,10 +137,10 @@ def plain_loop(config: Config, initial: dict[str, torch.Tensor]) -> list[float]:
     ]
     optimizer = torch.optim.AdamW(groups, lr=PEAK, betas=(0.9, 0.95))
     tokens = open_tokens(config.data.train_fpath)
-    windows = Windows(len(tokens), LENGTH, config.seed)
+    windows = TextWindows(tokens, LENGTH, config.seed)
     losses = []
     for step in range(steps):
-        rows = [windows.window(k) for k in range(step * BATCH, (step + 1) * BATCH)]
+        rows = windows.training(range(step * BATCH, (step + 1) * BATCH))
         ids = torch.from_numpy(np.stack([tokens.slice(row.start, row.stop) for row in rows]))
         for group in optimizer.param_groups:
             group["lr"] = cosine(step, steps)

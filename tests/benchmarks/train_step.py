@@ -21,7 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from simplegpt.config.schema import Config
-from simplegpt.data.windows import Windows
+from simplegpt.data.windows import TextWindows
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import TrainStep
 from simplegpt.train import train
@@ -96,12 +96,12 @@ def bare(config: Config) -> float:
     """Seconds a step of a loop that does nothing but train."""
     module, data = GPTModule(config), TokenData(config)
     optimizer = make_optimizer(module.gpt, config.optimization, fused=True)
-    windows = Windows(len(data.train_tokens), config.data.seq_len, config.seed)
+    windows = TextWindows(data.train_tokens, config.data.seq_len, config.seed)
     size, steps = config.data.train_batch_size, config.trainer.max_steps
     mixed = config.trainer.precision == "bf16-mixed"
     start = time.perf_counter()
     for step in range(steps):
-        slices = [windows.window(k) for k in range(step * size, (step + 1) * size)]
+        slices = windows.training(range(step * size, (step + 1) * size))
         ids = np.stack([data.train_tokens.slice(s.start, s.stop) for s in slices])
         batch = torch.from_numpy(ids)
         factor = learning_rate_factor(step, config.optimization, steps)

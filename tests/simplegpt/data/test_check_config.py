@@ -51,7 +51,7 @@ def test_every_mismatch_is_found_at_its_line(tmp_path: Path) -> None:
     }
     assert "300" in problems["model.n_vocab"].message
     assert "'train.bin'" in problems["data.val_fpath"].message
-    assert "simplegpt.data" in problems["data.val_fpath"].hint
+    assert "simplegpt data" in problems["data.val_fpath"].hint
 
 
 def test_nanogpts_own_character_ids_are_not_taken_for_a_tokenizers(tmp_path: Path) -> None:

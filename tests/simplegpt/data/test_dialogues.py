@@ -12,6 +12,7 @@ from simplegpt.cli import UserError
 from simplegpt.config.load import inspect
 from simplegpt.data import corpus
 from simplegpt.data.__main__ import main
+from simplegpt.data.chat import BEGIN
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.data.tokens import check_config, open_tokens
 from simplegpt.data.windows import IGNORED, DialogueWindows
@@ -164,7 +165,8 @@ def test_windows_have_every_dialogue_that_fits_once_and_whole(seq_len: int) -> N
     tokens = open_tokens("all.bin")
     ids, marks = tokens.slice(0, len(tokens)), tokens.marks()
     windows = DialogueWindows(tokens, seq_len, seed=1)
-    batch = windows.batch(range(len(windows)))
+    whole_windows = windows.validation()
+    batch = windows.batch(whole_windows)
     assert batch.documents is not None
     found = []
     for inputs, targets, documents in zip(*batch, strict=True):
@@ -182,11 +184,21 @@ def test_windows_have_every_dialogue_that_fits_once_and_whole(seq_len: int) -> N
     ]
     assert found == with_answer
     assert windows.n_cut == sum(len(part) > seq_len + 1 for part in whole)
-    counts = [windows.n_answers([i]) for i in range(len(windows))]
+    counts = [windows.n_targets([window]) for window in whole_windows]
     assert counts == (batch.targets != IGNORED).sum(axis=1).tolist()
     assert min(counts) > 0
-    epoch = [windows.sample(k) for k in range(2 * len(windows))]
-    assert sorted(epoch[: len(windows)]) == sorted(epoch[len(windows) :]) == [*range(len(windows))]
+    epochs = windows.training(range(2 * len(windows)))
+    assert sorted(epochs[: len(windows)]) == sorted(epochs[len(windows) :]) == whole_windows
+
+
+def test_window_is_filled_to_its_last_token() -> None:
+    encode("--chat_file", "chat.jsonl", "--output_file", "all.bin")
+    tokens = open_tokens("all.bin")
+    third = np.flatnonzero(tokens.marks() & BEGIN)[2]  # where the third dialogue begins
+    first, *_ = DialogueWindows(tokens, seq_len=int(third) - 1).validation()
+    assert (first.start, first.stop) == (0, third)
+    shorter, *_ = DialogueWindows(tokens, seq_len=int(third) - 2).validation()
+    assert shorter.stop < third
 
 
 def test_dialogues_without_an_answer_in_the_window_are_refused() -> None:

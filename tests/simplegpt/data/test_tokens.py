@@ -5,12 +5,14 @@ import os
 import pickle
 
 import numpy as np
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simplegpt.cli import UserError
 from simplegpt.data.tokens import (
+    MAX_OPEN_FILES,
     TokenFileInfo,
     TokenWriter,
     find_token_sets,
@@ -72,6 +74,16 @@ def test_shards_read_as_one_sequence(tmp_path_factory, lengths, data):
         assert tokens.max_id() == whole[-1]
     with pytest.raises(IndexError):
         tokens.slice(0, len(whole) + 1)
+
+
+def test_any_number_of_shards_keeps_few_files_open(tmp_path):
+    for i in range(MAX_OPEN_FILES + 30):
+        write(tmp_path / f"shard-{i:05}.bin", [i, i + 1], n_vocab=1000)
+    tokens, before = open_tokens(tmp_path), psutil.Process().num_fds()
+    for _ in range(2):
+        read = [tokens.slice(i, i + 2).tolist() for i in range(0, len(tokens), 2)]
+        assert read == [[i, i + 1] for i in range(MAX_OPEN_FILES + 30)]
+    assert psutil.Process().num_fds() - before <= MAX_OPEN_FILES
 
 
 def test_tokens_pickle_as_paths(tmp_path):

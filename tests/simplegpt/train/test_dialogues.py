@@ -20,7 +20,7 @@ from simplegpt.model import GPT
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Sample, TrainStep, Validation
 from simplegpt.train.__main__ import main as train
-from simplegpt.train.module import TrainingDialogues
+from simplegpt.train.batches import TrainingBatches
 from simplegpt.train.recorder import Recorder
 from simplegpt.train.samples import Samples
 from tests.simplegpt.models import train_tokenizer
@@ -103,22 +103,22 @@ def test_a_step_is_the_same_however_its_windows_are_batched(folder: Path) -> Non
     windows = DialogueWindows(open_tokens("train-tokenizer.bin"), SEQ_LEN, config.seed)
     torch.manual_seed(config.seed)
     gpt = GPT(config.model)
-    inputs, targets, documents = map(
-        torch.from_numpy, windows.batch([windows.sample(k) for k in range(4)])
-    )
+    batch = windows.batch(windows.training(range(4)))
+    assert batch.documents is not None
+    inputs, targets, documents = map(torch.from_numpy, batch)
     assert one[0].loss == pytest.approx(gpt(inputs, targets, documents=documents).item(), rel=1e-5)
 
 
 def test_weights_of_a_steps_batches_are_shares_of_its_answers(folder: Path) -> None:
     """Over two devices of two batches each, from any first sample and across epochs."""
     windows = DialogueWindows(open_tokens("train-tokenizer.bin"), SEQ_LEN, seed=3)
-    data = TrainingDialogues(windows, start=5, n_batches=4)
+    data = TrainingBatches(windows, start=5, n_batches=4)
     for step in range(2 * len(windows)):
         first = 5 + 8 * step
         batches = [data[[first + 2 * i, first + 2 * i + 1]] for i in range(4)]
         assert all(isinstance(batch, tuple) for batch in batches)
-        counts = [int((targets >= 0).sum()) for (_, targets, _), _ in batches]
-        weights = [float(weight) for _, weight in batches]
+        counts = [int((batch.targets >= 0).sum()) for batch in batches]
+        weights = [float(batch.weight) for batch in batches]
         assert weights == pytest.approx([4 * n / sum(counts) for n in counts])
 
 
