@@ -259,7 +259,7 @@ class TrainerConfig(Section):
     val_check_interval: int = Field(250, ge=1)
     """Training batches between validations, which also save a checkpoint."""
     limit_val_batches: Off[Annotated[int, Field(ge=1)]] = None
-    """Batches in a validation; false: the whole validation file."""
+    """Batches in a validation, over all devices; false: the whole validation file."""
     log_every_n_steps: int = Field(10, ge=1)
     """Optimizer steps between two train_step events; the loss is averaged over them."""
     deterministic: StrictBool | Literal["warn"] = False

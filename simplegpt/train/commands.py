@@ -21,12 +21,17 @@ from simplegpt.train.recorder import Ending, Recorder, describe_losses, ends_ste
 from simplegpt.train.samples import Samples
 
 PAUSE_POLL_SECONDS = 0.2
+POLL_SECONDS = 1.0  # between two looks at the commands of several processes
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Those that end a run with a checkpoint."""
 
 
 class Commands(Callback):
-    """Executes commands at the end of each optimizer step, the same ones on all ranks."""
+    """Executes commands at the end of an optimizer step, the same ones on all ranks.
+
+    One process looks for them after each step. Several would wait for one another there, so they
+    do it about once a second: each time, rank 0 says how many steps later they look again.
+    """
 
     def __init__(
         self,
@@ -46,6 +51,10 @@ class Commands(Callback):
         self._max_seconds = _seconds(config.trainer.max_time)
         self._deadline: float | None = None
         self._signal: signal.Signals | None = None
+        self._n_steps = 0
+        """Steps from the last look at the commands to the next."""
+        self._steps_left = 0
+        self._last_look = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # Lightning wrapped the handler for SIGTERM in one that exits without a checkpoint
@@ -62,8 +71,11 @@ class Commands(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if ends_step(trainer, batch_idx):
-            assert isinstance(pl_module, GPTModule)
+        if not ends_step(trainer, batch_idx):
+            return
+        assert isinstance(pl_module, GPTModule)
+        self._steps_left -= 1
+        if trainer.world_size == 1 or self._steps_left <= 0:
             self._execute_all(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -91,10 +103,15 @@ class Commands(Callback):
 
     def _received(self, trainer: Trainer) -> tuple[Ending | None, list[Command | CommandDone]]:
         """Return the ending of any rank and the commands of rank 0, the same on all ranks."""
-        ending = self._own_ending()
+        now, before = time.monotonic(), self._last_look
+        step_seconds = max(now - before, 1e-6) / max(self._n_steps, 1)
+        # at most twice as many as before: the first steps, which compile, tell nothing of the next
+        n_steps = min(max(int(POLL_SECONDS / step_seconds), 1), 2 * self._n_steps + 1)
         commands = self.reader.read_commands() if self.reader else []
-        gathered = gather((ending, commands))
-        return next((ending for ending, _ in gathered if ending), None), gathered[0][1]
+        gathered = gather((self._own_ending(), commands, n_steps))
+        _, commands, n_steps = gathered[0]
+        self._last_look, self._n_steps, self._steps_left = now, n_steps, n_steps
+        return next((ending for ending, *_ in gathered if ending), None), commands
 
     def _own_ending(self) -> Ending | None:
         if self._signal is not None:

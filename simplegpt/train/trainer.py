@@ -23,6 +23,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
 from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy, Strategy
 
 from simplegpt.checkpoint import load_initial_weights, newest_whole_checkpoint
@@ -298,7 +299,7 @@ def make_trainer(run: RunDirectory, config: Config) -> lightning.Trainer:
     if torch.cuda.is_available():
         torch.set_float32_matmul_precision("high")
     try:
-        return lightning.Trainer(
+        made = lightning.Trainer(
             **settings,
             max_epochs=-1,  # max_steps is the end
             max_steps=config.trainer.max_steps,
@@ -313,6 +314,15 @@ def make_trainer(run: RunDirectory, config: Config) -> lightning.Trainer:
         )
     except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"[trainer] {error}") from error
+    made.fit_loop.epoch_loop = EpochLoop(made, max_steps=trainer.max_steps)
+    return made
+
+
+class EpochLoop(_TrainingEpochLoop):
+    """Lightning's loop over batches, whose ranks do not wait for one another at each of them."""
+
+    def _broadcast_sigterm_tensor(self) -> None:
+        """Do nothing: `Commands` tells all ranks of a signal, about once a second."""
 
 
 def strategy_of(trainer: TrainerConfig) -> Strategy | str:

@@ -31,7 +31,6 @@ from simplegpt.run.events import (
 from simplegpt.run.state import Status
 from simplegpt.train import recorder
 from simplegpt.train.__main__ import main as train
-from simplegpt.train.module import follow_parent
 from tests.simplegpt.tiny import TINY
 from tests.stress.child import Command
 from tests.waiting import DEADLINE_SECONDS, wait_until
@@ -241,15 +240,6 @@ def test_killed_run_has_crashed_and_can_be_resumed(trainer: Trainer) -> None:
     assert saved is not None
     assert_resumable_from(saved.step)
     assert not psutil.wait_procs(workers, DEADLINE_SECONDS)[1]
-
-
-def test_loader_worker_without_its_parent_exits(folder: Path) -> None:
-    def main(arguments: Sequence[str]) -> int:
-        follow_parent(parent=-1, worker=0)
-        threading.Event().wait()
-        return 0
-
-    assert run_command([], main).code == 1
 
 
 @pytest.mark.parametrize("n_workers", ["0", "1"])

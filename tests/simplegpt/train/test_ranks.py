@@ -1,5 +1,6 @@
 """Several processes of one run: how they start, stop, fail and end. Real ones, over gloo."""
 
+import json
 import os
 import signal
 import subprocess
@@ -22,12 +23,17 @@ SPELLINGS = {
     "package": [sys.executable, "-m", "simplegpt", "train"],
     "module": [sys.executable, "-m", "simplegpt.train"],
 }
-TWO = ["tiny.toml", "--trainer.devices", "2", "--trainer.log_every_n_steps", "1"]
+TWO = ["tiny.toml", "--trainer.devices", "2"]  # an event every 2 steps
 
 CALLBACKS = """
+import json
 import os
 import signal
 import time
+from collections import Counter
+from pathlib import Path
+
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lightning.pytorch.callbacks import Callback
 
@@ -59,6 +65,29 @@ class CannotBeMade(Callback):
 class Slow(Callback):
     def on_train_batch_end(self, trainer, *arguments):
         time.sleep(0.1)
+
+
+class Counting(TorchDispatchMode):
+    counts = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name = str(function).split(".")[1]
+        if str(function).startswith("c10d") or name == "_local_scalar_dense":
+            self.counts[name] += 1
+        return function(*args, **(kwargs or {}))
+
+
+class Count(Callback):
+    def on_train_batch_start(self, trainer, *arguments):
+        if trainer.global_step == 20:
+            self.mode, self.start = Counting(), time.monotonic()
+            self.mode.__enter__()
+
+    def on_train_batch_end(self, trainer, *arguments):
+        if trainer.global_step == 120:
+            self.mode.__exit__(None, None, None)
+            counts = {**self.mode.counts, "seconds": time.monotonic() - self.start}
+            Path(f"counts-{trainer.global_rank}.json").write_text(json.dumps(counts))
 """
 
 
@@ -141,7 +170,7 @@ def test_rank_that_cannot_start_ends_the_others_and_leaves_nothing(folder: Path)
 
 
 def test_run_of_two_processes_stops_and_is_resumed(folder: Path) -> None:
-    slow = ["--trainer.max_steps", "400", "--trainer.log_every_n_steps", "1", *callback("Slow")]
+    slow = ["--trainer.max_steps", "400", *callback("Slow")]
     with started("installed", *slow) as process:
         status = running()
         assert status.pid == process.pid  # the one that a user sees, and ends
@@ -181,3 +210,17 @@ def test_rank_that_does_not_answer_is_waited_for_only_so_long(folder: Path) -> N
             os.kill(one.pid, signal.SIGKILL)  # what torchrun does half a minute later
         assert process.wait(timeout=60) == 1
     assert "did not answer" in (last_event().error or "")
+
+
+def test_steps_wait_for_the_device_only_where_they_are_logged(folder: Path) -> None:
+    quiet = ["--trainer.max_steps", "125", "--trainer.val_check_interval", "1000"]
+    quiet += ["--trainer.log_every_n_steps", "50", *callback("Count")]
+    assert train_in_two("module", *quiet)[0] == 0
+    counts = json.loads(Path("counts-0.json").read_text())
+    # one exchange of gradients a step, and the mean loss of each logged step
+    assert counts["allreduce_"] == 100 + 2
+    assert "broadcast_" not in counts
+    # commands are gathered in two parts about once a second, and sooner at first
+    assert counts["allgather_"] <= 2 * (counts["seconds"] + 8)
+    # loss and gradient norm of a logged step; what is gathered is on the CPU
+    assert counts["_local_scalar_dense"] <= 2 * 2 + 2 * counts["allgather_"]

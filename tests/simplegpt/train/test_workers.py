@@ -20,8 +20,8 @@ multiprocessing.set_start_method({method!r})
 """
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_signal_to_all_processes_saves_a_checkpoint(folder: Path, method: str) -> None:
+def start(method: str) -> tuple["subprocess.Popen[bytes]", list[psutil.Process]]:
+    """Start a training with two workers; return it and its workers, once it has validated."""
     Path("site").mkdir()
     Path("site/sitecustomize.py").write_text(START_METHOD.format(method=method))
     words = ["tiny.toml", "--data.num_workers", "2", "--trainer.max_steps", "100000"]
@@ -37,13 +37,26 @@ def test_signal_to_all_processes_saves_a_checkpoint(folder: Path, method: str) -
     wait_until(lambda: sum(isinstance(e, TrainStep) for e in run.read_events()) > steps)
     children = psutil.Process(process.pid).children(recursive=True)
     assert len(children) >= 2
+    return process, children
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_signal_to_all_processes_saves_a_checkpoint(folder: Path, method: str) -> None:
+    process, children = start(method)
     os.killpg(process.pid, signal.SIGTERM)
     assert process.wait(60) == 128 + signal.SIGTERM
     assert psutil.wait_procs(children, timeout=10)[1] == []
+    run = RunDirectory("run")
     ended = run.read_events()[-1]
     assert isinstance(ended, RunEnded)
     assert (ended.reason, ended.error) == ("stopped", "stopped by SIGTERM")
     assert run.last_checkpoint.exists()
+
+
+def test_workers_of_a_killed_training_end(folder: Path) -> None:
+    process, children = start("forkserver")
+    process.kill()
+    assert psutil.wait_procs(children, timeout=10)[1] == []
 
 
 def test_what_a_worker_imports_has_no_lightning() -> None:
