@@ -62,6 +62,8 @@ def _check_strategy(strategy: object) -> object:
 
 T = TypeVar("T")
 Off = Annotated[T | None, BeforeValidator(lambda value: None if value is False else value)]
+Steps = Annotated[int, Field(ge=0)] | Annotated[float, Field(gt=0, lt=1)]
+"""A number of steps, or a fraction of max_steps."""
 FilePath = Annotated[Path, BeforeValidator(_check_path)]
 Strategy = Annotated[Literal["auto", "ddp"], BeforeValidator(_check_strategy)]
 
@@ -139,11 +141,11 @@ class OptimizationConfig(Section):
     """Learning rate at the end of the warmup."""
     end_lr: float = Field(1e-4, ge=0)
     """Learning rate at the end of the decay, and after it."""
-    warmup_steps: int = Field(100, ge=0)
-    """Steps from start_lr to peak_lr."""
-    decay_steps: int = Field(5_000, ge=0)
+    warmup_steps: Steps = 100
+    """Steps from start_lr to peak_lr; a number below 1 is a fraction of max_steps."""
+    decay_steps: Steps = 5_000
     """Steps from peak_lr to end_lr: with cosine after the warmup, with warmup_stable_decay at
-    the end of the run."""
+    the end of the run. A number below 1 is a fraction of max_steps."""
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
         0.9,
         0.95,
@@ -336,6 +338,12 @@ class Config(Section):
         return self
 
 
+def number_of_steps(steps: int | float, max_steps: int) -> int:
+    """Return the number that a warmup or a decay of `steps`, maybe a fraction, has."""
+    # a fraction is rounded down, so that 0.3 + 0.7 are not more than the whole; 0.29 · 100 is 29
+    return int(steps * max_steps + 1e-6) if 0 < steps < 1 else int(steps)
+
+
 @dataclass(frozen=True)
 class Rule:
     """A rule across settings, given by their dotted keys."""
@@ -364,7 +372,9 @@ RULES = (
             "optimization.decay_steps",
             "trainer.max_steps",
         ),
-        lambda schedule, warmup, decay, end: schedule == "cosine" or warmup + decay <= end,
+        lambda schedule, warmup, decay, end: (
+            schedule == "cosine" or sum(number_of_steps(n, end) for n in (warmup, decay)) <= end
+        ),
         "optimization.warmup_steps ({1}) + decay_steps ({2}) must be ≤ trainer.max_steps ({3}) "
         "with the schedule {0}",
     ),
@@ -518,6 +528,8 @@ def _setting(key: str, schema: Mapping[str, Any]) -> Setting:
     kinds = {_kind(part) for part in parts}
     choices = [choice for part in parts for choice in _choices(part)]
     items = [_items(part) for part in parts if _kind(part) == "list"]
+    if kinds == {"integer", "number"}:
+        kinds = {"number"}
     if len(kinds) == 1:
         kind = kinds.pop()
     else:

@@ -107,6 +107,8 @@ CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.toml"))
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_our_own_configs_are_valid(path: Path) -> None:
+    for max_steps in (1, 7, 50):  # what a newcomer changes first
+        load(path, {"trainer.max_steps": max_steps})
     config = load(path)
     assert config.wandb is None
     assert config.data.seq_len == config.model.n_ctx  # no position stays untrained

@@ -30,6 +30,17 @@ def test_warmup_stable_decay_cools_down_at_the_end() -> None:
     assert factors == pytest.approx([0.1, 1.0, 1.0, 1.0, 0.6, 0.2])
 
 
+@pytest.mark.parametrize("name", ["cosine", "warmup_stable_decay"])
+def test_fractions_of_max_steps_are_steps(name: str) -> None:
+    fractions = schedule(schedule=name, warmup_steps=0.29, decay_steps=0.5)
+    for max_steps in (100, 700, 3):
+        warmup, decay = max_steps * 29 // 100, max_steps // 2
+        steps = schedule(schedule=name, warmup_steps=warmup, decay_steps=decay)
+        for step in range(max_steps):
+            wanted = learning_rate_factor(step, steps, max_steps)
+            assert learning_rate_factor(step, fractions, max_steps) == wanted
+
+
 def test_no_warmup_and_no_decay_is_a_constant() -> None:
     config = schedule(warmup_steps=0, decay_steps=0, end_lr=1.0)
     assert [learning_rate_factor(step, config, 10) for step in (0, 3, 20)] == [1.0, 1.0, 1.0]
