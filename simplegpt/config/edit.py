@@ -7,7 +7,7 @@ and inserts a new key after the one that precedes it in the schema.
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,13 +59,17 @@ def parse_toml(text: str) -> dict[str, Any]:
 def literals(text: str) -> dict[str, str]:
     """Return the literals that a TOML text sets, by dotted key.
 
-    An optional table with a header is ``{}``.
+    An optional table is ``{}``.
     """
     found = statements(text)
-    headers = {one.keys[0] for one in found if not one.value and len(one.keys) == 1}
-    values = {".".join(one.keys): text[slice(*one.value)] for one in found if one.value}
+    on = {one.keys[0] for one in found if one.is_table and len(one.keys) == 1}
+    values = {
+        ".".join(one.keys): text[slice(*one.value)]
+        for one in found
+        if one.value and not one.is_table
+    }
     return values | {
-        name: "{}" for name, table in tables().items() if table.optional and name in headers
+        name: "{}" for name, table in tables().items() if table.optional and name in on
     }
 
 
@@ -175,6 +179,7 @@ def literal_for(setting: Setting | None, text: str) -> str:
 _KEY = r"(?:[A-Za-z0-9_-]+|\"(?:\\.|[^\"\\\n])*\"|'[^'\n]*')"
 _DOTTED = rf"{_KEY}(?:[ \t]*\.[ \t]*{_KEY})*"
 _BLANK = re.compile(r"(?:[ \t\r\n]|#[^\n]*)+")
+_COMMA = re.compile(",")
 _HEADER = re.compile(rf"\[\[?[ \t]*({_DOTTED})[ \t]*\]\]?")
 _ASSIGNMENT = re.compile(rf"({_DOTTED})[ \t]*=")
 _VALUE_PART = re.compile(
@@ -182,7 +187,7 @@ _VALUE_PART = re.compile(
     r"|'''.*?'''+"
     r'|"(?:\\.|[^"\\\n])*"'
     r"|'[^'\n]*'"
-    r"|#[^\n]*|[\[{]|[\]}]|\n|[^\"'#\[\]{}\n]+",
+    r"|#[^\n]*|[\[{]|[\]}]|[,\n]|[^\"'#\[\]{},\n]+",
     re.DOTALL,
 )
 
@@ -194,21 +199,25 @@ class Statement:
     keys: Keys
     """The whole path, including the header's part."""
     table: Keys
-    """The header above it."""
+    """The header above it, or the inline table around it."""
     line: int
     start: int
-    """Start of its first line."""
+    """Start of its first line; in an inline table, of its key."""
     value: tuple[int, int] | None
     """Start and end of the value, without a comment after it; None for a header."""
     end: int
-    """Start of the line after it."""
+    """Start of the line after it; in an inline table, end of its value."""
+    is_table: bool = False
+    """Whether it is a header or its value is an inline table."""
+    is_inline: bool = False
+    """Whether it is in an inline table."""
 
 
 @lru_cache(maxsize=8)  # an edit reads the same texts several times
 def statements(text: str) -> tuple[Statement, ...]:
     """Return the headers and assignments of a TOML text that tomllib has accepted, in order.
 
-    Inline tables and arrays are values: the keys inside them are not listed.
+    Those in an inline table follow it; arrays are values.
     """
     found: list[Statement] = []
     table: Keys = ()
@@ -230,9 +239,31 @@ def statements(text: str) -> tuple[Statement, ...]:
         newline = text.find("\n", end)
         after = len(text) if newline < 0 else newline + 1
         start = text.rfind("\n", 0, at) + 1
-        found.append(Statement(keys, table, text.count("\n", 0, at) + 1, start, value, after))
+        line = text.count("\n", 0, at) + 1
+        is_table = value is None or text[value[0]] == "{"
+        found.append(Statement(keys, table, line, start, value, after, is_table))
+        if value and is_table:
+            found += _inline_statements(text, keys, value[0] + 1)
         at = end
     return tuple(found)
+
+
+def _inline_statements(text: str, table: Keys, at: int) -> Iterator[Statement]:
+    """Yield the assignments of the inline table whose content begins at `at`."""
+    while True:
+        while match := _BLANK.match(text, at) or _COMMA.match(text, at):
+            at = match.end()
+        assignment = _ASSIGNMENT.match(text, at)
+        if not assignment:
+            return
+        keys = table + _split_key(assignment[1])
+        value, end = _value_span(text, assignment.end())
+        is_table = text[value[0]] == "{"
+        line = text.count("\n", 0, at) + 1
+        yield Statement(keys, table, line, at, value, value[1], is_table, is_inline=True)
+        if is_table:
+            yield from _inline_statements(text, keys, value[0] + 1)
+        at = end
 
 
 @lru_cache(maxsize=1024)
@@ -247,11 +278,14 @@ def _split_key(dotted: str) -> Keys:
 
 
 def _value_span(text: str, start: int) -> tuple[tuple[int, int], int]:
-    """Return start and end of the value after an ``=``, and the end of its line's content."""
+    """Return start and end of the value after an ``=``, and the end of its line's content.
+
+    In an inline table, that is the comma or the bracket after it.
+    """
     depth, at, last = 0, start, start
     while at < len(text) and (match := _VALUE_PART.match(text, at)):
         part = match[0]
-        if part == "\n" and depth == 0:
+        if part in ("\n", ",", "}") and depth == 0:
             break
         depth += (part in "[{") - (part in "]}")
         at = match.end()
@@ -269,15 +303,16 @@ def _set(text: str, keys: Keys, value: str) -> str:
     if len(keys) == 1 and keys[0] in tables():
         if value != "{}":
             return _with_key(_removed(text, keys), keys, value)
-        has_header = any(one.keys == keys and not one.value for one in found)
-        return text if has_header else _with_table(_removed(text, keys), keys, [])
+        is_on = any(one.keys == keys and one.is_table for one in found)
+        return text if is_on else _with_table(_removed(text, keys), keys, [])
     for one in found:
         if one.value and one.keys == keys:
-            return _with_value(text, one, value)
+            start, end = one.value
+            return text[:start] + value + text[end:]
+    for one in found:
         if one.value and one.keys == keys[:-1]:
-            table = parse_literal(text[slice(*one.value)])
-            if isinstance(table, dict):
-                return _with_value(text, one, literal({**table, keys[-1]: parse_literal(value)}))
+            if one.is_table:
+                return _with_inline(text, one, keys, value)
             text = _removed(text, one.keys)  # the table was false
     return _with_key(text, keys, value)
 
@@ -292,10 +327,28 @@ def _check(values: Mapping[str, Any], keys: Keys, wanted: Any) -> None:
         raise ValueError(f"{'.'.join(keys)} cannot be set to {literal(wanted)} in this file")
 
 
-def _with_value(text: str, statement: Statement, value: str) -> str:
-    assert statement.value is not None
-    start, end = statement.value
-    return text[:start] + value + text[end:]
+def _with_inline(text: str, table: Statement, keys: Keys, value: str) -> str:
+    """Add a key to an inline table."""
+    assert table.value is not None
+    siblings = [one for one in statements(text) if one.is_inline and one.table == table.keys]
+    before = _preceding(siblings, keys)
+    added = f"{_spelled(keys[-1:])} = {value}"
+    if before is not None:
+        at, added = before.end, f", {added}"
+    elif siblings:
+        at, added = siblings[0].start, f"{added}, "
+    else:
+        at = table.value[0] + 1
+    return text[:at] + added + text[at:]
+
+
+def _without_inline(text: str, one: Statement) -> str:
+    """Remove a key from its inline table."""
+    siblings = [s for s in statements(text) if s.is_inline and s.table == one.table]
+    at = siblings.index(one)
+    start = siblings[at - 1].end if at else one.start
+    is_first = at == 0 and len(siblings) > 1
+    return text[:start] + text[siblings[1].start if is_first else one.end :]
 
 
 def _with_key(text: str, keys: Keys, value: str) -> str:
@@ -304,7 +357,11 @@ def _with_key(text: str, keys: Keys, value: str) -> str:
     table = keys[:-1]
     line = f"{_spelled(keys[-1:])} = {value}"
     headers = [one for one in found if one.keys == table and not one.value]
-    siblings = [one for one in found if one.value and one.table == table == one.keys[:-1]]
+    siblings = [
+        one
+        for one in found
+        if one.value and one.table == table == one.keys[:-1] and not one.is_inline
+    ]
     dotted = [one for one in found if one.value and not one.table and one.keys[:-1] == table]
     if table and not headers:
         if not dotted:
@@ -344,12 +401,10 @@ def _removed(text: str, keys: Keys) -> str:
             headers = [other.start for other in found[index + 1 :] if not other.value]
             end = _start_of_comments(text, headers[0]) if headers else len(text)
             text = _joined(text[: one.start], text[end:])
+        elif one.is_inline and one.keys == keys:
+            text = _without_inline(text, one)
         elif one.value and (one.keys == keys or (one.keys[:1] == keys and not one.table)):
             text = text[: one.start] + text[one.end :]
-        elif one.value and one.keys == keys[:-1]:
-            table = parse_literal(text[slice(*one.value)])
-            if isinstance(table, dict) and table.pop(keys[-1], None) is not None:
-                text = _with_value(text, one, literal(table))
     text = _without_empty_table(text, keys[:-1])
     return text if text.strip() else ""
 

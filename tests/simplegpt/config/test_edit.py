@@ -44,6 +44,14 @@ betas = [
 ]
 """
 
+INLINE = """seed = 5_000
+samples = { prompts = [ # two
+  "ROMEO:",  # the {hero}, "x" = 1
+  'JULIET:', # the heroine
+], temperature = 8e-1,  top_p=9.5e-1 } # mine
+optimization = {peak_lr = 1e-3}
+"""
+
 
 def changed_lines(before: str, after: str) -> list[str]:
     lines = difflib.ndiff(before.splitlines(), after.splitlines())
@@ -127,6 +135,30 @@ def test_dotted_keys_and_inline_tables_are_edited_as_they_are() -> None:
     )
 
 
+def test_only_what_changes_in_an_inline_table_is_touched() -> None:
+    text = INLINE
+    edited = edit(text, {"samples.top_p": "0.5", "samples.top_k": "3", "samples.seed": "1_0"})
+    assert edited == text.replace("8e-1,", "8e-1, top_k = 3,").replace(
+        "top_p=9.5e-1", "top_p=0.5, seed = 1_0"
+    )
+    assert edit(edited, dict.fromkeys(("samples.top_k", "samples.seed"))) == text.replace(
+        "9.5e-1", "0.5"
+    )
+    assert edit(text, {"samples.prompts": None, "samples.top_p": None}) == (
+        "seed = 5_000\nsamples = { temperature = 8e-1 } # mine\noptimization = {peak_lr = 1e-3}\n"
+    )
+    assert edit(text, {"samples": "{}"}) == text
+    emptied = edit(text, {"optimization.peak_lr": None})
+    assert emptied.endswith("\noptimization = {}\n")
+    assert edit(emptied, {"optimization.peak_lr": "1e-3"}) == text
+    assert literals(text)["samples.top_p"] == "9.5e-1"
+    assert literal_changes(text, edited) == {
+        "samples.top_p": "0.5",
+        "samples.top_k": "3",
+        "samples.seed": "1_0",
+    }
+
+
 def test_windows_line_ends_stay() -> None:
     edited = edit("seed = 1\r\n[model]\r\nn_ctx = 3\r\n", {"model.n_embd": "4"})
     assert edited == "seed = 1\r\n[model]\r\nn_ctx = 3\r\nn_embd = 4\r\n"
@@ -148,7 +180,7 @@ OUR_CONFIGS = sorted((Path(__file__).parents[3] / "configs").glob("*.toml"))
 
 
 @given(
-    st.sampled_from([path.read_text() for path in OUR_CONFIGS] + [TEXT, ""]),
+    st.sampled_from([path.read_text() for path in OUR_CONFIGS] + [TEXT, INLINE, ""]),
     st.dictionaries(
         st.sampled_from(sorted(set(settings()) - {"include"})),
         st.none() | st.integers() | st.booleans() | st.text(max_size=8) | st.floats(0, 1),
