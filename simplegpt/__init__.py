@@ -9,6 +9,7 @@
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["GPT", "Model", "__version__", "load"]
+
+# At the end of a parallel part, threads of libgomp (torch's on Linux) wait in a loop, by default
+# for milliseconds. Beside another busy process, that is time in which the thread that they wait
+# for could run: a training step then takes 3 to 30 times as long, with this wait 2 to 3 times
+# (docs/experiments.md). Alone, it costs up to 6%. libgomp reads it when torch is imported.
+if os.environ.keys().isdisjoint({"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"}):
+    os.environ["GOMP_SPINCOUNT"] = "1000"
 
 _MODULES = {"GPT": "model", "Model": "inference.model", "load": "inference.model"}
 
