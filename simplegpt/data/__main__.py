@@ -24,19 +24,17 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from simplegpt.cli import CommandParser, UserError, one_line, run_command, show, sigterm_as_exit
-from simplegpt.data import corpus
 from simplegpt.data.chat import CHAT_TEMPLATE, end_of_message
 from simplegpt.data.dialogues import DialogueFiles, encode_dialogues
-from simplegpt.data.documents import SUFFIXES, Documents, FileDocuments, HubDocuments, find_files
+from simplegpt.data.documents import Documents, FileDocuments, HeldOut
 from simplegpt.data.encode import (
     Source,
-    check_text_files,
     encode_files,
-    matching_paths,
     name_files,
     split_by_line,
 )
-from simplegpt.data.shards import HeldOut, ShardWriter
+from simplegpt.data.shards import ShardWriter
+from simplegpt.data.sources import add_source_options, check_source, is_chat, open_source
 from simplegpt.data.tokenizer import (
     END_OF_TEXT,
     Tokenizer,
@@ -89,13 +87,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     is_documents = bool(options.documents or options.hf_dataset)
     with sigterm_as_exit():
         _check(options)
-        default = "gpt2" if is_documents or _is_chat(options) else "char"
+        default = "gpt2" if is_documents or is_chat(options) else "char"
         tokenizer = load_tokenizer(options.tokenizer_name or default)
         if is_documents:
             words = sys.argv[1:] if argv is None else argv
             files = _write_shards(tokenizer, options, shlex.join(["simplegpt", "data", *words]))
         else:
-            if _is_chat(options):
+            if is_chat(options):
                 end_of_message(tokenizer)  # raises an error if there is none
             separator = _separator_id(options.separator, options.marker, tokenizer)
             files = _write(_plan(options, tokenizer.name), tokenizer, separator, options)
@@ -106,86 +104,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = CommandParser("data", description="Convert text of any size to token files.")
-    _add_input_options(parser)
-    _add_document_options(parser)
-    _add_output_options(parser)
-    return parser
-
-
-def _add_input_options(parser: CommandParser) -> None:
-    datasets = "; ".join(f"{c.name} ({c.description})" for c in corpus.CORPORA.values())
-    text = parser.add_argument_group("input")
-    source = text.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--text_file",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FILE",
-        help="UTF-8 text: one or more files or globs.",
-    )
-    source.add_argument(
-        "--chat_file",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="FILE",
-        help='Dialogues to fine-tune a chat on: JSON lines with "messages", each with a role '
-        "(system, user or assistant) and content; also .jsonl.gz.",
-    )
-    source.add_argument(
-        "--dataset", metavar="NAME", help=f"A named corpus, downloaded if needed: {datasets}."
-    )
-    source.add_argument(
-        "--documents",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="PATH",
-        help=f"Files, globs or folders of documents: {', '.join(SUFFIXES)}; any other file is read "
-        "as a text. They are written in shards, and the command can be resumed.",
-    )
-    source.add_argument(
-        "--hf_dataset",
-        metavar="NAME",
-        help="Documents from a dataset of the Hugging Face Hub, or from a local folder with one.",
-    )
-    text.add_argument(
+    add_source_options(parser).add_argument(
         "--separator",
         metavar="TOKEN",
         help=f'Token between texts, or at the end of each document: "{END_OF_TEXT}" if the '
         "tokenizer has it (default for documents), or a token ID.",
     )
-    text.add_argument(
-        "--marker",
-        metavar="TEXT",
-        help="Text that ends a document, as the end of a file does; it is removed.",
-    )
-
-
-def _add_document_options(parser: CommandParser) -> None:
-    documents = parser.add_argument_group("documents")
-    documents.add_argument(
-        "--text_column",
-        metavar="NAME",
-        default="text",
-        help="The key or column with the text; default text.",
-    )
-    documents.add_argument("--config_name", metavar="NAME", help="The dataset's config.")
-    documents.add_argument(
-        "--revision", metavar="NAME", help="The dataset's branch, tag or commit; default main."
-    )
-    documents.add_argument("--split", metavar="NAME", help="The dataset's split; default train.")
-    documents.add_argument(
-        "--streaming", action="store_true", help="Tokenize while downloading, without a copy."
-    )
-    documents.add_argument(
-        "--shard_tokens",
-        type=int,
-        metavar="N",
-        default=100_000_000,
-        help="Begin a new shard after N tokens; default 100000000.",
-    )
+    _add_output_options(parser)
+    return parser
 
 
 def _add_output_options(parser: CommandParser) -> None:
@@ -208,8 +134,8 @@ def _add_output_options(parser: CommandParser) -> None:
         "--val_fraction",
         type=float,
         metavar="X",
-        help="Held-out fraction: of the lines or dialogues, from the end; of the documents, evenly "
-        "spread (0.01: every 100th). Default 0.1, 0 for no split.",
+        help="Held-out fraction: of the lines of a text, from the end; of documents and dialogues, "
+        "evenly spread (0.01: every 100th). Default 0.1, 0 for no split.",
     )
     held_out.add_argument(
         "--val_documents", type=int, metavar="N", help="Hold out the first N documents instead."
@@ -218,6 +144,13 @@ def _add_output_options(parser: CommandParser) -> None:
         "--overwrite",
         action="store_true",
         help="Replace existing files. An unfinished conversion with the same settings is resumed.",
+    )
+    output.add_argument(
+        "--shard_tokens",
+        type=int,
+        metavar="N",
+        default=100_000_000,
+        help="Begin a new shard of documents after N tokens; default 100000000.",
     )
     output.add_argument("--workers", type=int, metavar="N", help="Number of encoding threads.")
     output.add_argument(
@@ -242,20 +175,9 @@ def _check(options: argparse.Namespace) -> None:
             raise UserError("documents are written in shards; use --output_dir, not --output_file")
     elif options.val_documents is not None:
         raise UserError("--val_documents needs --documents or --hf_dataset")
-    for name in ("config_name", "split", "revision", "streaming"):
-        if getattr(options, name) and not options.hf_dataset:
-            raise UserError(f"--{name} needs --hf_dataset")
-    if options.dataset:
-        corpus.check_name(options.dataset)
-    if _is_chat(options) and (options.separator or options.marker):
-        raise UserError("--separator and --marker are for text, not for dialogues")
-    if options.marker == "":
-        raise UserError("--marker must not be empty")
-
-
-def _is_chat(options: argparse.Namespace) -> bool:
-    """Whether the input is dialogues."""
-    return bool(options.chat_file or (options.dataset and corpus.CORPORA[options.dataset].is_chat))
+    check_source(options)
+    if is_chat(options) and options.separator:
+        raise UserError("--separator is for text, not for dialogues")
 
 
 def _separator_id(separator: str | None, marker: str | None, tokenizer: Tokenizer) -> int | None:
@@ -302,40 +224,14 @@ def _plan(options: argparse.Namespace, tokenizer_name: str) -> list[Output]:
 
 def _outputs(options: argparse.Namespace, paths: Sequence[Path], fraction: float) -> list[Output]:
     """Return the outputs at `paths`, the last of which may be the validation part."""
-    if _is_chat(options):
-        whole = DialogueFiles(
-            [source.path for source in _corpus_source(options)]
-            if options.dataset
-            else _text_files(options.chat_file)
-        )
-        dialogues = [whole] if len(paths) == 1 else whole.split(fraction)
-        return [Output(*pair) for pair in zip(paths, dialogues, strict=True)]
-    sources = _corpus_source(options) if options.dataset else _text_sources(options.text_file)
-    parts = [sources] if len(paths) == 1 else split_by_line(sources, fraction)
+    content = open_source(options, json=options.json_progress)
+    assert isinstance(content, tuple | DialogueFiles)
+    if len(paths) == 1:
+        return [Output(paths[0], content)]
+    if isinstance(content, DialogueFiles):
+        return [Output(*pair) for pair in zip(paths, content.split(fraction), strict=True)]
+    parts = split_by_line(content, fraction)
     return [Output(*pair) for pair in zip(paths, parts, strict=True)]
-
-
-def _corpus_source(options: argparse.Namespace) -> tuple[Source, ...]:
-    name = options.dataset
-    if corpus.CORPORA[name].is_cached:
-        return (Source(corpus.CORPORA[name].path),)
-    size = corpus.CORPORA[name].size
-    with ProgressLine(f"fetching {name}", size, json=options.json_progress) as progress:
-        return (Source(corpus.fetch(name, progress.update)),)
-
-
-def _text_sources(names: Sequence[str]) -> tuple[Source, ...]:
-    paths = _text_files(names)
-    for path in paths:
-        if path.suffix == ".gz":
-            raise UserError(f"{path} is compressed: use --documents")
-    return tuple(map(Source, paths))
-
-
-def _text_files(names: Sequence[str]) -> list[Path]:
-    paths = [path for name in names for path in matching_paths(name)]
-    check_text_files(paths)
-    return paths
 
 
 def _write(
@@ -353,7 +249,7 @@ def _write(
                 tokenizer=tokenizer.name,
                 n_vocab=tokenizer.n_vocab,
                 source=name_files(output.inputs),
-                chat_template=CHAT_TEMPLATE if _is_chat(options) else None,
+                chat_template=CHAT_TEMPLATE if is_chat(options) else None,
                 overwrite=options.overwrite,
             )
             writers.append(stack.enter_context(writer))
@@ -404,7 +300,9 @@ def _write_shards(tokenizer: Tokenizer, options: argparse.Namespace, command: st
         folder = folder or f"data/{Path(options.hf_dataset).name}"
     if folder is None:
         raise UserError("no output: give --output_dir DIR")
-    documents = _documents(options, Path(folder), tokenizer)
+    documents = open_source(options)
+    assert not isinstance(documents, tuple | DialogueFiles)
+    _check_is_no_output(documents, Path(folder), tokenizer)
     held_out = HeldOut(_val_fraction(options), options.val_documents or 0)
     settings = {
         **documents.identity,
@@ -446,22 +344,11 @@ def _write_shards(tokenizer: Tokenizer, options: argparse.Namespace, command: st
     return list(writer.state.files)
 
 
-def _documents(options: argparse.Namespace, folder: Path, tokenizer: Tokenizer) -> Documents:
-    if options.hf_dataset:
-        return HubDocuments(
-            options.hf_dataset,
-            options.config_name,
-            options.split or "train",
-            options.text_column,
-            revision=options.revision,
-            streaming=options.streaming,
-        )
-    paths = find_files(options.documents)
+def _check_is_no_output(documents: Documents, folder: Path, tokenizer: Tokenizer) -> None:
     names = tuple(f"{split}-{short_name(tokenizer.name)}{end}" for split in SPLITS for end in "-.")
-    for path in paths:
+    for path in documents.paths if isinstance(documents, FileDocuments) else ():
         if path.name.startswith(names) and folder.exists() and folder.samefile(path.parent):
             raise UserError(f"{path} is both input and output; give another output")
-    return FileDocuments(paths, options.text_column, options.marker)
 
 
 def _show_shards(

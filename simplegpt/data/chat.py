@@ -75,9 +75,14 @@ def end_of_message(tokenizer: Tokenizer) -> int:
     return tokenizer.end_of_text
 
 
+def heading(role: Role) -> str:
+    """Return what stands before the text of a message."""
+    return f"{role.capitalize()}:\n"
+
+
 def encode_heading(role: Role, tokenizer: Tokenizer) -> list[int]:
     """Return the tokens before the text of a message."""
-    return tokenizer.encode(f"{role.capitalize()}:\n")
+    return tokenizer.encode(heading(role))
 
 
 def encode_message(message: ChatMessage, tokenizer: Tokenizer) -> list[int]:

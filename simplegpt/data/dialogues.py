@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from simplegpt.cli import UserError, invalid_fields
 from simplegpt.data.chat import ChatMessage, encode_dialogue
-from simplegpt.data.encode import open_text
+from simplegpt.data.documents import HeldOut, report_invalid
+from simplegpt.data.encode import UTF8, open_text
 from simplegpt.data.tokenizer import Tokenizer
 from simplegpt.progress import ProgressLine
 
@@ -29,36 +30,62 @@ class Dialogue(BaseModel):
     messages: list[ChatMessage] = Field(min_length=1)
 
 
-def parse_dialogue(line: bytes, where: str) -> list[ChatMessage]:
+def parse_dialogue(line: bytes, where: str, *, needs_answer: bool = False) -> list[ChatMessage]:
     """Return the messages of a line. Raises UserError, which begins with `where`."""
     try:
-        return Dialogue.model_validate_json(line).messages
+        messages = Dialogue.model_validate_json(line).messages
     except ValidationError as error:
         raise UserError(f"{where}: {invalid_fields(error)}") from None
+    if needs_answer and not any(message.role == "assistant" for message in messages):
+        raise UserError(f"{where}: no message has the role assistant")
+    return messages
 
 
 @dataclass(frozen=True)
 class DialogueFiles:
-    """The dialogues start … stop - 1 of files in order; a file named ``.gz`` is decompressed."""
+    """The dialogues of files in order; a file named ``.gz`` is decompressed."""
 
     paths: Sequence[Path]
-    start: int = 0
-    stop: int | None = None
+    encoding: str = UTF8
+    needs_answer: bool = False
+    """Whether a dialogue without an answer is invalid: nothing could be learned from it."""
+    skip_invalid: bool = False
+    """Leave out invalid dialogues."""
+    held_out: HeldOut | None = None
+    """A split: only these, if `is_val`, or only the others."""
+    is_val: bool = False
 
     def __iter__(self) -> Iterator[tuple[str, list[ChatMessage]]]:
         """Yield each dialogue with its file and line. Raises UserError if one is invalid."""
-        for index, (where, line) in enumerate(self.lines()):
-            if index < self.start:
+        index = 0
+        for where, line in self.lines():
+            try:
+                messages = parse_dialogue(line, where, needs_answer=self.needs_answer)
+            except UserError:
+                if not self.skip_invalid:
+                    raise
                 continue
-            if index == self.stop:
-                return
-            yield where, parse_dialogue(line, where)
+            if self.held_out is None or (index in self.held_out) == self.is_val:
+                yield where, messages
+            index += 1
+
+    def check(self) -> None:
+        """Check all dialogues. Raises UserError with those that are invalid, or lists them."""
+        report_invalid(self._errors(), skip=self.skip_invalid)
+
+    def _errors(self) -> Iterator[UserError | None]:
+        for where, line in self.lines():
+            try:
+                parse_dialogue(line, where, needs_answer=self.needs_answer)
+                yield None
+            except UserError as error:
+                yield error
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
         """Yield every line that is not empty, with its place, such as ``chat.jsonl:12``."""
         for path in self.paths:
             try:
-                with open_text(path) as (file, _):
+                with open_text(path, self.encoding) as (file, _):
                     for number, line in enumerate(file, start=1):
                         if line.strip():
                             yield f"{path}:{number}", line.removeprefix(b"\xef\xbb\xbf")
@@ -66,18 +93,19 @@ class DialogueFiles:
                 raise UserError(f"{path}: {(error.strerror or str(error)).lower()}") from None
 
     def split(self, val_fraction: float) -> tuple["DialogueFiles", "DialogueFiles"]:
-        """Return the first dialogues, for training, and the last, for validation, at least one.
+        """Return the dialogues for training, and those for validation: at least one, spread evenly.
 
         Raises UserError if there is only one.
         """
-        count = sum(1 for _ in self.lines())
-        n_train = count - max(1, round(count * val_fraction))
-        if n_train < 1:
+        count = sum(1 for _ in self)
+        is_enough = int(count * val_fraction) > 0
+        held_out = HeldOut(val_fraction) if is_enough else HeldOut(0.0, first=1)
+        if count < 2:
             raise UserError(
                 f"{self.paths[0]}: too few dialogues ({count}) for a train / val split; "
                 "use --val_fraction 0 for no split"
             )
-        return replace(self, stop=n_train), replace(self, start=n_train)
+        return replace(self, held_out=held_out), replace(self, held_out=held_out, is_val=True)
 
 
 def encode_dialogues(
@@ -86,14 +114,9 @@ def encode_dialogues(
     write: Callable[[npt.NDArray[Any], npt.NDArray[np.uint8]], None],
     progress: ProgressLine | None = None,
 ) -> None:
-    """Encode dialogues with the chat template and pass their token IDs and marks to `write`.
-
-    Raises UserError for a dialogue without an answer, from which nothing could be learned.
-    """
+    """Encode dialogues with the chat template and pass their token IDs and marks to `write`."""
     n_tokens = 0
-    for number, (where, messages) in enumerate(dialogues, start=1):
-        if not any(message.role == "assistant" for message in messages):
-            raise UserError(f"{where}: no message has the role assistant")
+    for number, (_, messages) in enumerate(dialogues, start=1):
         ids, marks = encode_dialogue(messages, tokenizer)
         write(ids, marks)
         n_tokens += len(ids)

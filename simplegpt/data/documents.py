@@ -9,6 +9,7 @@ has one. Empty documents are left out. Nothing here imports torch.
 import contextlib
 import importlib
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,23 +18,29 @@ from typing import Any, Protocol
 
 from pydantic import NonNegativeInt
 
-from simplegpt.cli import UserError, first_line, nearest
+from simplegpt.cli import UserError, first_line, nearest, show
 from simplegpt.data.encode import (
+    UTF8,
     Chunk,
     Source,
+    check_marker,
     check_text_files,
+    encoding_hint,
     matching_paths,
     name_files,
     open_text,
     read_text,
 )
 from simplegpt.files import open_regular
+from simplegpt.progress import plural
 
 TEXT_SUFFIXES = (".txt", ".txt.gz")
 JSON_SUFFIXES = (".jsonl", ".jsonl.gz")
 PARQUET_SUFFIX = ".parquet"
 SUFFIXES = (*JSON_SUFFIXES, PARQUET_SUFFIX, *TEXT_SUFFIXES)
-"""The names of the files that are read from a folder."""
+OUTPUT_SUFFIXES = (".bin", ".json", ".marks", ".partial")
+"""The names of the files that are written beside texts; folders and globs leave them out."""
+MAX_LISTED = 20  # invalid records
 BATCH = 1000  # documents read at a time: some megabytes
 
 
@@ -72,6 +79,19 @@ class Documents(Protocol):
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """The documents for validation: the first ones, and a fraction of all, evenly spread."""
+
+    fraction: float
+    """0.01 holds out every hundredth document."""
+    first: int = 0
+
+    def __contains__(self, index: int) -> bool:
+        is_next = int((index + 1) * self.fraction) > int(index * self.fraction)
+        return index < self.first or is_next
+
+
+@dataclass(frozen=True)
 class FileDocuments:
     """The documents in files: the lines of JSON Lines, the rows of Parquet, and whole texts."""
 
@@ -80,6 +100,10 @@ class FileDocuments:
     """The key or column of the text in a record."""
     marker: str | None = None
     """Ends a document in a text file, as the end of the file does."""
+    encoding: str = UTF8
+    """Of texts and of JSON Lines."""
+    skip_invalid: bool = False
+    """Leave out invalid lines of JSON Lines."""
 
     unit = "B"
 
@@ -94,7 +118,8 @@ class FileDocuments:
             [ascii(str(path.absolute())), state.st_size, state.st_mtime_ns]
             for path, state in zip(self.paths, states, strict=True)
         ]
-        return {"files": files, "text_column": self.column, "marker": self.marker}
+        encoding = {} if self.encoding == UTF8 else {"encoding": self.encoding}
+        return {"files": files, "text_column": self.column, "marker": self.marker, **encoding}
 
     @property
     def total(self) -> int:
@@ -112,10 +137,82 @@ class FileDocuments:
     def _read_file(self, path: Path, start: int) -> Iterator[Chunk]:
         """Yield the documents of a file from record `start` on; a place is the next record."""
         if path.name.endswith(JSON_SUFFIXES):
-            return _read_json(path, self.column, start)
+            return self._read_json(path, start)
         if path.suffix == PARQUET_SUFFIX:
             return _read_parquet(path, self.column, start)
-        return _read_documents_of_text(path, self.marker, start)
+        return _read_documents_of_text(self._source(path), self.marker, start)
+
+    def check(self) -> None:
+        """Check the columns, the marker and every line of JSON Lines, which is quick.
+
+        Raises UserError with all invalid lines; if they are to be left out, they are listed.
+        """
+        texts = [self._source(path) for path in self.paths if not path.name.endswith(_RECORDS)]
+        if self.marker:
+            check_marker(self.marker, texts)
+        for path in self.paths:
+            if path.suffix == PARQUET_SUFFIX:
+                next(_read_parquet(path, self.column, 0), None)
+        report_invalid(self._errors(), skip=self.skip_invalid)
+
+    def _source(self, path: Path) -> Source:
+        return Source(path, encoding=self.encoding)
+
+    def _read_json(self, path: Path, start: int) -> Iterator[Chunk]:
+        with open_text(path, self.encoding) as (file, raw):
+            for number, line in enumerate(file, 1):
+                if number <= start or not line.strip():
+                    continue
+                where = f"{path}:{number}"
+                try:
+                    text = _text_of_line(line, self.column, where, path)
+                except UserError:
+                    if not self.skip_invalid:
+                        raise
+                    continue
+                if text:
+                    yield Chunk(text, where, done=raw.tell(), place=number)
+
+    def _errors(self) -> Iterator[UserError | None]:
+        for path in self.paths:
+            if path.name.endswith(JSON_SUFFIXES):
+                with open_text(path, self.encoding) as (file, _):
+                    for number, line in enumerate(file, 1):
+                        try:
+                            if line.strip():
+                                _text_of_line(line, self.column, f"{path}:{number}", path)
+                                yield None
+                        except UserError as error:
+                            yield error
+
+
+_RECORDS = (*JSON_SUFFIXES, PARQUET_SUFFIX)
+
+
+def report_invalid(errors: Iterable[UserError | None], *, skip: bool) -> None:
+    """Raise UserError with the errors of records; if they are to be left out, list them.
+
+    `errors` has None for each valid record. If there is none, the first error is that of all.
+    """
+    lines, n_invalid, n_valid = list[str](), 0, 0
+    for error in errors:
+        n_valid += error is None
+        n_invalid += error is not None
+        if error and len(lines) < MAX_LISTED:
+            lines.append(str(error))
+    if not n_invalid:
+        return
+    if not n_valid:
+        more = f"; so are all {n_invalid:,} records" if n_invalid > 1 else ""
+        raise UserError(lines[0] + more)
+    if n_invalid > len(lines):
+        lines.append(f"… and {n_invalid - len(lines):,} more")
+    total = f"{plural(n_invalid, 'invalid record')} of {n_valid + n_invalid:,}"
+    if not skip and n_invalid == 1:
+        raise UserError(f"{lines[0]}; --skip_invalid leaves it out")
+    if not skip:
+        raise UserError(f"{total}; --skip_invalid leaves out:", *lines)
+    show("\n  ".join([f"warning: {total} left out:", *lines]), sys.stderr)
 
 
 def find_files(names: Iterable[str]) -> tuple[Path, ...]:
@@ -124,12 +221,12 @@ def find_files(names: Iterable[str]) -> tuple[Path, ...]:
     Raises UserError if there are none, or one cannot be read.
     """
     paths: list[Path] = []
-    for path in (path for name in names for path in matching_paths(name)):
+    for path in (path for name in names for path in matching_paths(name, OUTPUT_SUFFIXES)):
         found = [path]
         if path.is_dir():
             found = sorted(file for file in path.rglob("*") if _is_listed(file, path))
             if not found:
-                raise UserError(f"{path} has no files named {', '.join(SUFFIXES)}")
+                raise UserError(f"{path} has no texts")
         paths += found
     check_text_files(paths)
     return tuple(dict.fromkeys(paths))
@@ -137,13 +234,13 @@ def find_files(names: Iterable[str]) -> tuple[Path, ...]:
 
 def _is_listed(file: Path, folder: Path) -> bool:
     is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return file.name.endswith(SUFFIXES) and not is_hidden and file.is_file()
+    return not is_hidden and not file.name.endswith(OUTPUT_SUFFIXES) and file.is_file()
 
 
-def _read_documents_of_text(path: Path, marker: str | None, start: int) -> Iterator[Chunk]:
-    size, n_ended, n_bytes = path.stat().st_size, 0, 0
+def _read_documents_of_text(source: Source, marker: str | None, start: int) -> Iterator[Chunk]:
+    size, n_ended, n_bytes = source.path.stat().st_size, 0, 0
     is_empty = True
-    for chunk in read_text(Source(path), marker=marker):
+    for chunk in read_text(source, marker=marker):
         n_bytes += len(chunk.text.encode())
         is_empty = is_empty and not chunk.text
         if n_ended >= start and not (is_empty and chunk.ends_document):
@@ -154,21 +251,12 @@ def _read_documents_of_text(path: Path, marker: str | None, start: int) -> Itera
             is_empty = True
 
 
-def _read_json(path: Path, column: str, start: int) -> Iterator[Chunk]:
-    with open_text(path) as (file, raw):
-        for number, line in enumerate(file, 1):
-            if number <= start or not line.strip():
-                continue
-            where = f"{path}:{number}"
-            text = _text_of_line(line, column, where)
-            if text:
-                yield Chunk(text, where, done=raw.tell(), place=number)
-
-
-def _text_of_line(line: bytes, column: str, where: str) -> str | None:
+def _text_of_line(line: bytes, column: str, where: str, path: Path) -> str | None:
     try:
         record = json.loads(line)
-    except (ValueError, RecursionError) as error:  # ValueError: also not UTF-8
+    except UnicodeDecodeError:
+        raise UserError(f"{where}: invalid UTF-8{encoding_hint(path)}") from None
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: not JSON: {error}") from None
     if not isinstance(record, dict):
         raise UserError(f'{where}: not a JSON object such as {{"{column}": "…"}}')

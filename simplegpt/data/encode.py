@@ -10,15 +10,17 @@ import codecs
 import contextlib
 import glob
 import gzip
+import io
 import itertools
 import os
 import re
 import zlib
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from encodings.aliases import aliases
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -31,26 +33,42 @@ from simplegpt.files import open_regular
 from simplegpt.progress import ProgressLine
 
 CHUNK = 1 << 17  # bytes: passing one to a thread costs little, and so does holding it in memory
+UTF8 = "utf-8"
+_MARKS_OF_UTF16, _MARKS_OF_UTF32 = (BOM_UTF16_LE, BOM_UTF16_BE), (BOM_UTF32_LE, BOM_UTF32_BE)
+# Of texts that are not UTF-8, the frequent ones first: several may read a text equally well.
+_ENCODINGS = (
+    *("cp1252", "cp1251", "koi8_r", "gb18030", "shift_jis", "euc_jp", "euc_kr", "big5", "cp1250"),
+    *("iso8859_2", "cp1253", "cp1254", "cp1255", "cp1256", "cp866", "utf_16_le", "utf_16_be"),
+)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A text file, or its bytes start … stop - 1. A file named ``.gz`` is decompressed."""
+    """A text file, or the bytes start … stop - 1 of its UTF-8; see `open_text`."""
 
     path: Path
     start: int = 0
     stop: int | None = None
+    encoding: str = UTF8
 
     @property
     def size(self) -> int:
-        """Number of bytes in the file."""
-        stop = self.path.stat().st_size if self.stop is None else self.stop
-        return stop - self.start
+        """Number of bytes in UTF-8."""
+        if self.stop is not None:
+            return self.stop - self.start
+        if self.encoding != UTF8:
+            return sum(map(len, self.blocks()))
+        return self.path.stat().st_size - self.start
 
     def blocks(self, size: int = CHUNK) -> Iterator[bytes]:
         """Read the bytes, at most `size` at a time."""
-        with open_text(self.path) as (file, _):
-            file.seek(self.start)
+        with open_text(self.path, self.encoding) as (file, _):
+            if self.encoding == UTF8:
+                file.seek(self.start)
+            else:  # the place is known in UTF-8 only
+                left = self.start
+                while left and (skipped := file.read(min(CHUNK, left))):
+                    left -= len(skipped)
             left = size if self.stop is None else self.stop - self.start
             while block := file.read(min(size, left)):
                 left -= 0 if self.stop is None else len(block)
@@ -173,7 +191,7 @@ def read_text(source: Source, *, marker: str | None = None, size: int = CHUNK) -
     text is not changed, line endings included; only a byte-order mark at the start of a file is
     removed. Raises UserError for invalid UTF-8.
     """
-    line = 1 + _count_line_ends(Source(source.path, stop=source.start))
+    line = 1 + _count_line_ends(replace(source, start=0, stop=source.start))
     for text, ends_document in _documents(decode(source, size), marker):
         yield Chunk(text, str(source.path), line, ends_document)
         line += text.count("\n")
@@ -194,12 +212,38 @@ def decode(source: Source, size: int = CHUNK) -> Iterator[str]:
         offset += len(block)
 
 
-def matching_paths(name: str) -> list[Path]:
-    """Return the path `name`, or the files that it matches if it is a glob. Raises UserError."""
+def read_marker(text: str) -> str:
+    r"""Return the marker that is typed as `text`, where ``\n``, ``\r`` and ``\t`` are those signs.
+
+    Two backslashes stand for one.
+    """
+    signs = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\"}
+    return re.sub(r"\\([nrt\\])", lambda match: signs[match[1]], text)
+
+
+def check_marker(marker: str, sources: Sequence[Source]) -> None:
+    """Raise UserError if `marker` occurs in none of the texts."""
+    for source in sources:
+        n_ended = 0
+        for chunk in read_text(source, marker=marker):
+            n_ended += chunk.ends_document
+            if n_ended > 1:  # the end of the file ends one, too
+                return
+    raise UserError(
+        f"the marker {marker!r} never occurs in {name_files([one.path for one in sources])}"
+    )
+
+
+def matching_paths(name: str, left_out: tuple[str, ...] = ()) -> list[Path]:
+    """Return the path `name`, or the files that it matches if it is a glob. Raises UserError.
+
+    A glob leaves out files whose names end with one of `left_out`, unless it ends so itself.
+    """
     if not glob.has_magic(name) or Path(name).exists():
         return [Path(name)]
     found = sorted(Path(path) for path in glob.glob(name, recursive=True))  # noqa: PTH207
-    found = [path for path in found if path.is_file()]
+    left_out = tuple(suffix for suffix in left_out if not name.endswith(suffix))
+    found = [path for path in found if path.is_file() and not path.name.endswith(left_out)]
     if not found:
         raise UserError(f"no file matches {name}")
     return found
@@ -234,30 +278,87 @@ def check_text_file(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def open_text(path: Path) -> Iterator[tuple[BinaryIO, BinaryIO]]:
-    """Open a file, decompressed if it is named ``.gz``, and the same file as it is on the disk.
+def open_text(path: Path, encoding: str = UTF8) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+    """Open a text as UTF-8, decompressed if it is named ``.gz``, and the file as it is on the disk.
 
-    Raises UserError if the compressed data are damaged.
+    Raises UserError if the compressed data are damaged, or not in the `encoding`.
     """
     with open_regular(path) as raw:
-        if path.suffix != ".gz":
-            yield raw, raw
-            return
+        file: Any = gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw
         try:
-            with gzip.GzipFile(fileobj=raw) as file:
-                yield file, raw  # type: ignore[misc]  # a BinaryIO but for its declaration
+            yield file if encoding == UTF8 else io.BufferedReader(_Recoded(file, encoding)), raw
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UserError(f"{path}: damaged gzip file: {error}") from None
+        except UnicodeDecodeError as error:
+            reason = f"invalid {encoding}: {error.reason}"
+            raise UserError(f"{path}: {reason}{encoding_hint(path)}") from None
+
+
+class _Recoded(io.RawIOBase):
+    """The text of a file in another encoding, as UTF-8."""
+
+    def __init__(self, file: BinaryIO, encoding: str) -> None:
+        self._file, self._held = file, b""
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._held:
+            block = self._file.read(len(buffer))
+            self._held = self._decoder.decode(block, final=not block).encode(errors="replace")
+            if not block:
+                break
+        part, self._held = self._held[: len(buffer)], self._held[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
+
+
+def check_encoding(name: str) -> str:
+    """Return Python's name of a text encoding. Raises UserError if it has none called `name`."""
+    try:
+        codecs.getincrementaldecoder(name)
+        "".encode(name)  # a LookupError if it is not one of text
+    except (LookupError, ValueError):
+        raise UserError(f"--encoding: unknown encoding '{name}'{nearest(name, aliases)}") from None
+    return codecs.lookup(name).name
+
+
+def encoding_hint(path: Path, offset: int = 0) -> str:
+    """Return ``; it looks like cp1251: …`` for a text that is not UTF-8 from byte `offset` on."""
+    import charset_normalizer
+
+    start = max(0, offset - CHUNK // 4) & ~3  # whole characters, also of UTF-32
+    with open_text(path) as (file, _):
+        head = file.read(4)
+        file.seek(start)
+        sample = file.read(CHUNK // 2)
+    if head.startswith(_MARKS_OF_UTF32):
+        found = "utf-32"
+    elif head.startswith(_MARKS_OF_UTF16):
+        found = "utf-16"
+    else:
+        if b"\0" not in sample:  # lines in ASCII tell nothing
+            sample = b"\n".join(line for line in sample.split(b"\n") if not line.isascii())
+        matches = charset_normalizer.from_bytes(sample, cp_isolation=list(_ENCODINGS))
+        best = matches.best()
+        names = {
+            name
+            for one in matches
+            if best and (one.chaos, one.coherence) == (best.chaos, best.coherence)
+            for name in one.could_be_from_charset
+        }
+        found = next((name.replace("_", "-") for name in _ENCODINGS if name in names), "")
+    if not found:
+        return "; it looks like binary data, not text"
+    return f"; it looks like {found}: --encoding {found} reads it"
 
 
 def _not_utf8(path: Path, offset: int) -> UserError:
-    head = next(Source(path).blocks())
     line = 1 + _count_line_ends(Source(path, stop=offset))
-    hint = "; it looks like UTF-16" if head.startswith((BOM_UTF16_LE, BOM_UTF16_BE)) else ""
-    return UserError(
-        f"{path}:{line}: invalid UTF-8 at byte {offset:,}{hint}; "
-        "convert it first, for example with iconv"
-    )
+    where = f"{path}:{line}: invalid UTF-8 at byte {offset:,}"
+    return UserError(f"{where}{encoding_hint(path, offset)}")
 
 
 def _documents(blocks: Iterable[str], marker: str | None) -> Iterator[tuple[str, bool]]:
@@ -287,10 +388,12 @@ def cut(chunks: Iterable[Chunk], tokenizer: Tokenizer, size: int = CHUNK) -> Ite
                 continue
             line = chunk.line
         held += chunk.text
-        while found := tokenizer.cut.search(held, max(size - 1, searched)):
-            text, held, searched = held[: found.end()], held[found.end() :], 0
+        start = 0
+        while found := tokenizer.cut.search(held, max(start + size - 1, searched)):
+            text, start, searched = held[start : found.end()], found.end(), 0
             yield replace(chunk, text=text, line=line, ends_document=False, place=None)
             line = None if line is None else line + text.count("\n")
+        held = held[start:]  # once: in a long document, each copy takes time
         if chunk.ends_document:
             yield replace(chunk, text=held, line=line)
             held = ""

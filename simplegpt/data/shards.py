@@ -8,7 +8,6 @@ it is removed at the end. Nothing here imports torch.
 """
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from simplegpt.cli import UserError, invalid_fields
-from simplegpt.data.documents import Documents, Place
+from simplegpt.data.documents import Documents, HeldOut, Place
 from simplegpt.data.encode import Chunk, cut, encode
 from simplegpt.data.tokenizer import Tokenizer
 from simplegpt.data.tokens import (
@@ -31,19 +30,6 @@ from simplegpt.data.tokens import (
 )
 from simplegpt.files import read_regular, write_atomically
 from simplegpt.progress import ProgressLine, plural
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    """The documents for validation: the first ones, and a fraction of all, evenly spread."""
-
-    fraction: float
-    """0.01 holds out every hundredth document."""
-    first: int = 0
-
-    def __contains__(self, index: int) -> bool:
-        is_next = int((index + 1) * self.fraction) > int(index * self.fraction)
-        return index < self.first or is_next
 
 
 class ShardState(BaseModel):

@@ -47,12 +47,12 @@ END_OF_TEXT = "<|endoftext|>"
 # A BPE tokenizer splits a text into pieces by a regular expression, and merges only within the
 # pieces. In the expressions of these encodings, a space is at the start of a piece or within
 # whitespace, and a newline is at the end of a piece (unless "/" follows) or within whitespace. So
-# neither a piece nor a look-ahead crosses a position where a match of _BETWEEN_PIECES ends.
+# neither a piece nor a look-ahead crosses a position where a match of BETWEEN_PIECES ends.
 _CUTTABLE = {
     *("gpt2", "r50k_base", "p50k_base", "p50k_edit"),
     *("cl100k_base", "o200k_base", "o200k_harmony"),
 }
-_BETWEEN_PIECES = re.compile(r"\S(?= )|\S\n(?=[^\s/])")
+BETWEEN_PIECES = re.compile(r"\S(?= )|\S\n(?=[^\s/])")
 _ANYWHERE = re.compile(r".", re.DOTALL)
 _NOWHERE = re.compile(r"(?!)")
 
@@ -203,7 +203,7 @@ class BytePairTokenizer(Tokenizer):
         self.n_vocab = encoding.n_vocab
         has_end = END_OF_TEXT in encoding.special_tokens_set
         self.end_of_text = encoding.eot_token if has_end else None
-        self.cut = _BETWEEN_PIECES if encoding.name in _CUTTABLE else _NOWHERE
+        self.cut = BETWEEN_PIECES if encoding.name in _CUTTABLE else _NOWHERE
         self._encoding = encoding
 
     def encode_to_numpy(self, text: str) -> Ids:
@@ -258,7 +258,7 @@ class FileTokenizer(Tokenizer):
             "use_regex": True,
         }
         can_cut = splits_like_gpt2 and values.get("normalizer") is None
-        self.cut = _BETWEEN_PIECES if can_cut else _NOWHERE
+        self.cut = BETWEEN_PIECES if can_cut else _NOWHERE
         alphabet = byte_alphabet()
         special = {token["id"] for token in values.get("added_tokens", [])}
         self._bytes: dict[int, bytes] = {

@@ -7,6 +7,7 @@ import torch
 
 from simplegpt.config.schema import ModelConfig
 from simplegpt.data.chat import CHAT_TEMPLATE
+from simplegpt.data.encode import Chunk
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.model import GPT
 from simplegpt.tokenizer import train
@@ -40,9 +41,10 @@ def save_checkpoint(gpt: GPT, folder: Path) -> Path:
 
 def train_tokenizer(folder: Path) -> str:
     """Write a tokenizer of 300 tokens with <|endoftext|> to `folder`; return its name."""
-    (folder / "text.txt").write_text("Hello! How are you today? I am fine, thank you. " * 20)
+    text = "Hello! How are you today? I am fine, thank you. " * 20
+    (folder / "text.txt").write_text(text)
     path = folder / "tokenizer.json"
-    path.write_text(train([folder / "text.txt"], 300))
+    path.write_text(train([Chunk(text, "")], 300)[0])
     return str(path)
 
 

@@ -1,8 +1,12 @@
 """A tokenizer that is trained here goes through data, training, inference and export."""
 
+import json
+import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
@@ -90,6 +94,62 @@ def test_its_path_is_a_tokenizer_name_for_every_command(tokenizer: str) -> None:
     assert again.tokenizer is not None
     assert again.tokenizer.encode(TEXT) == whole
     assert again.generate("It's", 5, seed=1) == model.generate("It's", 5, seed=1)
+
+
+def vocabulary(*words: str) -> set[str]:
+    """The tokens that a tokenizer learns from a source."""
+    assert main([*words, "--n_vocab", "400", "--overwrite"]) == 0
+    return set(Tokenizer.from_file("data/tokenizer.json").get_vocab())
+
+
+def test_the_text_is_learned_and_not_how_a_file_holds_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = ["سلام، خوش آمدید", "نام شما چیست؟", "من یک برنامه‌ام"] * 30
+    exchange = [{"role": role, "content": text} for text in said for role in ("user", "assistant")]
+    lines = [json.dumps({"messages": exchange}), json.dumps({"messages": [], "id": "x"})]
+    Path("chat.jsonl").write_text("\n".join(lines), encoding="ascii")
+    Path("documents.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in said))
+    pq.write_table(pa.table({"text": said}), "documents.parquet")
+    Path("text.txt").write_text("\n".join(said), encoding="utf-16")
+    learned = vocabulary("--documents", "documents.jsonl")
+    assert learned == vocabulary("--documents", "documents.parquet")
+    assert not {"Ġ:", "text", "06", "\\u"} & learned
+    chat = vocabulary("--chat_file", "chat.jsonl", "--skip_invalid")
+    assert not {"content", "role", "\\u", "06"} & chat
+    assert {"User", "Assistant"} <= chat
+    assert len(chat & learned) > 290  # of about 310
+    assert len(vocabulary("--text_file", "text.txt", "--encoding", "utf-16") & learned) > 290
+
+
+def test_a_long_line_takes_no_longer_than_many_short_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for separator in (" ", ""):
+        words = [f"{number:x}{separator}" for number in range(0, 4_000_000, 31)]
+        Path("lines.txt").write_text("".join(f"{word}\n" for word in words))
+        Path("line.txt").write_text("".join(words))
+        seconds = []
+        for name in ("lines.txt", "line.txt"):
+            began = time.process_time()
+            vocabulary("--text_file", name)
+            seconds.append(time.process_time() - began)
+        assert seconds[1] < 5 * seconds[0] + 1
+
+
+@pytest.mark.parametrize("text", ["", "\ufeff"])
+def test_an_empty_text_makes_no_tokenizer(
+    tmp_path: Path, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text(text, encoding="utf-8")
+    Path("documents.jsonl").write_text('{"text": ""}\n')
+    for source in (["--text_file", "text.txt"], ["--documents", "documents.jsonl"]):
+        with pytest.raises(UserError, match="no text"):
+            main(source)
+    assert not Path("data").exists()
 
 
 @pytest.mark.parametrize(

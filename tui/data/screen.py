@@ -513,8 +513,8 @@ confirm.
     async def train_tokenizer(self) -> None:
         """Train a tokenizer on the text, with its progress in the write panel, and choose it."""
         choice = self.choice
-        if choice is None or not choice.is_available or choice.kind == "documents":
-            self.notify("Choose a text first: a tokenizer is trained on a text or dialogues.")
+        if choice is None or not choice.is_available:
+            self.notify("Choose a text first: a tokenizer is trained on it.")
             return
         text = f"Size of its vocabulary; it is trained on {one_line(choice.name)}."
         dialog = TextDialog(
@@ -525,14 +525,13 @@ confirm.
             return
         output = Path("data", f"{Path(choice.name).stem}-{n_vocab}-tokenizer.json")
         output = await asyncio.to_thread(first_free_path, output)
-        words = [
-            "--text_file",
-            str(choice.path),
-            "--n_vocab",
-            n_vocab,
-            "--output_file",
-            str(output),
-        ]
+        job = Job(
+            *(choice.path, self.tokenizer, output.parent, 0.0),
+            kind=choice.kind,
+            dataset=choice.dataset,
+            column=self.panel.column,
+        )
+        words = [*job.source(), "--n_vocab", n_vocab, "--output_file", str(output)]
         self.panel.start(choice.size)
         try:
             lines = run_command([*module("simplegpt.tokenizer"), *words])

@@ -93,7 +93,7 @@ class Job:
         """Return the command's arguments, as they would be typed."""
         is_chat = self.kind == "dialogues"
         return [
-            *self._source(),
+            *self.source(),
             *("--tokenizer_name", self.tokenizer),
             *("--output_dir", str(self.output_dir)),
             *("--val_fraction", f"{self.val_fraction:g}"),
@@ -103,7 +103,8 @@ class Job:
             *(["--overwrite"] if self.overwrite else []),
         ]
 
-    def _source(self) -> list[str]:
+    def source(self) -> list[str]:
+        """Return the arguments that name the text, the dialogues or the documents."""
         if not self.is_sharded:
             return ["--chat_file" if self.kind == "dialogues" else "--text_file", str(self.text)]
         column = ["--text_column", self.column]

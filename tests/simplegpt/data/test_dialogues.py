@@ -81,6 +81,19 @@ def test_a_split_is_by_dialogue_and_a_compressed_file_is_the_same() -> None:
         if path.suffix != ".json":  # which names the source
             assert path.read_bytes() == Path("gz", path.name).read_bytes()
     assert len(open_tokens("plain/*")) == len(train) + len(val)
+    held_out = [text.partition("<")[0] for text in text_of(val.slice(0, len(val))).split("Number ")]
+    assert sorted(set(held_out[1:])) == ["13", "19", "6"]  # spread evenly, as documents are
+
+
+def test_invalid_dialogues_are_left_out_of_both_parts_on_demand() -> None:
+    with Path("chat.jsonl").open("a") as file:
+        file.write('{"messages": []}\n{"messages": [{"role": "user", "content": "x"}]}\n')
+    encode("--chat_file", "chat.jsonl", "--output_dir", "out", "--skip_invalid")
+    train, val = (open_tokens(f"out/{split}-tokenizer.bin") for split in ("train", "val"))
+    assert ((train.marks() == 2).sum(), (val.marks() == 2).sum()) == (18, 2)
+    write(Path("one.jsonl"), EXCHANGES[:3])  # too few for a tenth: one is held out
+    encode("--chat_file", "one.jsonl", "--output_dir", "one")
+    assert (open_tokens("one/val-tokenizer.bin").marks() == 2).sum() == 1
 
 
 def test_a_corpus_of_dialogues_is_encoded_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,16 +131,16 @@ def test_an_invalid_dialogue_is_one_message_and_leaves_nothing(
 ) -> None:
     with Path("chat.jsonl").open("ab") as file:
         file.write(line if isinstance(line, bytes) else line.encode())
-    with pytest.raises(UserError, match=rf"chat.jsonl:21: .*{message}"):
+    with pytest.raises(UserError, match=rf"chat.jsonl:21: .*{message}.*; --skip_invalid leaves it"):
         encode("--chat_file", "chat.jsonl", "--output_file", "out/all.bin")
-    assert not any(Path("out").iterdir())
+    assert not Path("out").exists()
 
 
 def test_misfits_of_options_and_files_are_one_message() -> None:
     Path("broken.jsonl.gz").write_bytes(gzip.compress(b'{"messages": []}' * 99)[:-9])
     for words, message in (
         (["--tokenizer_name", "char"], "'char' has no <|endoftext|>"),
-        (["--separator", "0"], "are for text, not for dialogues"),
+        (["--separator", "0"], "is for text, not for dialogues"),
         (["--chat_file", "broken.jsonl.gz"], "broken.jsonl.gz"),
     ):
         with pytest.raises(UserError, match=message):

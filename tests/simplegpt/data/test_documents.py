@@ -220,10 +220,9 @@ def test_killed_process_is_resumed_with_the_command_that_it_names() -> None:
 
 def test_unfinished_conversion_takes_neither_other_settings_nor_other_files() -> None:
     write_json("a.jsonl", TEXTS * 3)
-    with Path("a.jsonl").open("a") as file:
-        file.write("{\n")
-    words = ["--documents", "a.jsonl", "--shard_tokens", "900", "--workers", "1"]
-    with pytest.raises(UserError, match=r"a\.jsonl:901: not JSON") as error:
+    Path("bad.txt").write_bytes(b"\xff")
+    words = ["--documents", "a.jsonl", "bad.txt", "--shard_tokens", "900", "--workers", "1"]
+    with pytest.raises(UserError, match=r"bad\.txt:1: invalid UTF-8") as error:
         run(*words)
     assert "kept; resume with: simplegpt data" in str(error.value)
     with pytest.raises(UserError, match="other settings: shard_tokens 900, now 800;"):
@@ -236,6 +235,7 @@ def test_unfinished_conversion_takes_neither_other_settings_nor_other_files() ->
             run(*words)
     state.write_text(json.dumps(good))
     write_json("a.jsonl", TEXTS)
+    Path("bad.txt").write_text("good")
     with pytest.raises(UserError, match="other settings: files; --overwrite starts again"):
         run(*words)
     run(*words, "--overwrite")
@@ -245,6 +245,79 @@ def test_unfinished_conversion_takes_neither_other_settings_nor_other_files() ->
     n_shards = len(list(Path("out").glob("train*.bin")))
     run("--documents", "a.jsonl", "--overwrite")  # one shard: the others would be read too
     assert n_shards > len(list(Path("out").glob("train*.bin"))) == 1
+
+
+def test_all_invalid_records_are_listed_before_anything_is_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_json("a.jsonl", ["a", 1, "b"])  # type: ignore[list-item]
+    write_json("b.jsonl", ["c"])
+    with Path("b.jsonl").open("a") as file:
+        file.write('{"txt": "d"}\n{\n')
+    with pytest.raises(UserError) as error:
+        run("--documents", "a.jsonl", "b.jsonl")
+    head, *lines = str(error.value).split("\n  ")
+    assert head == "3 invalid records of 6; --skip_invalid leaves out:"
+    assert [line.split(": ")[0] for line in lines] == ["a.jsonl:2", "b.jsonl:2", "b.jsonl:3"]
+    assert not Path("out").exists()
+    run("--documents", "a.jsonl", "b.jsonl", "--skip_invalid", val_fraction="0")
+    assert documents_in("out/train-gpt2-*.bin") == ["a", "b", "c"]
+    assert capsys.readouterr().err.startswith("warning: 3 invalid records of 6 left out:\n  a.json")
+
+
+def test_a_marker_may_have_line_ends_and_must_occur() -> None:
+    Path("fortunes").write_text("Few guests.\n%\nWho asks twice\nwalks once.\n%\nRain first.\n%\n")
+    run("--documents", "fortunes", "--marker", r"\n%\n", val_fraction="0")
+    texts = ["Few guests.", "Who asks twice\nwalks once.", "Rain first."]
+    assert documents_in("out/train-gpt2-*.bin") == texts
+    words = ["--marker", r"\n%%", "--tokenizer_name", "gpt2"]
+    for source in ("--documents", "--text_file"):
+        with pytest.raises(UserError, match=r"the marker '\\n%%' never occurs in fortunes"):
+            run(source, "fortunes", *words, output="none")
+    assert not Path("none").exists()
+
+
+def test_a_folder_takes_the_files_that_its_glob_takes() -> None:
+    Path("texts/deep").mkdir(parents=True)
+    for name in ("a", "b.md", "c.txt", ".hidden", "d.bin", "d.bin.json", "deep/e.text"):
+        Path("texts", name).write_text(name)
+    run("--documents", "texts", output="folder", val_fraction="0")
+    run("--documents", "texts/**", output="glob", val_fraction="0")
+    assert documents_in("folder/*.bin") == ["a", "b.md", "c.txt", "deep/e.text"]
+    assert contents("folder") == contents("glob")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        ("koi8-r", "Если бы строители строили здания так же, как программисты программы.\n"),
+        ("cp1252", "Le café est fermé à Noël; l’élève déçu — «très bien».\n"),
+        ("shift-jis", "吾輩は猫である。名前はまだ無い。どこで生れたか。\n"),
+        ("utf-16", "hello\n"),
+        ("utf-32", "hello\n"),
+    ],
+)
+def test_a_text_in_another_encoding_names_the_option_that_reads_it(
+    encoding: str, text: str
+) -> None:
+    text *= 40
+    plain = "" if "utf" in encoding else "plain\n" * 10_000
+    Path("a.txt").write_bytes((plain + text).encode(encoding))
+    for source in ("--text_file", "--documents"):
+        with pytest.raises(UserError, match=f"looks like {encoding}: --encoding {encoding} reads"):
+            run(source, "a.txt", "--tokenizer_name", "gpt2")
+        words = [source, "a.txt", "--tokenizer_name", "gpt2", "--encoding", encoding]
+        run(*words, output=f"out{source}", val_fraction="0")
+        tokens = open_tokens(f"out{source}/train-*.bin")
+        ids = [i for i in tokens.slice(0, len(tokens)).tolist() if i != END]
+        assert load_tokenizer("gpt2").decode(ids) == plain + text
+    run(*words[2:], "--text_file", "a.txt", output="split", val_fraction="0.1")
+    train, val = (open_tokens(f"split/{name}-gpt2.bin") for name in ("train", "val"))
+    assert len(train) + len(val) == len(open_tokens("out--text_file/train-gpt2.bin"))
+    with pytest.raises(UserError, match="invalid ascii: ordinal not in range"):
+        run("--text_file", "a.txt", "--encoding", "ascii", output="none")
+    with pytest.raises(UserError, match="unknown encoding 'latin_11'; did you mean 'latin"):
+        run("--text_file", "a.txt", "--encoding", "latin_11", output="none")
 
 
 def test_dataset_that_was_changed_is_another_one() -> None:
@@ -301,14 +374,14 @@ def hostile() -> Iterator[None]:
         ("--documents chat.jsonl", "(columns: messages); --chat_file takes dialogues"),
         ("--documents not.jsonl", "not.jsonl:2: not a JSON object"),
         ("--documents deep.jsonl", "deep.jsonl:1: not JSON"),
-        ("--documents bytes.jsonl", "bytes.jsonl:2: not JSON"),
+        ("--documents bytes.jsonl", "bytes.jsonl:2: invalid UTF-8; it looks like"),
         ("--documents cut.jsonl.gz", "cut.jsonl.gz: damaged gzip file"),
         ("--documents plain.txt.gz", "plain.txt.gz: damaged gzip file"),
         ("--documents cut.parquet", "cut.parquet: damaged Parquet file"),
         ("--documents flipped.parquet", "flipped.parquet: damaged Parquet file"),
         ("--documents empty.parquet", "empty.parquet: empty"),
         ("--documents nothing.jsonl", "nothing.jsonl: no documents with text"),
-        ("--documents folder", "folder has no files named .jsonl"),
+        ("--documents folder", "folder has no texts"),
         ("--documents fifo.jsonl", "fifo.jsonl: not a regular file"),
         ("--documents god.jsonl", "did you mean 'good.jsonl'?"),
         ("--documents *.nope", "no file matches *.nope"),

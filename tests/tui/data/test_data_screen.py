@@ -1,5 +1,6 @@
 """The Data screen: from a text to token files to the config, and every error on the way."""
 
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -640,3 +641,21 @@ async def test_tokenizer_is_trained_on_the_text_and_shows_its_pieces(
         assert len(pieces) < len(VERSE) * 70
         assert screen.focused is screen.query_one("#tokenizers")
     assert (workplace / "data/verse-280-tokenizer.json").exists()
+
+
+async def test_tokenizer_is_trained_on_the_messages_of_dialogues(
+    text: Path, workplace: Path
+) -> None:
+    exchange = [{"role": role, "content": "سلام، خوش آمدید"} for role in ("user", "assistant")]
+    Path("data/talk.jsonl").write_text(f"{json.dumps({'messages': exchange * 9})}\n" * 9)
+    async with data_screen() as (pilot, screen):
+        await choose(pilot, "data/talk.jsonl")
+        await settle(pilot)
+        screen.train_tokenizer()
+        await until(pilot, lambda: isinstance(pilot.app.screen, TextDialog))
+        pilot.app.screen.query_one(Input).value = "300"
+        await pilot.press("enter")
+        await until(pilot, lambda: screen.tokenizer == "data/talk-300-tokenizer.json", 60)
+    vocabulary = json.loads(Path("data/talk-300-tokenizer.json").read_text())["model"]["vocab"]
+    assert "Assistant" in vocabulary
+    assert "content" not in vocabulary
