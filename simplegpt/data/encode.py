@@ -14,6 +14,7 @@ import io
 import itertools
 import os
 import re
+import threading
 import zlib
 from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, BOM_UTF32_BE, BOM_UTF32_LE
 from collections import deque
@@ -33,6 +34,7 @@ from simplegpt.files import open_regular
 from simplegpt.progress import ProgressLine
 
 CHUNK = 1 << 17  # bytes: passing one to a thread costs little, and so does holding it in memory
+GROUPS_BEFORE_COPY = 16  # a thread copies the tokenizer when it pays: 0.1 s for about 2 MB
 UTF8 = "utf-8"
 _MARKS_OF_UTF16, _MARKS_OF_UTF32 = (BOM_UTF16_LE, BOM_UTF16_BE), (BOM_UTF32_LE, BOM_UTF32_BE)
 # Of texts that are not UTF-8, the frequent ones first: several may read a text equally well.
@@ -132,10 +134,16 @@ def encode(
     for a character without an ID.
     """
 
-    def encode_group(group: Sequence[Chunk]) -> list[Ids]:
-        return [_encode(chunk, tokenizer) for chunk in group]
-
     workers = workers or min(8, os.cpu_count() or 1)
+    of_thread = threading.local()
+
+    def encode_group(group: Sequence[Chunk]) -> list[Ids]:
+        own = getattr(of_thread, "tokenizer", tokenizer)
+        of_thread.n_groups = getattr(of_thread, "n_groups", 0) + 1
+        if workers > 1 and of_thread.n_groups == GROUPS_BEFORE_COPY:
+            of_thread.tokenizer = own = tokenizer.copy()
+        return [_encode(chunk, own) for chunk in group]
+
     in_flight: deque[tuple[Sequence[Chunk], Future[list[Ids]]]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:
