@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simplegpt.cli import DONE
-from simplegpt.config.load import absolute
+from simplegpt.config.load import absolute, resolved
 from simplegpt.config.schema import Config, is_tokenizer_file
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.hardware import gpus
@@ -51,6 +51,10 @@ def train(
                 return launch(n_processes)
         if claimed is not None and is_tokenizer_file(config.tokenizer_name):
             _keep_tokenizer(Path(config.tokenizer_name), run)
+        if claimed is not None and resume and is_launched():
+            from simplegpt.train.ranks import publish
+
+            publish(resolved(config))
         from simplegpt.train.trainer import fit  # imports torch and lightning: seconds
 
         return fit(run, config, claimed, resume=resume, callbacks=callbacks)

@@ -11,6 +11,7 @@ Invalid input is reported before torch is imported and before anything is writte
 import argparse
 import math
 import os
+import tempfile
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.state import launcher
 from simplegpt.train import train
 from simplegpt.train.claim import runs_nearby
-from simplegpt.train.devices import Devices, devices_of
+from simplegpt.train.devices import Devices, devices_of, is_first_rank
 from simplegpt.train.plan import describe, plan
 from simplegpt.train.queue import describe_sweep, plan_sweep, start_sweep
 from simplegpt.train.speed import ASSUMED_MFU, expected_speed, measured_speeds
@@ -81,6 +82,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(describe_sweep(runs))
         return 0
     source = arguments.config or RunDirectory(arguments.resume).config
+    if arguments.config is None and not source.exists() and not is_first_rank():
+        source = _config_of_first_rank(source)
     if arguments.config is None and not source.exists():
         raise UserError(f"no run to resume at {arguments.resume}{runs_nearby()}")
     if not arguments.plan:
@@ -96,6 +99,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.resume:
         config = config.model_copy(update={"output_dir": Path(arguments.resume)})
     return train(config, resume=arguments.resume is not None, after=arguments.after)
+
+
+def _config_of_first_rank(path: Path) -> Path:
+    """Return a copy of rank 0's config, for a machine without the run's directory; or `path`."""
+    from simplegpt.train.ranks import published  # imports torch
+
+    if (text := published()) is None:
+        return path
+    copy = Path(tempfile.mkdtemp(prefix="simplegpt-"), path.name)
+    copy.write_text(text, encoding="utf-8")
+    return copy
 
 
 def _initial_values(source: Path, overrides: Sequence[tuple[str, str]]) -> dict[str, Any] | None:

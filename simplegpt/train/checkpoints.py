@@ -1,6 +1,9 @@
 """The callback that validates, keeps the best and the last checkpoint, and stops early."""
 
+import errno
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,8 +18,10 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import CheckpointSaved
 from simplegpt.run.upcoming import next_validation
 from simplegpt.train.batches import TensorBatch
+from simplegpt.train.checkpoint_io import DirectCheckpointIO
 from simplegpt.train.divergence import DivergedError, are_finite
 from simplegpt.train.module import GPTModule, TokenData
+from simplegpt.train.ranks import AgreedError, broadcast
 from simplegpt.train.recorder import Ending, Recorder, ends_step
 from simplegpt.train.state import TrainingState
 
@@ -31,13 +36,19 @@ class Checkpoints(Callback):
     """
 
     def __init__(
-        self, run: RunDirectory, config: Config, data: TokenData, recorder: Recorder
+        self,
+        run: RunDirectory,
+        config: Config,
+        data: TokenData,
+        recorder: Recorder,
+        checkpoint_io: DirectCheckpointIO,
     ) -> None:
         self.run = run
         self.config = config
         self.data = data
         self.recorder = recorder
         self.files = CheckpointFiles(run, config.checkpointing)
+        self.checkpoint_io = checkpoint_io
         # the last saved step, whether it was validated, and its file names
         self._saved: tuple[int, bool, list[str]] | None = None
 
@@ -133,19 +144,16 @@ class Checkpoints(Callback):
             step=step, tokens=state.tokens, val_loss=state.val_loss, score=state.score
         )
         names = self.files.names(info, is_best=state.best_step == step, is_last=as_last)
-        names, exist = trainer.strategy.broadcast((names, self.files.exist(names)))
+        names, exist = broadcast((names, self.files.exist(names)))
         wanted = (step, state.score is not None, names)
         if not names or (exist and self._saved == wanted):
             return None
         with self.recorder.activity("saving"):
-            temporary = self.files.temporary()
             try:
                 if not are_finite(module.gpt):
                     raise DivergedError("the weights are NaN or infinite")
-                trainer.save_checkpoint(temporary)  # on all ranks: Lightning synchronizes them
-                paths = self.files.keep(temporary, info, names) if trainer.is_global_zero else []
-            except (OSError, RuntimeError, DivergedError) as error:
-                temporary.unlink(missing_ok=True)
+                paths = self._write(trainer, info, names)
+            except AgreedError as error:
                 if trainer.should_stop or step >= self.config.trainer.max_steps:
                     raise
                 self.recorder.warn(f"cannot save a checkpoint at step {step:,}: {error}")
@@ -156,3 +164,41 @@ class Checkpoints(Callback):
             event = CheckpointSaved(step=step, path=relative, val_loss=state.val_loss)
             self.recorder.record(event)
         return None
+
+    def _write(self, trainer: Trainer, info: CheckpointInfo, names: Sequence[str]) -> list[Path]:
+        """Write a checkpoint under `names`, by rank 0; return their paths there.
+
+        Raises SaveError on all ranks if it fails.
+        """
+        temporary = self.files.temporary()
+        trainer.save_checkpoint(temporary)  # on all ranks: Lightning synchronizes them
+        paths: list[Path] = []
+        error = self.checkpoint_io.error
+        if trainer.is_global_zero and error is None:
+            try:
+                paths = self.files.keep(temporary, info, names)
+            except OSError as caught:
+                error = caught
+        failure = broadcast(None if error is None else SaveError.of(error))
+        if failure is not None:
+            temporary.unlink(missing_ok=True)
+            raise failure
+        return paths
+
+
+class SaveError(AgreedError):
+    """A checkpoint that could not be written, by rank 0."""
+
+    def __init__(self, message: str, is_disk_full: bool) -> None:
+        super().__init__(message, is_disk_full)
+        self.is_disk_full = is_disk_full
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+    @classmethod
+    def of(cls, error: Exception) -> "SaveError":
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return cls("disk full", True)
+        message = error.strerror if isinstance(error, OSError) else None
+        return cls(message or str(error), False)

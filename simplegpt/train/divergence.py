@@ -6,6 +6,7 @@ from collections import deque
 from torch import Tensor, nn, stack
 
 from simplegpt.progress import format_loss
+from simplegpt.train.ranks import AgreedError
 
 # A single NaN can come from one batch (an overflow in 16-mixed, whose step is skipped).
 MAX_NONFINITE_STEPS = 3
@@ -14,7 +15,7 @@ LEAST_RISE = 1.0
 """Nats above the best loss from which a training is diverging; at least half of the best loss."""
 
 
-class DivergedError(Exception):
+class DivergedError(AgreedError):
     """The loss or the weights are NaN or infinite."""
 
 

@@ -48,18 +48,20 @@ from simplegpt.run.events import Failure, RunEnded
 from simplegpt.run.failure import diverged, out_of_memory
 from simplegpt.run.hardware import Hardware
 from simplegpt.train.checkpoint_io import DirectCheckpointIO
-from simplegpt.train.checkpoints import Checkpoints
+from simplegpt.train.checkpoints import Checkpoints, SaveError
 from simplegpt.train.claim import Claim, check_same
 from simplegpt.train.commands import Commands
 from simplegpt.train.cpu_dropout import use_cpu_dropout
-from simplegpt.train.devices import Devices, as_launched, devices_of
+from simplegpt.train.devices import Devices, as_launched, devices_of, is_first_rank
 from simplegpt.train.divergence import DivergedError
 from simplegpt.train.launch import follow_parent, is_launched
 from simplegpt.train.module import FORMAT, GPTModule, TokenData
 from simplegpt.train.plan import plan, validation_memory
 from simplegpt.train.ranks import (
+    AgreedError,
     agreement,
     connection_problem,
+    decided,
     first_error,
     join,
     leave,
@@ -117,12 +119,13 @@ def fit(
         follow_parent(signal.SIGTERM)
     try:
         with sigterm_as_exit() if launched else nullcontext():
-            trainer = make_trainer(run, config)
+            checkpoint_io = DirectCheckpointIO()
+            trainer = make_trainer(run, config, checkpoint_io)
             if claimed is None:
                 _check_is_not_alone(trainer)
             join(trainer)
             with agreement():
-                training = prepare(trainer, run, config, claimed, resume, callbacks)
+                training = prepare(trainer, run, config, claimed, resume, callbacks, checkpoint_io)
             limit_waits(timeout_of(config.trainer))
         if claimed is not None:
             write_atomically(run.config, resolved(config))
@@ -165,12 +168,13 @@ def _fit(run: RunDirectory, config: Config, training: Training, started: float) 
         failure = failure_of(error, config)
         if other := first_error(error):
             failure = Failure(kind=failure.kind, message=other)
-        says_it_all = isinstance(error, DivergedError) or (
+        says_it_all = isinstance(error, AgreedError) or (
             isinstance(error, OSError) and error.filename
         )
         if not (says_it_all or connection_problem(error)):
             show("".join(traceback.format_exception(error)), sys.stderr)
-        show(f"error: {one_line(failure.message)}{_as_options(failure.edits)}", sys.stderr)
+        if is_first_rank() or not isinstance(error, AgreedError):
+            show(f"error: {one_line(failure.message)}{_as_options(failure.edits)}", sys.stderr)
         _fail(recorder, failure)
         return FAILED
     summary = _summary(run, training, ending, time.monotonic() - started)
@@ -191,13 +195,16 @@ def prepare(
     claimed: Claim | None,
     resume: bool,
     callbacks: Sequence[Callback],
+    checkpoint_io: DirectCheckpointIO,
 ) -> Training:
     """Make the model, the data and the callbacks. Raises UserError if one cannot be made."""
-    checkpoint, step = _checkpoint_to_resume(run, config) if resume else (None, 0)
+    checkpoint, step = None, 0
+    if resume:
+        checkpoint, step = decided(lambda: _checkpoint_to_resume(run, config))
     torch.manual_seed(config.seed)
     data = TokenData(config)
     recorder = Recorder(run, config, previous=run.status() if resume else None)
-    checkpoints = Checkpoints(run, config, data, recorder)
+    checkpoints = Checkpoints(run, config, data, recorder, checkpoint_io)
     samples = None
     if config.samples is not None:
         samples = Samples(config.samples, config, data.train_tokens.chat_template, recorder)
@@ -214,7 +221,8 @@ def prepare(
     device = trainer.strategy.root_device
     _check_memory(config, device, len(data.val_tokens))
     module = GPTModule(config, data.train_tokens.chat_template)
-    if config.init_from is not None and checkpoint is None:
+    # DDP sends rank 0's weights to the others
+    if config.init_from is not None and checkpoint is None and claimed is not None:
         tokenizer_name = None if config.init_from_other_tokenizer else config.tokenizer_name
         load_initial_weights(module.gpt, config.init_from, tokenizer_name)
     if device.type == "cpu":
@@ -290,7 +298,9 @@ def _check_memory(config: Config, device: torch.device, n_val_tokens: int) -> No
             )
 
 
-def make_trainer(run: RunDirectory, config: Config) -> lightning.Trainer:
+def make_trainer(
+    run: RunDirectory, config: Config, checkpoint_io: DirectCheckpointIO
+) -> lightning.Trainer:
     """Return Lightning's Trainer for the config. Raises UserError if it rejects a setting."""
     quiet_lightning()
     trainer = as_launched(config.trainer)
@@ -305,7 +315,7 @@ def make_trainer(run: RunDirectory, config: Config) -> lightning.Trainer:
             max_steps=config.trainer.max_steps,
             limit_val_batches=0,  # `Checkpoints` validates
             logger=_loggers(run, config) or False,
-            plugins=[DirectCheckpointIO()],
+            plugins=[checkpoint_io],
             default_root_dir=run.path,
             enable_checkpointing=False,
             enable_progress_bar=False,
@@ -416,6 +426,9 @@ def failure_of(error: BaseException, config: Config) -> Failure:
         message = f"{error.filename2 or error.filename}: {error.strerror}"
     if isinstance(error, DivergedError):
         return diverged(config, text)
+    if isinstance(error, SaveError):
+        message = f"cannot save the last checkpoint: {text}"
+        return Failure(kind="disk_full" if error.is_disk_full else "error", message=message)
     if problem := connection_problem(error):
         return Failure(kind="error", message=problem)
     if "returned nan values" in text:  # torch's anomaly detection

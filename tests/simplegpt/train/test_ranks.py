@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,9 +13,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+import torch
 
 from simplegpt.run.directory import RunDirectory
-from simplegpt.run.events import RunEnded, TrainStep
+from simplegpt.run.events import RunEnded, TrainStep, Validation
 from simplegpt.run.state import Status
 from tests.waiting import wait_until
 
@@ -28,6 +31,7 @@ TWO = ["tiny.toml", "--trainer.devices", "2"]  # an event every 2 steps
 CALLBACKS = """
 import json
 import os
+import resource
 import signal
 import time
 from collections import Counter
@@ -65,6 +69,13 @@ class CannotBeMade(Callback):
 class Slow(Callback):
     def on_train_batch_end(self, trainer, *arguments):
         time.sleep(0.1)
+
+
+class FullDisk(Callback):
+    def on_train_batch_end(self, trainer, *arguments):
+        if trainer.global_step == 6 and not IS_SECOND:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 
 
 class Counting(TorchDispatchMode):
@@ -224,3 +235,42 @@ def test_steps_wait_for_the_device_only_where_they_are_logged(folder: Path) -> N
     assert counts["allgather_"] <= 2 * (counts["seconds"] + 8)
     # loss and gradient norm of a logged step; what is gathered is on the CPU
     assert counts["_local_scalar_dense"] <= 2 * 2 + 2 * counts["allgather_"]
+
+
+def test_checkpoint_that_cannot_be_written_ends_all_ranks_only_at_the_end(folder: Path) -> None:
+    code, output = train_in_two("module", *callback("FullDisk"))
+    assert code == 1
+    assert output.count("warning: cannot save a checkpoint at step 8") == 1
+    assert output.count("error: cannot save the last checkpoint") == 1
+    assert "Traceback" not in output
+    assert "cannot save the last checkpoint" in (last_event().error or "")
+    saved = torch.load(RunDirectory("run").last_checkpoint, weights_only=True)
+    assert saved["global_step"] == 4
+
+
+def test_machine_without_the_runs_directory_resumes_from_that_of_the_first(folder: Path) -> None:
+    """Two torchruns as on two machines that share no files; the losses are those of one machine."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    nodes = [Path(name) for name in ("first", "second")]
+    for node in nodes:
+        node.mkdir()
+        for name in ("tiny.toml", "train.bin", "val.bin"):
+            shutil.copy(name, node)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes", "2"]
+    torchrun += ["--nproc_per_node", "1", "--rdzv_backend", "c10d", "-m", "simplegpt.train"]
+    place = torchrun.index("-m", 3)
+    for words in (["tiny.toml", "--trainer.max_steps", "5"], ["--resume", "run"]):
+        end = [] if words[0] == "tiny.toml" else ["--trainer.max_steps", "12"]
+        where = ["--rdzv_endpoint", f"localhost:{port}", "--rdzv_id", words[0].lstrip("-")]
+        command = [*torchrun[:place], *where, *torchrun[place:], *words, *end]
+        running = [subprocess.Popen(command, cwd=node) for node in nodes]
+        assert [process.wait(120) for process in running] == [0, 0]
+    assert not Path("second/run").exists()
+    assert train_in_two("module")[0] == 0
+    validations = [
+        {e.step: e.val_loss for e in RunDirectory(run).read_events() if isinstance(e, Validation)}
+        for run in ("run", "first/run")
+    ]
+    assert validations[0].items() <= validations[1].items()
