@@ -93,7 +93,7 @@ def complete(
             return INTERRUPTED
         begun = messages.pop().content.lstrip() if messages[-1].role == "assistant" else ""
         whole = Dialogue(messages=[*messages, message("assistant", begun + text)])
-        print(whole.model_dump_json(), flush=True)
+        write(whole.model_dump_json())
     return DONE
 
 

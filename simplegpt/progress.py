@@ -11,7 +11,7 @@ from typing import Literal, Self, TextIO
 from pydantic import BaseModel, ConfigDict
 from rich.cells import cell_len, set_cell_size
 
-from simplegpt.cli import one_line
+from simplegpt.cli import one_line, show
 
 # Seconds between two updates: smooth on a terminal, and few enough lines for a day's log.
 LIVE_SECONDS = 0.1
@@ -149,7 +149,7 @@ class ProgressLine:
         self._written = self._clock()
         report = self._report()
         if self._json:
-            print(report.model_dump_json(), file=self._stream, flush=True)
+            show(report.model_dump_json(), self._stream)
         elif self._live is None:
             print(f"{self.label}: {format_progress(report)}", file=self._stream, flush=True)
         else:

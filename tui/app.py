@@ -10,15 +10,18 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
+from rich.segment import Segment
 from textual import on, work
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.color import Color
 from textual.events import Event, InputEvent, Key, Paste
+from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
 
-from simplegpt.cli import one_line
+from simplegpt.cli import one_line, printable
 from simplegpt.run.directory import RunDirectory, find_runs
 from tui.shell import messages, settings
 from tui.shell.bindings import EVERYWHERE
@@ -97,6 +100,22 @@ def _chat_screen() -> "ChatScreen":
     return ChatScreen()
 
 
+class PrintableFilter(LineFilter):
+    """Shows control characters of names and texts, which a terminal would obey, as symbols."""
+
+    def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
+        shown = [
+            segment if segment.control else Segment(printable(segment.text), segment.style)
+            for segment in segments
+        ]
+        if shown == segments:
+            return segments
+        return Segment.adjust_line_length(shown, Segment.get_line_length(segments))
+
+
+PRINTABLE = PrintableFilter()
+
+
 class Workbench(App[None]):
     """`simplegpt-tui`. `start` says what to open; None opens Runs, or Data for a newcomer."""
 
@@ -146,6 +165,9 @@ class Workbench(App[None]):
         if self.console.color_system == "standard" and not self.current_theme.ansi:
             # Of 16 colours the nearest to those of another theme are mostly the same one.
             self.theme = "ansi-dark" if self.current_theme.dark else "ansi-light"
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        return [*super().get_line_filters(), PRINTABLE]
 
     async def on_mount(self) -> None:
         self.theme_changed_signal.subscribe(self, self._keep_theme)

@@ -297,7 +297,9 @@ class _Layers:
     def read_file(self, path: Path) -> None:
         file = self._read(path)
         if file.error:
-            self._fail((), file.error, Origin("file", path))
+            is_lost = file.error.startswith("no such file") and "did you mean" not in file.error
+            hint = "; simplegpt new NAME creates a folder with configs" if is_lost else ""
+            self._fail((), file.error + hint, Origin("file", path))
         else:
             self.read_text(file.text, path, file.real_path)
 

@@ -23,7 +23,15 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from simplegpt.cli import CommandParser, UserError, one_line, run_command, show, sigterm_as_exit
+from simplegpt.cli import (
+    CommandParser,
+    UserError,
+    one_line,
+    run_command,
+    show,
+    sigterm_as_exit,
+    write,
+)
 from simplegpt.data.chat import CHAT_TEMPLATE, end_of_message
 from simplegpt.data.dialogues import DialogueFiles, encode_dialogues
 from simplegpt.data.documents import Documents, FileDocuments, HeldOut
@@ -98,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             separator = _separator_id(options.separator, options.marker, tokenizer)
             files = _write(_plan(options, tokenizer.name), tokenizer, separator, options)
     if options.json_progress:
-        print(Done(files=files, seconds=time.monotonic() - began).model_dump_json(), flush=True)
+        write(Done(files=files, seconds=time.monotonic() - began).model_dump_json())
     return 0
 
 

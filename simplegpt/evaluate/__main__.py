@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
-from simplegpt.cli import CommandParser, one_line, run_command, show
+from simplegpt.cli import CommandParser, one_line, run_command, show, write
 from simplegpt.data import corpus
 from simplegpt.data.tokens import Tokens, open_tokens
 from simplegpt.evaluate.choices import Question, measure_accuracy, read_questions
@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             results.append(measure(model, engine, began))
             keep(results[-1], loaded)
             if options.json:
-                print(results[-1].model_dump_json(), flush=True)
+                write(results[-1].model_dump_json())
     if not options.json:
         show(format_table(results))
     return 0

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from simplegpt.cli import CommandParser, UserError, nearest, run_command
+from simplegpt.cli import CommandParser, UserError, nearest, run_command, show
 from simplegpt.config import load as config_file
 from simplegpt.config.options import add_config_options
 from simplegpt.config.schema import Config, TrainerConfig
@@ -79,7 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.sweep:
         runs = plan_sweep(arguments.config, arguments.sweep, arguments.overrides)
         start_sweep(arguments.config, runs, arguments.after)
-        print(describe_sweep(runs))
+        show(describe_sweep(runs))
         return 0
     source = arguments.config or RunDirectory(arguments.resume).config
     if arguments.config is None and not source.exists() and not is_first_rank():
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     initial = None if arguments.resume is not None else _initial_values(source, arguments.overrides)
     config = config_file.load(source, arguments.overrides, check, initial=initial)
     if arguments.plan:
-        print(_estimate(config, arguments))
+        show(_estimate(config, arguments))
         return 0
     if arguments.resume:
         config = config.model_copy(update={"output_dir": Path(arguments.resume)})

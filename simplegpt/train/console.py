@@ -1,11 +1,13 @@
 """The output of a training process: a copy in train.log, and a progress line on a terminal."""
 
+import codecs
 import os
 import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
 
+from simplegpt.cli import printable
 from simplegpt.progress import LiveLine, takes_live_line
 
 
@@ -54,7 +56,11 @@ class Console:
 
     def _copy(self, source: int, original: int, log: int) -> None:
         partial_line = b""  # the log gets whole lines: the two streams must not mix within one
+        decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         while data := os.read(source, 65536):
+            # libraries print names as they are; a progress bar of theirs needs the \r
+            parts = decoder.decode(data).split("\r")
+            data = "\r".join(map(printable, parts)).encode()
             lines, newline, partial_line = (partial_line + data).rpartition(b"\n")
             _write(log, lines + newline)
             self._erase_line()
