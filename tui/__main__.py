@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simplegpt import __version__
-from simplegpt.cli import UserError, nearest, run_command
+from simplegpt.cli import CommandParser, UserError, nearest, run_command
 from simplegpt.config.schema import PRETRAINED_NAMES
 from simplegpt.run.directory import RunDirectory
 
@@ -75,8 +75,8 @@ def _serve(arguments: Sequence[str], host: str, port: int) -> None:
 
 
 def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="simplegpt-tui",
+    parser = CommandParser(
+        "tui",
         description="Prepare data, edit a config, train and chat with models, in the terminal.",
     )
     parser.add_argument(
