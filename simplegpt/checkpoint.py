@@ -150,7 +150,26 @@ def load_initial_weights(gpt: GPT, name_or_path: str, tokenizer_name: str | None
     is known and differs from `tokenizer_name`.
     """
     loaded = load_model(name_or_path)
-    own, other = gpt.config, loaded.config
+    check_fit(gpt.config, tokenizer_name, loaded.config, loaded.tokenizer_name, name_or_path)
+    weights = loaded.gpt.state_dict()
+    for name, target in gpt.state_dict().items():
+        rows = min(len(target), len(weights[name]))
+        target[:rows] = weights[name][:rows]
+        if name == "wte.weight":
+            target[rows:] = target[:rows].mean(dim=0)
+
+
+def check_fit(
+    own: ModelConfig,
+    tokenizer_name: str | None,
+    other: ModelConfig,
+    theirs: str | None,
+    name_or_path: str,
+) -> None:
+    """Raise UserError if a model with the shape `other` and the tokenizer `theirs` does not fit.
+
+    `own` is the shape in the config, `tokenizer_name` None if any tokenizer is allowed.
+    """
     problems = [
         f"model.{name}: {name_or_path} has {getattr(other, name)!r}, "
         f"the config {getattr(own, name)!r}"
@@ -161,7 +180,6 @@ def load_initial_weights(gpt: GPT, name_or_path: str, tokenizer_name: str | None
         problems.append(f"model.n_ctx ({own.n_ctx}) must be ≤ {other.n_ctx}")
     if own.n_vocab < other.n_vocab:
         problems.append(f"model.n_vocab ({own.n_vocab}) must be ≥ {other.n_vocab}")
-    theirs = loaded.tokenizer_name
     if tokenizer_name and theirs and not is_same_vocabulary(tokenizer_name, theirs):
         problems.append(
             f'tokenizer_name ("{tokenizer_name}") must be "{theirs}", the tokenizer of '
@@ -169,12 +187,6 @@ def load_initial_weights(gpt: GPT, name_or_path: str, tokenizer_name: str | None
         )
     if problems:
         raise UserError("init_from does not fit the config:", *problems)
-    weights = loaded.gpt.state_dict()
-    for name, target in gpt.state_dict().items():
-        rows = min(len(target), len(weights[name]))
-        target[:rows] = weights[name][:rows]
-        if name == "wte.weight":
-            target[rows:] = target[:rows].mean(dim=0)
 
 
 def initial_values(name_or_path: str) -> dict[str, Any]:

@@ -426,7 +426,9 @@ def check_config(inspection: Inspection, *, scan: bool) -> list[Problem]:
     if "tokenizer_name" not in invalid and is_tokenizer_file(tokenizer):
         if not Path(tokenizer).is_file():
             invalid.add("tokenizer_name")
-            problems.append(inspection.problem(("tokenizer_name",), f"no such file: {tokenizer}"))
+            message = f"no such file: {tokenizer}"
+            hint = "create it with simplegpt tokenizer"
+            problems.append(inspection.problem(("tokenizer_name",), message, hint))
     elif "tokenizer_name" not in invalid and tokenizer not in names:
         invalid.add("tokenizer_name")
         message = f"unknown tokenizer{nearest(tokenizer, names)} (available: {', '.join(names)})"

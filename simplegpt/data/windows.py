@@ -9,6 +9,7 @@ next sample. Nothing here imports torch.
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 
 from simplegpt.cli import UserError
 from simplegpt.data.chat import ANSWER, BEGIN
-from simplegpt.data.tokens import Tokens
+from simplegpt.data.tokens import Tokens, open_tokens
 
 IGNORED = -100  # torch's cross-entropy ignores this target
 N_ROUNDS = 6  # of the permutation of an epoch; four are the least that mixes both halves
@@ -45,6 +46,20 @@ def open_windows(tokens: Tokens, seq_len: int, seed: int = 0) -> "TextWindows | 
     """Return the windows of `tokens`. Raises UserError if there is none."""
     kind = TextWindows if tokens.chat_template is None else DialogueWindows
     return kind(tokens, seq_len, seed)
+
+
+def tokens_per_epoch(spec: str | Path, seq_len: int) -> int | None:
+    """Return the number of tokens in an epoch's windows; None without a usable token file.
+
+    Windows of dialogues are padded, and leave out what is too long.
+    """
+    try:
+        tokens = open_tokens(spec)
+        if tokens.chat_template is None:
+            return len(tokens)
+        return len(DialogueWindows(tokens, seq_len)) * seq_len
+    except UserError:
+        return None
 
 
 def random_seed(*parts: int) -> int:

@@ -20,8 +20,9 @@ from typing import Any
 from simplegpt.cli import CommandParser, UserError, nearest, run_command, show
 from simplegpt.config import load as config_file
 from simplegpt.config.options import add_config_options
-from simplegpt.config.schema import Config, TrainerConfig
-from simplegpt.data.tokens import check_config, open_tokens
+from simplegpt.config.schema import Config, ModelConfig, TrainerConfig
+from simplegpt.data.tokens import check_config
+from simplegpt.data.windows import tokens_per_epoch
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.state import launcher
@@ -30,7 +31,7 @@ from simplegpt.train.claim import runs_nearby
 from simplegpt.train.devices import Devices, devices_of, is_first_rank
 from simplegpt.train.plan import describe, plan
 from simplegpt.train.queue import describe_sweep, plan_sweep, start_sweep
-from simplegpt.train.speed import ASSUMED_MFU, expected_speed, measured_speeds
+from simplegpt.train.speed import ASSUMED_MFU, expected_speed, libraries_of, measured_speeds
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -90,10 +91,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name in ("gpu", "flops", "mfu", "price"):
             if getattr(arguments, name) is not None:
                 parser.error(f"--{name} works only with --plan")
-    check = None if arguments.plan else partial(check_config, scan=True)
+    check = _check_plan if arguments.plan else partial(check_config, scan=True)
     initial = None if arguments.resume is not None else _initial_values(source, arguments.overrides)
     config = config_file.load(source, arguments.overrides, check, initial=initial)
     if arguments.plan:
+        if initial and config.init_from:
+            from simplegpt.checkpoint import check_fit
+
+            own = None if config.init_from_other_tokenizer else config.tokenizer_name
+            shape = {key.removeprefix("model."): value for key, value in initial.items()}
+            theirs = shape.pop("tokenizer_name", None)
+            check_fit(config.model, own, ModelConfig(**shape), theirs, config.init_from)
         show(_estimate(config, arguments))
         return 0
     if arguments.resume:
@@ -110,6 +118,11 @@ def _config_of_first_rank(path: Path) -> Path:
     copy = Path(tempfile.mkdtemp(prefix="simplegpt-"), path.name)
     copy.write_text(text, encoding="utf-8")
     return copy
+
+
+def _check_plan(inspection: config_file.Inspection) -> list[config_file.Problem]:
+    """Return what training would refuse; files that are still to be made are allowed."""
+    return [one for one in check_config(inspection, scan=False) if not one.hint]
 
 
 def _initial_values(source: Path, overrides: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
@@ -167,8 +180,10 @@ def _estimate(config: Config, arguments: argparse.Namespace) -> str:
     speed = expected_speed(config, devices, measured, peak, arguments.mfu or ASSUMED_MFU)
     if (arguments.mfu or arguments.price) and (devices.kind == "cpu" or speed is None):
         raise UserError("--mfu and --price need a GPU whose speed is known: add --gpu or --flops")
-    n_train, n_val = _n_tokens(config.data.train_fpath), _n_tokens(config.data.val_fpath)
-    return describe(plan(config, devices, n_train, n_val, speed), arguments.price)
+    data = config.data
+    n_train, n_val = (tokens_per_epoch(p, data.seq_len) for p in (data.train_fpath, data.val_fpath))
+    libraries = libraries_of(measured, devices)
+    return describe(plan(config, devices, n_train, n_val, speed, libraries), arguments.price)
 
 
 def _devices_to_plan_for(
@@ -189,14 +204,6 @@ def _devices_to_plan_for(
     devices = devices_of(trainer, len(gpus))
     on_gpu = devices.kind == "gpu" and len(gpus) > 0
     return devices, hardware.peak_flops(gpus[0].name, trainer.precision) if on_gpu else None
-
-
-def _n_tokens(fpath: Path) -> int | None:
-    """Return the number of tokens; None if there is no token file yet."""
-    try:
-        return len(open_tokens(fpath))
-    except UserError:
-        return None
 
 
 if __name__ == "__main__":

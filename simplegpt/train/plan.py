@@ -84,15 +84,20 @@ def plan(
     n_train_tokens: int | None = None,
     n_val_tokens: int | None = None,
     speed: Speed | None = None,
+    libraries: int | None = None,
 ) -> Plan:
-    """Estimate `config` on `devices`, and its time at `speed`."""
+    """Estimate `config` on `devices`, and its time at `speed`.
+
+    The numbers of tokens are those of an epoch's windows. `libraries` is the memory that torch and
+    lightning were found to take; None for the usual.
+    """
     model, data, trainer = config.model, config.data, config.trainer
     batches = data.train_batch_size * trainer.accumulate_grad_batches * devices.count
     tokens_per_step = data.seq_len * batches
     per_token = flops_per_token(config)
     total_tokens = tokens_per_step * trainer.max_steps
     total_flops = float(per_token * total_tokens)
-    memory = _memory(config, devices)
+    memory = _memory(config, devices, libraries)
     seconds = None
     if speed is not None:
         validation_tokens = _validation_tokens(config, devices, n_train_tokens, n_val_tokens)
@@ -173,7 +178,7 @@ def _weight_bytes(config: Config) -> int:
     return 2 if config.trainer.precision == "bf16-true" else 4
 
 
-def _memory(config: Config, devices: Devices) -> Memory:
+def _memory(config: Config, devices: Devices, libraries: int | None = None) -> Memory:
     model, precision = config.model, config.trainer.precision
     size = _weight_bytes(config)
     frozen = config.optimization.freeze_layers
@@ -204,7 +209,7 @@ def _memory(config: Config, devices: Devices) -> Memory:
         optimizer=size * states,
         activations=activations,
         logits=logits,
-        libraries=LIBRARIES[devices.kind],
+        libraries=libraries or LIBRARIES[devices.kind],
     )
 
 
@@ -253,9 +258,11 @@ def validation_memory(config: Config, n_val_tokens: int) -> int:
     return step.total - step.activations - step.logits + batch + logits
 
 
-def advise_on_memory(config: Config, devices: Devices, available: int) -> str:
+def advise_on_memory(
+    config: Config, devices: Devices, available: int, libraries: int | None = None
+) -> str:
     """Return how to make a step fit into `available` bytes; empty if it fits."""
-    memory = _memory(config, devices)
+    memory = _memory(config, devices, libraries)
     if memory.total <= available:
         return ""
     data, trainer = config.data, config.trainer
@@ -269,7 +276,8 @@ def advise_on_memory(config: Config, devices: Devices, available: int) -> str:
     while batch >= 1:
         sizes = {"train_batch_size": batch, "val_batch_size": min(data.val_batch_size, batch)}
         smaller = data.model_copy(update=sizes)
-        if _memory(config.model_copy(update={"data": smaller}), devices).total <= available:
+        smaller_config = config.model_copy(update={"data": smaller})
+        if _memory(smaller_config, devices, libraries).total <= available:
             edits = [
                 f"data.{name} to {size}"
                 for name, size in sizes.items()

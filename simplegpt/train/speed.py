@@ -12,9 +12,9 @@ from simplegpt.config import load as config_file
 from simplegpt.config.schema import Config
 from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory, find_runs
-from simplegpt.run.events import TrainStep, skim
+from simplegpt.run.events import System, TrainStep, skim
 from simplegpt.train.devices import DeviceKind, Devices, devices_of
-from simplegpt.train.plan import Speed, flops_per_token
+from simplegpt.train.plan import Speed, flops_per_token, plan
 
 MAX_RUNS = 20  # newest runs whose events are read
 # Fraction of a GPU's peak that a training is assumed to reach, if nothing was measured. For GPT-2
@@ -32,6 +32,8 @@ class MeasuredSpeed:
     flops_per_second: float
     """All devices together."""
     device: DeviceKind
+    libraries: int | None = None
+    """Memory on a CPU beyond what the plan counts; None if it was not measured."""
 
 
 def measured_speeds(root: Path) -> tuple[MeasuredSpeed, ...]:
@@ -65,6 +67,12 @@ def expected_speed(
     return Speed(mfu * peak_flops * devices.count, basis)
 
 
+def libraries_of(measured: Sequence[MeasuredSpeed], devices: Devices) -> int | None:
+    """Return the memory of a process's libraries in earlier runs on a CPU; None if unknown."""
+    found = [one.libraries for one in measured if one.libraries and one.device == devices.kind]
+    return round(statistics.median(found)) if found else None
+
+
 def _last_written(run: RunDirectory) -> float:
     status = run.status()
     return status.time if status is not None else 0.0
@@ -74,7 +82,8 @@ def _measured_speed(run: RunDirectory) -> MeasuredSpeed | None:
     status = run.status()
     if status is None or status.host != socket.gethostname():
         return None
-    steps = [event for event in skim(run.events, 32_000, 0) if isinstance(event, TrainStep)]
+    events = skim(run.events, 32_000, 0)
+    steps = [event for event in events if isinstance(event, TrainStep)]
     rates = [step.tokens_per_second for step in steps[-20:] if step.tokens_per_second > 0]
     if not rates:
         return None
@@ -83,9 +92,16 @@ def _measured_speed(run: RunDirectory) -> MeasuredSpeed | None:
     except UserError:
         return None
     per_token = flops_per_token(config)
+    devices = devices_of(config.trainer, len(hardware.gpus()))
+    memory = max((one.process_memory or 0 for one in events if isinstance(one, System)), default=0)
+    planned = plan(config, devices).memory
+    libraries = memory - (planned.total - planned.libraries)
+    # a run that was too short for a reading at its peak says nothing
+    is_known = devices.kind == "cpu" and libraries > planned.libraries
     return MeasuredSpeed(
         run=run.path.name,
         flops_per_token=per_token,
         flops_per_second=per_token * statistics.median(rates),
-        device=devices_of(config.trainer, len(hardware.gpus())).kind,
+        device=devices.kind,
+        libraries=libraries if is_known else None,
     )

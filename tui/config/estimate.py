@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from simplegpt.cli import UserError
 from simplegpt.config.load import Inspection, Problem
 from simplegpt.config.schema import Config
 from simplegpt.progress import format_bytes
 from simplegpt.run import hardware
 from simplegpt.train.devices import devices_of
 from simplegpt.train.plan import Plan, advise_on_memory, plan
-from simplegpt.train.speed import MeasuredSpeed, expected_speed, measured_speeds
+from simplegpt.train.speed import MeasuredSpeed, expected_speed, libraries_of, measured_speeds
 
 
 @dataclass(frozen=True)
@@ -84,18 +83,17 @@ def inspect_token_files(inspection: Inspection) -> TokenFiles:
 
     return TokenFiles(
         check_config(inspection, scan=False),
-        _count_tokens(inspection.values["data.train_fpath"]),
-        _count_tokens(inspection.values["data.val_fpath"]),
+        _count_tokens(inspection, "data.train_fpath"),
+        _count_tokens(inspection, "data.val_fpath"),
     )
 
 
-def _count_tokens(spec: object) -> int | None:
-    from simplegpt.data.tokens import open_tokens
+def _count_tokens(inspection: Inspection, key: str) -> int | None:
+    from simplegpt.data.windows import tokens_per_epoch
 
-    try:
-        return len(open_tokens(str(spec)))
-    except UserError:
-        return None  # one of the errors
+    seq_len = inspection.values["data.seq_len"]
+    is_valid = inspection.invalid_keys.isdisjoint({key, "data.seq_len"})
+    return tokens_per_epoch(inspection.values[key], seq_len) if is_valid else None
 
 
 def estimate(config: Config, token_files: TokenFiles, machine: Machine, gpu: str = "") -> Estimate:
@@ -111,13 +109,13 @@ def estimate(config: Config, token_files: TokenFiles, machine: Machine, gpu: str
         gpus = devices_of(config.trainer.model_copy(update={"accelerator": "gpu"}), n_gpus=1)
         speed = expected_speed(config, gpus, (), hardware.peak_flops(gpu, precision))
         gpu_plan = plan(config, gpus, *n_tokens, speed)
+    speed = expected_speed(config, devices, machine.speeds, peak)
+    libraries = libraries_of(machine.speeds, devices)
     return Estimate(
-        plan=plan(
-            config, devices, *n_tokens, expected_speed(config, devices, machine.speeds, peak)
-        ),
+        plan=plan(config, devices, *n_tokens, speed, libraries),
         gpu=gpu,
         gpu_plan=gpu_plan,
         device_name=machine.gpu_name if on_gpu else "CPU",
         available_memory=available,
-        advice=advise_on_memory(config, devices, available),
+        advice=advise_on_memory(config, devices, available, libraries),
     )

@@ -1,5 +1,6 @@
 """The plan of a run agrees with what the run takes."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from simplegpt.cli import UserError
-from simplegpt.config.load import config_folder
+from simplegpt.config.load import config_folder, load
 from simplegpt.config.schema import (
     Config,
     DataConfig,
@@ -19,8 +20,13 @@ from simplegpt.config.schema import (
     OptimizationConfig,
     TrainerConfig,
 )
+from simplegpt.data.__main__ import main as prepare
+from simplegpt.data.tokens import open_tokens
+from simplegpt.data.windows import DialogueWindows
 from simplegpt.model import GPT
 from simplegpt.progress import format_count
+from simplegpt.run.directory import RunDirectory
+from simplegpt.run.events import System
 from simplegpt.train.__main__ import main
 from simplegpt.train.cpu_dropout import use_cpu_dropout
 from simplegpt.train.devices import Devices, devices_of
@@ -34,6 +40,7 @@ from simplegpt.train.plan import (
     n_parameters,
     plan,
 )
+from tests.simplegpt.models import random_gpt, save_checkpoint, train_tokenizer
 
 CPU = Devices("cpu")
 SHAPES = [
@@ -311,13 +318,46 @@ def test_price_without_a_known_speed_is_refused(
         main([str(config_folder() / "gpt2.toml"), "--plan", "--price", "2"])
 
 
-def test_time_is_estimated_at_the_speed_of_an_earlier_run_nearby(
+def test_time_and_memory_are_estimated_as_in_an_earlier_run_nearby(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["tiny.toml", "--output_dir", "earlier"]) == 0
+    used = System(cpu_percent=1, memory_used=1, memory_total=1, process_memory=900 * 2**20)
+    RunDirectory("earlier").append_event(used)
     capsys.readouterr()
     assert main(["tiny.toml", "--plan"]) == 0
-    assert "at the speed of earlier" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "at the speed of earlier" in printed
+    assert re.search(r"memory +900 MiB", printed)
+
+
+def test_what_training_refuses_is_not_planned(folder: Path) -> None:
+    with pytest.raises(UserError, match=r"model.n_vocab \(9\) must be > 6\d, the largest token ID"):
+        main(["tiny.toml", "--plan", "--model.n_vocab", "9"])
+    save_checkpoint(random_gpt(load("tiny.toml").model), folder)
+    words = ["tiny.toml", "--init_from", "last.ckpt"]
+    for more in ([], ["--plan"]):
+        with pytest.raises(UserError, match=r'tokenizer_name \("byte"\) must be "char"'):
+            main([*words, *more])
+    assert main([*words, "--plan", "--init_from_other_tokenizer", "true"]) == 0
+    assert main(["tiny.toml", "--plan", "--data.train_fpath", "still_to_be_made.bin"]) == 0
+
+
+def test_epochs_of_dialogues_are_those_of_their_windows(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer = train_tokenizer(folder)
+    said = [("user", "Hello! " * n) for n in range(1, 9)]
+    dialogues = [[one, ("assistant", "I am fine.")] for one in said] * 4
+    messages = [[{"role": r, "content": text} for r, text in one] for one in dialogues]
+    Path("chat.jsonl").write_text("".join(json.dumps({"messages": m}) + "\n" for m in messages))
+    prepare(["--chat_file", "chat.jsonl", "--tokenizer_name", tokenizer, "--output_dir", "chat"])
+    words = ["--tokenizer_name", tokenizer, "--model.n_vocab", "300", "--model.n_ctx", "64"]
+    words += ["--data.seq_len", "64", "--trainer.max_steps", "100", "--data.train_batch_size", "3"]
+    words += [f"--data.{split}_fpath=chat/{split}-tokenizer.bin" for split in ("train", "val")]
+    assert main(["tiny.toml", "--plan", *words]) == 0
+    windows = DialogueWindows(open_tokens("chat/train-tokenizer.bin"), 64)
+    assert f"{300 / len(windows):,.2f} epochs" in capsys.readouterr().out
 
 
 def test_table_has_one_row_per_figure() -> None:
