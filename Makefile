@@ -2,6 +2,7 @@
 # make tui     open the workbench
 # make test    everything that CI runs: format, lint, types, tests
 # make check   the same without the tests
+# make lowest  the tests with the lowest versions that pyproject.toml allows (torch alone is gigabytes)
 # make stress  thousands of kills, damaged files and hostile inputs (an hour; for one part: STRESS="--only configs")
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 DEMO := models/demo
 
-.PHONY: demo tui test stress check format snapshots clean
+.PHONY: demo tui test lowest stress check format snapshots clean
 .DEFAULT_GOAL := help
 
 help:
@@ -57,6 +58,12 @@ test: check
 	@command -v tmux >/dev/null || echo "tmux is not installed: skipping the tests in a real terminal"
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
+lowest: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-lowest
+	$(BIN)/uv pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct --editable '.[dev]'
+	$(VENV)-lowest/bin/python -m pytest --numprocesses 2 --dist worksteal
+
 stress: $(VENV)/.installed-dev
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.stress $(STRESS)
 
@@ -68,4 +75,4 @@ snapshots: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest tests/tui --numprocesses 2 --snapshot-update
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-lowest build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -93,8 +93,10 @@ class Int8Linear(nn.Module):
             self.packed = torch.ops.quantized.linear_prepack(
                 weight, None if bias is None else bias.detach().float()
             )
-        # Without VNNI, sums of two products have 16 bits, which only fit 7-bit activations.
-        self.reduce_range = not torch.cpu.get_capabilities().get("avx512_vnni", False)
+        # Without VNNI, sums of two products have 16 bits, which only fit 7-bit activations; those
+        # are right on any CPU, also where torch 2.9 cannot say what it has.
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+        self.reduce_range = not capabilities.get("avx512_vnni", False)
         self.n_bytes = weight.numel()
 
     def forward(self, x: Tensor) -> Tensor:
