@@ -58,12 +58,10 @@ class DialogueFiles:
     def __iter__(self) -> Iterator[tuple[str, list[ChatMessage]]]:
         """Yield each dialogue with its file and line. Raises UserError if one is invalid."""
         index = 0
-        for where, line in self.lines():
-            try:
-                messages = parse_dialogue(line, where, needs_answer=self.needs_answer)
-            except UserError:
+        for where, messages in self._parsed():
+            if isinstance(messages, UserError):
                 if not self.skip_invalid:
-                    raise
+                    raise messages
                 continue
             if self.held_out is None or (index in self.held_out) == self.is_val:
                 yield where, messages
@@ -71,15 +69,14 @@ class DialogueFiles:
 
     def check(self) -> None:
         """Check all dialogues. Raises UserError with those that are invalid, or lists them."""
-        report_invalid(self._errors(), skip=self.skip_invalid)
+        report_invalid((messages for _, messages in self._parsed()), skip=self.skip_invalid)
 
-    def _errors(self) -> Iterator[UserError | None]:
+    def _parsed(self) -> Iterator[tuple[str, list[ChatMessage] | UserError]]:
         for where, line in self.lines():
             try:
-                parse_dialogue(line, where, needs_answer=self.needs_answer)
-                yield None
+                yield where, parse_dialogue(line, where, needs_answer=self.needs_answer)
             except UserError as error:
-                yield error
+                yield where, error
 
     def lines(self) -> Iterator[tuple[str, bytes]]:
         """Yield every line that is not empty, with its place, such as ``chat.jsonl:12``."""

@@ -153,53 +153,46 @@ class FileDocuments:
         for path in self.paths:
             if path.suffix == PARQUET_SUFFIX:
                 next(_read_parquet(path, self.column, 0), None)
-        report_invalid(self._errors(), skip=self.skip_invalid)
+        lines = [path for path in self.paths if path.name.endswith(JSON_SUFFIXES)]
+        records = (text for path in lines for _, text, _ in self._records(path))
+        report_invalid(records, skip=self.skip_invalid)
 
     def _source(self, path: Path) -> Source:
         return Source(path, encoding=self.encoding)
 
     def _read_json(self, path: Path, start: int) -> Iterator[Chunk]:
+        for number, text, done in self._records(path, start):
+            if isinstance(text, UserError) and not self.skip_invalid:
+                raise text
+            if text and isinstance(text, str):
+                yield Chunk(text, f"{path}:{number}", done=done, place=number)
+
+    def _records(
+        self, path: Path, start: int = 0
+    ) -> Iterator[tuple[int, str | UserError | None, int]]:
+        """Yield each record of JSON Lines from `start` on: its line, its text, the bytes read."""
         with open_text(path, self.encoding) as (file, raw):
             for number, line in enumerate(file, 1):
-                if number <= start or not line.strip():
-                    continue
-                where = f"{path}:{number}"
-                try:
-                    text = _text_of_line(line, self.column, where, path)
-                except UserError:
-                    if not self.skip_invalid:
-                        raise
-                    continue
-                if text:
-                    yield Chunk(text, where, done=raw.tell(), place=number)
-
-    def _errors(self) -> Iterator[UserError | None]:
-        for path in self.paths:
-            if path.name.endswith(JSON_SUFFIXES):
-                with open_text(path, self.encoding) as (file, _):
-                    for number, line in enumerate(file, 1):
-                        try:
-                            if line.strip():
-                                _text_of_line(line, self.column, f"{path}:{number}", path)
-                                yield None
-                        except UserError as error:
-                            yield error
+                if number > start and line.strip():
+                    text = _text_of_line(line, self.column, f"{path}:{number}", path)
+                    yield number, text, raw.tell()
 
 
 _RECORDS = (*JSON_SUFFIXES, PARQUET_SUFFIX)
 
 
-def report_invalid(errors: Iterable[UserError | None], *, skip: bool) -> None:
-    """Raise UserError with the errors of records; if they are to be left out, list them.
+def report_invalid(records: Iterable[object], *, skip: bool) -> None:
+    """Raise UserError with the errors among `records`; if they are to be left out, list them.
 
-    `errors` has None for each valid record. If there is none, the first error is that of all.
+    If no record is valid, the first error is that of all.
     """
     lines, n_invalid, n_valid = list[str](), 0, 0
-    for error in errors:
-        n_valid += error is None
-        n_invalid += error is not None
-        if error and len(lines) < MAX_LISTED:
-            lines.append(str(error))
+    for record in records:
+        is_error = isinstance(record, UserError)
+        n_valid += not is_error
+        n_invalid += is_error
+        if is_error and len(lines) < MAX_LISTED:
+            lines.append(str(record))
     if not n_invalid:
         return
     if not n_valid:
@@ -251,22 +244,23 @@ def _read_documents_of_text(source: Source, marker: str | None, start: int) -> I
             is_empty = True
 
 
-def _text_of_line(line: bytes, column: str, where: str, path: Path) -> str | None:
+def _text_of_line(line: bytes, column: str, where: str, path: Path) -> str | UserError | None:
+    """Return the text of a record, or what is wrong with it."""
     try:
         record = json.loads(line)
     except UnicodeDecodeError:
-        raise UserError(f"{where}: invalid UTF-8{encoding_hint(path)}") from None
+        return UserError(f"{where}: invalid UTF-8{encoding_hint(path)}")
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: not JSON: {error}") from None
+        return UserError(f"{where}: not JSON: {error}")
     if not isinstance(record, dict):
-        raise UserError(f'{where}: not a JSON object such as {{"{column}": "…"}}')
+        return UserError(f'{where}: not a JSON object such as {{"{column}": "…"}}')
     if column not in record:
-        raise _no_column(where, column, record)
+        return _no_column(where, column, record)
     text = record[column]
     if text is not None and not isinstance(text, str):
         kind = type(text).__name__
         names = [name for name, value in record.items() if isinstance(value, str)]
-        raise _no_text(where, column, kind, names)
+        return _no_text(where, column, kind, names)
     # A lone surrogate, which JSON can have, is not text.
     return text and text.encode(errors="replace").decode()
 

@@ -17,8 +17,14 @@ import pytest
 
 from simplegpt.cli import UserError
 from simplegpt.data import __main__ as data
-from simplegpt.data.documents import Documents, FileDocuments, HubDocuments, find_files
-from simplegpt.data.shards import HeldOut, ShardWriter
+from simplegpt.data.documents import (
+    Documents,
+    FileDocuments,
+    HeldOut,
+    HubDocuments,
+    find_files,
+)
+from simplegpt.data.shards import ShardWriter
 from simplegpt.data.tokenizer import load_tokenizer
 from simplegpt.data.tokens import find_token_sets, open_tokens
 from simplegpt.progress import ProgressLine
