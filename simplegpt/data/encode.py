@@ -334,7 +334,7 @@ def check_encoding(name: str) -> str:
 
 
 def encoding_hint(path: Path, offset: int = 0) -> str:
-    """Return ``; it looks like cp1251: …`` for a text that is not UTF-8 from byte `offset` on."""
+    """Return ``; it looks like cp1251, …`` for a text that is not UTF-8 from byte `offset` on."""
     import charset_normalizer
 
     start = max(0, offset - CHUNK // 4) & ~3  # whole characters, also of UTF-32
@@ -360,7 +360,7 @@ def encoding_hint(path: Path, offset: int = 0) -> str:
         found = next((name.replace("_", "-") for name in _ENCODINGS if name in names), "")
     if not found:
         return "; it looks like binary data, not text"
-    return f"; it looks like {found}: --encoding {found} reads it"
+    return f"; it looks like {found}, which simplegpt data reads with --encoding {found}"
 
 
 def _not_utf8(path: Path, offset: int) -> UserError:

@@ -152,7 +152,7 @@ def test_existing_output_is_kept_without_overwrite():
         (b"ok\nok \xe2\x82", "bad.txt:2: invalid UTF-8 at byte 6"),
         (
             ("hello\n" * 9).encode("utf-16"),
-            "at byte 0; it looks like utf-16: --encoding utf-16 reads it",
+            "at byte 0; it looks like utf-16, which simplegpt data reads with --encoding utf-16",
         ),
         ("a\nb\n\u2026".encode(), "bad.txt:3: the character '…' (code 8230)"),
         (b"one line", "bad.txt: too few lines (1)"),

@@ -310,7 +310,9 @@ def test_a_text_in_another_encoding_names_the_option_that_reads_it(
     plain = "" if "utf" in encoding else "plain\n" * 10_000
     Path("a.txt").write_bytes((plain + text).encode(encoding))
     for source in ("--text_file", "--documents"):
-        with pytest.raises(UserError, match=f"looks like {encoding}: --encoding {encoding} reads"):
+        with pytest.raises(
+            UserError, match=f"looks like {encoding}, which .* with --encoding {encoding}"
+        ):
             run(source, "a.txt", "--tokenizer_name", "gpt2")
         words = [source, "a.txt", "--tokenizer_name", "gpt2", "--encoding", encoding]
         run(*words, output=f"out{source}", val_fraction="0")
