@@ -6,7 +6,7 @@ appends commands; everyone else reads. Nothing here imports torch.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -71,9 +71,13 @@ class RunDirectory:
                 check_regular_file(file)
         self.commands.touch(mode=0o600)
 
-    def discard(self) -> None:
-        """Remove the files of `create` and of a start that failed."""
-        for file in (*self.files, self.notes, self.tokenizer):
+    def own_files(self) -> set[Path]:
+        """Return those files that are there, besides checkpoints, which a start may have made."""
+        return {file for file in (*self.files, self.notes, self.tokenizer) if os.path.lexists(file)}
+
+    def discard(self, before: Collection[Path]) -> None:
+        """Remove the files of a start that failed; `before`: what was there before it."""
+        for file in self.own_files().difference(before):
             file.unlink(missing_ok=True)
         for folder in (self.checkpoints, self.path):
             with suppress(OSError):  # it has other files

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simplegpt.cli import DONE
+from simplegpt.cli import DONE, show
 from simplegpt.config.load import absolute, resolved
 from simplegpt.config.schema import Config, is_tokenizer_file
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.hardware import gpus
 from simplegpt.run.state import launcher
-from simplegpt.train.claim import claim
+from simplegpt.train.claim import Resume, claim
 from simplegpt.train.devices import as_launched, devices_of, is_first_rank
 from simplegpt.train.launch import is_launched, launch
 
@@ -22,14 +22,15 @@ if TYPE_CHECKING:
 def train(
     config: Config,
     *,
-    resume: bool = False,
+    resume: Resume = False,
     after: Path | None = None,
     callbacks: "Sequence[Callback]" = (),
 ) -> int:
     """Train `config` in its output_dir, with your own Lightning callbacks; return the exit code.
 
     `resume` resumes the run in output_dir from its last checkpoint, or from the start if nothing
-    was saved. `after` is the directory of a run that must end first. Raises UserError if the run
+    was saved; "auto" does so if there is a run, starts one if there is none, and does nothing if it
+    has finished. `after` is the directory of a run that must end first. Raises UserError if the run
     cannot start.
     """
     run = RunDirectory(config.output_dir)
@@ -44,20 +45,24 @@ def train(
         if claimed is not None and after is not None and launcher() is None:
             from simplegpt.train.queue import wait  # numpy and tiktoken
 
-            if not wait(run, config, RunDirectory(after), claimed.commands):
+            if not wait(claimed, config, RunDirectory(after)):
                 return DONE
             if n_processes > 1:
                 claimed.lock.close()  # the first process takes it
                 return launch(n_processes)
         if claimed is not None and is_tokenizer_file(config.tokenizer_name):
             _keep_tokenizer(Path(config.tokenizer_name), run)
-        if claimed is not None and resume and is_launched():
+        if claimed is not None and claimed.is_finished:
+            show(f"the run at {run.path} has finished")
+            if not is_launched():
+                return DONE
+        if claimed is not None and claimed.resumes and is_launched():
             from simplegpt.train.ranks import publish
 
             publish(resolved(config))
         from simplegpt.train.trainer import fit  # imports torch and lightning: seconds
 
-        return fit(run, config, claimed, resume=resume, callbacks=callbacks)
+        return fit(run, config, claimed, callbacks=callbacks)
     finally:
         if claimed is not None:
             claimed.lock.close()

@@ -27,7 +27,7 @@ from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.state import launcher
 from simplegpt.train import train
-from simplegpt.train.claim import runs_nearby
+from simplegpt.train.claim import Resume, runs_nearby
 from simplegpt.train.devices import Devices, devices_of, is_first_rank
 from simplegpt.train.plan import describe, plan
 from simplegpt.train.queue import describe_sweep, plan_sweep, start_sweep
@@ -37,7 +37,7 @@ from simplegpt.train.speed import ASSUMED_MFU, expected_speed, libraries_of, mea
 def main(argv: Sequence[str] | None = None) -> int:
     parser = CommandParser(
         "train",
-        usage="%(prog)s CONFIG [--section.key VALUE …] [--plan | --resume]\n"
+        usage="%(prog)s CONFIG [--section.key VALUE …] [--plan | --resume [auto]]\n"
         "       %(prog)s CONFIG --sweep SETTING=VALUE,VALUE …\n"
         "       %(prog)s --resume RUN_DIR",
         description="Train the GPT that a config describes, or resume a run.",
@@ -48,7 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="?",
         const="",
         metavar="RUN_DIR",
-        help="resume from the last checkpoint in the config's output_dir or in this directory",
+        help="resume from the last checkpoint in the config's output_dir or in this directory; "
+        "auto: start, resume, or do nothing if the run has finished",
     )
     parser.add_argument(
         "--after",
@@ -72,6 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "simplegpt new NAME creates a folder with configs",
         )
 
+    is_auto = arguments.resume == "auto" and arguments.config is not None
     if arguments.resume is not None and (arguments.after or arguments.sweep):
         parser.error("--resume works with neither --after nor --sweep")
     is_torchrun = "TORCHELASTIC_RUN_ID" in os.environ and launcher() is None
@@ -92,7 +94,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             if getattr(arguments, name) is not None:
                 parser.error(f"--{name} works only with --plan")
     check = _check_plan if arguments.plan else partial(check_config, scan=True)
-    initial = None if arguments.resume is not None else _initial_values(source, arguments.overrides)
+    is_new = arguments.resume is None or is_auto
+    initial = _initial_values(source, arguments.overrides) if is_new else None
     config = config_file.load(source, arguments.overrides, check, initial=initial)
     if arguments.plan:
         if initial and config.init_from:
@@ -104,9 +107,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             check_fit(config.model, own, ModelConfig(**shape), theirs, config.init_from)
         show(_estimate(config, arguments))
         return 0
-    if arguments.resume:
+    if arguments.resume and not is_auto:
         config = config.model_copy(update={"output_dir": Path(arguments.resume)})
-    return train(config, resume=arguments.resume is not None, after=arguments.after)
+    resume: Resume = "auto" if is_auto else arguments.resume is not None
+    return train(config, resume=resume, after=arguments.after)
 
 
 def _config_of_first_rank(path: Path) -> Path:

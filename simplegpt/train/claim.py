@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO
+from typing import IO, Literal, TypeAlias
 
 from simplegpt.cli import UserError, show
 from simplegpt.config import load as config_file
@@ -39,6 +39,10 @@ MAY_DIFFER_ON_RESUME = (
 )
 
 
+Resume: TypeAlias = bool | Literal["auto"]
+"""Whether to resume a run; "auto": if there is one."""
+
+
 @dataclass(frozen=True)
 class Claim:
     """Rank 0's claim on a run's directory."""
@@ -47,9 +51,21 @@ class Claim:
     """Held until it is closed."""
     commands: LineReader
     """Reads commands from now on: a stop of an earlier attempt must not stop this one."""
+    run: RunDirectory
+    before: frozenset[Path]
+    """The files of a run that were in the directory already."""
+    resumes: bool
+    """Whether there is a run to resume, or one starts."""
+    is_finished: bool = False
+    """Whether the run to resume, with ``--resume auto``, has nothing left to do."""
+
+    def discard(self) -> None:
+        """Remove what a start has made that failed."""
+        if not self.resumes:
+            self.run.discard(self.before)
 
 
-def claim(run: RunDirectory, config: Config, *, resume: bool) -> Claim:
+def claim(run: RunDirectory, config: Config, *, resume: Resume) -> Claim:
     """Create the directory, or its missing parts, and lock it; or raise UserError.
 
     This does not create a run yet: a process that dies before training does not block the next.
@@ -59,14 +75,26 @@ def claim(run: RunDirectory, config: Config, *, resume: bool) -> Claim:
     has_waited = status is not None and status.pid == launcher()  # in a queue, for this process
     if status is not None and status.is_live and not has_waited:
         raise UserError(f"the run at {run.path} is {status.state} (process {status.pid})")
-    if resume:
-        _check_resumable(run, config)
+    resumes = (run.exists() and not has_waited) if resume == "auto" else resume
+    is_finished = False
+    if resumes:
+        finished_step = _finished_step(run, config)
+        is_finished = finished_step is not None
+        if resume == "auto" and status is not None and status.state == "finished":
+            is_finished = status.max_steps == config.trainer.max_steps  # also if it stopped early
+        if finished_step is not None and resume != "auto":
+            raise UserError(
+                f"the run at {run.path} is already at step {finished_step:,} of "
+                f"{config.trainer.max_steps:,}",
+                f"train for longer:   --trainer.max_steps {2 * finished_step}",
+            )
     elif run.exists() and not has_waited:
         raise UserError(
             f"output_dir {run.path} already contains a run",
             "resume it:         --resume",
             f"start a new run:   --output_dir {first_free_path(run.path)}",
         )
+    before = frozenset(run.own_files())
     try:
         run.create()
         lock = run.commands.open("rb")
@@ -77,7 +105,8 @@ def claim(run: RunDirectory, config: Config, *, resume: bool) -> Claim:
         raise UserError(f"output_dir {run.path}: {error.strerror}") from None
     # a loader's worker briefly outlives a killed trainer and must not keep its lock
     os.register_at_fork(after_in_child=lock.close)
-    return Claim(lock, LineReader.from_end(run.commands))
+    commands = LineReader.from_end(run.commands)
+    return Claim(lock, commands, run, before, resumes, is_finished)
 
 
 def runs_nearby() -> str:
@@ -106,20 +135,22 @@ def _check_extras(config: Config) -> None:
         )
 
 
-def _check_resumable(run: RunDirectory, config: Config) -> None:
+def _finished_step(run: RunDirectory, config: Config) -> int | None:
+    """Return the step of a run that has reached its end; None if it can be resumed.
+
+    Raises UserError if there is no run, or if it cannot be resumed with `config`.
+    """
     if not run.config.exists():
         raise UserError(f"no run to resume at {run.path}{runs_nearby()}")
-    check_same(config_file.load(run.config), config, run.config)
+    stored = config_file.load(run.config)
+    check_same(stored, config, run.config)
     status, max_steps = run.status(), config.trainer.max_steps
     finished = status.step if status is not None and status.state == "finished" else 0
     saved = max((checkpoint.info.step for checkpoint in list_checkpoints(run)), default=0)
     # a run at max_steps that has not finished is resumed to complete its last validation and files
     if finished >= max_steps or saved > max_steps:
-        step = max(finished, saved)
-        raise UserError(
-            f"the run at {run.path} is already at step {step:,} of {max_steps:,}",
-            f"train for longer:   --trainer.max_steps {2 * step}",
-        )
+        return max(finished, saved)
+    return None
 
 
 def check_same(stored: Config, given: Config, source: Path) -> None:

@@ -118,7 +118,7 @@ class Commands(Callback):
             code = DONE if self._signal == signal.SIGINT else 128 + self._signal
             return Ending("stopped", code, f"stopped by {self._signal.name}")
         if self._deadline is not None and time.monotonic() > self._deadline:
-            return Ending("finished", message="max_time reached")
+            return Ending("stopped", message="max_time reached")
         return None
 
     def _execute(self, trainer: Trainer, module: GPTModule, command: Command) -> CommandDone:

@@ -25,8 +25,9 @@ from simplegpt.config.schema import Config, settings
 from simplegpt.data.tokens import check_config
 from simplegpt.files import write_atomically
 from simplegpt.run.directory import RunDirectory, find_runs
-from simplegpt.run.events import CommandDone, LineReader
+from simplegpt.run.events import CommandDone
 from simplegpt.run.state import RunState, Status
+from simplegpt.train.claim import Claim
 
 POLL_SECONDS = 1.0
 LOCK = Path(tempfile.gettempdir(), f"simplegpt-queue-{os.getuid()}.lock")
@@ -56,12 +57,13 @@ def runs_ahead(after: RunDirectory, nearby: Path) -> list[Path]:
     return sorted(ahead)
 
 
-def wait(run: RunDirectory, config: Config, after: RunDirectory, commands: LineReader) -> bool:
+def wait(claimed: Claim, config: Config, after: RunDirectory) -> bool:
     """Wait until `after` and its queue have ended; return False if a stop command came meanwhile.
 
-    `run` is claimed, and `commands` reads its commands. Its state is "queued"; after a stop, a
-    signal or an error, its files are removed. Raises UserError if there is no run at `after`.
+    The state of the claimed run is "queued"; after a stop, a signal or an error, its files are
+    removed. Raises UserError if there is no run at `after`.
     """
+    run = claimed.run
     try:
         write_atomically(run.config, resolved(config))
         with _queueing():
@@ -71,9 +73,9 @@ def wait(run: RunDirectory, config: Config, after: RunDirectory, commands: LineR
             while any(_is_live(path) for path in ahead):
                 run.write_status(_status("queued", config, ahead))
                 time.sleep(POLL_SECONDS)
-                for command in commands.read_commands():
+                for command in claimed.commands.read_commands():
                     if command.command == "stop":
-                        run.discard()
+                        claimed.discard()
                         return False
                     message = "the run is queued"
                     run.append_event(
@@ -83,7 +85,7 @@ def wait(run: RunDirectory, config: Config, after: RunDirectory, commands: LineR
                     )
         run.write_status(_status("starting", config, ahead))
     except BaseException:
-        run.discard()
+        claimed.discard()
         raise
     return True
 

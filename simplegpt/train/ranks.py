@@ -81,6 +81,10 @@ def join(trainer: lightning.Trainer) -> None:
     Raises UserError if one does not come.
     """
     if trainer.world_size > 1:
+        if os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
+            # gloo often hangs when torchrun restarts its processes (torch 2.13) and it connects
+            # all of them at once
+            os.environ.setdefault("TORCH_GLOO_LAZY_INIT", "1")
         try:
             trainer.strategy.setup_environment()
         except (dist.DistError, RuntimeError) as error:

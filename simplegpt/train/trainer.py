@@ -28,6 +28,7 @@ from lightning.pytorch.strategies import DDPStrategy, ParallelStrategy, Strategy
 
 from simplegpt.checkpoint import load_initial_weights, newest_whole_checkpoint
 from simplegpt.cli import (
+    DONE,
     FAILED,
     INVALID_INPUT,
     UserError,
@@ -60,6 +61,7 @@ from simplegpt.train.plan import plan, validation_memory
 from simplegpt.train.ranks import (
     AgreedError,
     agreement,
+    broadcast,
     connection_problem,
     decided,
     first_error,
@@ -105,7 +107,6 @@ def fit(
     config: Config,
     claimed: Claim | None,
     *,
-    resume: bool = False,
     callbacks: Sequence[Callback] = (),
 ) -> int:
     """Train until the end, a stop or a failure; return the exit code.
@@ -124,14 +125,20 @@ def fit(
             if claimed is None:
                 _check_is_not_alone(trainer)
             join(trainer)
+            resume, is_finished = broadcast(
+                (claimed.resumes, claimed.is_finished) if claimed else (False, False)
+            )
+            if is_finished:
+                leave(has_failed=False)
+                return DONE
             with agreement():
                 training = prepare(trainer, run, config, claimed, resume, callbacks, checkpoint_io)
             limit_waits(timeout_of(config.trainer))
         if claimed is not None:
             write_atomically(run.config, resolved(config))
     except BaseException:
-        if claimed is not None and not resume:
-            run.discard()
+        if claimed is not None:
+            claimed.discard()
         raise
     recorder = training.recorder
     if claimed is not None:

@@ -224,8 +224,8 @@ def test_what_a_killed_write_left_is_cleaned(run: RunDirectory) -> None:
 def test_discard_leaves_what_is_not_ours(run: RunDirectory) -> None:
     run.write_status(Status.of_this_process("starting"))
     (run.path / "notes.txt").write_text("mine")
-    run.discard()
+    run.discard(before=())
     assert [path.name for path in run.path.iterdir()] == ["notes.txt"]
     (run.path / "notes.txt").unlink()
-    run.discard()
+    run.discard(before=())
     assert not run.path.exists()

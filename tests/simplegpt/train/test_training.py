@@ -29,6 +29,7 @@ from simplegpt.run.events import (
     Validation,
     Warned,
 )
+from simplegpt.tokenizer import main as make_tokenizer
 from simplegpt.train.__main__ import main as train
 from simplegpt.train.module import BatchIndices, GPTModule
 from tests.stress.child import Command
@@ -167,6 +168,43 @@ def test_existing_run_is_refused_with_the_alternatives(folder: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)--resume.*--output_dir .*run-3"):
         train(["tiny.toml"])
     assert RunDirectory("run").events.read_bytes() == before
+
+
+def test_failed_start_leaves_what_was_there(folder: Path) -> None:
+    """The only copy of a tokenizer, and notes, in the directory of a run that cannot start."""
+    Path("run").mkdir()
+    Path("words.txt").write_text("some words of a text\n")
+    make = ["--text_file", "words.txt", "--n_vocab", "260"]
+    assert make_tokenizer([*make, "--output_file", "run/tokenizer.json"]) == 0
+    Path("run/notes.json").write_text("mine")
+    before = {path.name: path.read_bytes() for path in Path("run").iterdir()}
+    broken = ["--tokenizer_name", "run/tokenizer.json", "--trainer.callbacks", '["no.Such"]']
+    with pytest.raises(UserError, match=r"no\.Such"):
+        train(["tiny.toml", *broken])
+    assert {path.name: path.read_bytes() for path in Path("run").iterdir()} == before
+
+
+def test_same_command_starts_resumes_and_is_done(folder: Path) -> None:
+    """``--resume auto``, submitted again and again over kills, ends as one run without them."""
+    words = ["tiny.toml", "--trainer.log_every_n_steps", "1", "--checkpointing.every_n_steps", "1"]
+    words += ["--trainer.max_steps", "40", "--output_dir"]
+    assert train([*words, "whole"]) == 0
+    command, run = [*words, "run", "--resume", "auto"], RunDirectory("run")
+    for n_kills in range(4):
+        started = Command(train, command, folder)
+        wait_until(
+            lambda n=n_kills: sum(isinstance(e, CheckpointSaved) for e in run.read_events()) > 4 * n
+        )
+        started.kill()
+    for _ in range(2):
+        last = Command(train, command, folder)
+        assert last.wait()
+        assert last.code == 0
+    assert "has finished" in last.output()
+    assert_equal_weights("whole", "run")
+    longer = Command(train, [*command, "--trainer.max_steps", "42"], folder)
+    assert longer.wait()
+    assert "resumed from step 40" in longer.output()
 
 
 def test_start_that_died_before_training_does_not_block_the_next(folder: Path) -> None:
