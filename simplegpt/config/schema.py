@@ -120,6 +120,10 @@ class DataConfig(Section):
     """Tokens predicted in each window. At most n_ctx."""
     train_batch_size: int = Field(12, ge=1)
     """Windows in a training batch, on each device."""
+    global_batch_size: Off[Annotated[int, Field(ge=1)]] = None
+    """Windows of an optimizer step, over all devices: accumulate_grad_batches is computed from it,
+    on any number of devices. false: as many as train_batch_size, devices and
+    accumulate_grad_batches give."""
     val_batch_size: int = Field(12, ge=1)
     """Windows in a validation batch, on each device."""
     num_workers: int = Field(0, ge=0)

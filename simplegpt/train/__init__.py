@@ -12,7 +12,7 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.hardware import gpus
 from simplegpt.run.state import launcher
 from simplegpt.train.claim import Resume, claim
-from simplegpt.train.devices import as_launched, devices_of, is_first_rank
+from simplegpt.train.devices import as_launched, devices_of, is_first_rank, with_accumulation
 from simplegpt.train.launch import is_launched, launch
 
 if TYPE_CHECKING:
@@ -37,7 +37,9 @@ def train(
     # output_dir may be relative, or outdated in a run that was moved
     config = absolute(config.model_copy(update={"output_dir": run.path}))
     as_launched(config.trainer)  # before torch is imported: it raises UserError
-    n_processes = 1 if is_launched() else devices_of(config.trainer, len(gpus())).per_node
+    devices = devices_of(config.trainer, len(gpus()))
+    config = with_accumulation(config, devices.count)
+    n_processes = 1 if is_launched() else devices.per_node
     if n_processes > 1 and after is None:
         return launch(n_processes)
     claimed = claim(run, config, resume=resume) if is_first_rank() else None

@@ -19,7 +19,8 @@ from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import LineReader
 from simplegpt.run.state import launcher
 
-# Settings that a resumed run may change: its end, its devices and its reporting.
+# Settings that a resumed run may change: its end, its devices and its reporting. The sizes of its
+# batches may change if a step keeps its windows (`_check_same_step`).
 MAY_DIFFER_ON_RESUME = (
     "include",
     "output_dir",
@@ -32,6 +33,10 @@ MAY_DIFFER_ON_RESUME = (
     "trainer.log_every_n_steps",
     "trainer.profiler",
     "trainer.callbacks",
+    "trainer.accumulate_grad_batches",
+    "trainer.timeout_seconds",
+    "data.train_batch_size",
+    "data.global_batch_size",
     "data.num_workers",
     "samples",
     "tensorboard",

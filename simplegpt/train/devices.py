@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from simplegpt.cli import UserError
-from simplegpt.config.schema import TrainerConfig
+from simplegpt.config.schema import Config, TrainerConfig
 
 DeviceKind = Literal["cpu", "gpu"]
 
@@ -66,6 +66,30 @@ def as_launched(trainer: TrainerConfig) -> TrainerConfig:
             f"remove it, or start torchrun with --nnodes {trainer.num_nodes}",
         )
     return trainer.model_copy(update={"num_nodes": n_nodes})
+
+
+def windows_per_step(config: Config, n_devices: int) -> int:
+    """Return the number of windows of an optimizer step."""
+    batch, accumulate = config.data.train_batch_size, config.trainer.accumulate_grad_batches
+    return config.data.global_batch_size or batch * accumulate * n_devices
+
+
+def with_accumulation(config: Config, n_devices: int) -> Config:
+    """Return `config` with the accumulation that gives a step its `global_batch_size`, if set.
+
+    Raises UserError if no number of batches does.
+    """
+    wanted, batch = config.data.global_batch_size, config.data.train_batch_size
+    if wanted is None:
+        return config
+    n_batches, rest = divmod(wanted, batch * n_devices)
+    if rest:
+        raise UserError(
+            f"data.global_batch_size ({wanted}) must be divisible by data.train_batch_size × "
+            f"devices ({batch} × {n_devices})"
+        )
+    trainer = config.trainer.model_copy(update={"accumulate_grad_batches": n_batches})
+    return config.model_copy(update={"trainer": trainer})
 
 
 def is_first_rank() -> bool:

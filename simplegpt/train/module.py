@@ -27,6 +27,7 @@ from simplegpt.train.batches import (
     ValidationBatches,
     make_loader,
 )
+from simplegpt.train.devices import windows_per_step
 from simplegpt.train.optimizer import make_optimizer
 from simplegpt.train.plan import MAX_TRAIN_EVAL_BATCHES
 from simplegpt.train.schedule import learning_rate_factor
@@ -105,6 +106,7 @@ class GPTModule(lightning.LightningModule):
         checkpoint["simplegpt"] = {
             "format": FORMAT,
             "step": self.global_step,
+            "windows_per_step": windows_per_step(self.config, self.trainer.world_size),
             "chat_template": self.chat_template,
             **asdict(self.state),
         }

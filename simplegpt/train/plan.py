@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 
 from simplegpt.config.schema import MAX_LOGITS, Config, ModelConfig
 from simplegpt.progress import format_bytes, format_count, format_duration, format_money
-from simplegpt.train.devices import DeviceKind, Devices
+from simplegpt.train.devices import DeviceKind, Devices, windows_per_step
 
 # Memory of a process with torch and lightning loaded, or of a CUDA context.
 LIBRARIES: dict[DeviceKind, int] = {"cpu": 370 * 2**20, "gpu": 600 * 2**20}
@@ -92,7 +92,7 @@ def plan(
     lightning were found to take; None for the usual.
     """
     model, data, trainer = config.model, config.data, config.trainer
-    batches = data.train_batch_size * trainer.accumulate_grad_batches * devices.count
+    batches = windows_per_step(config, devices.count)
     tokens_per_step = data.seq_len * batches
     per_token = flops_per_token(config)
     total_tokens = tokens_per_step * trainer.max_steps
@@ -167,7 +167,7 @@ def _validation_tokens(
     trainer, data = config.trainer, config.data
     n_batches = trainer.max_steps * trainer.accumulate_grad_batches
     times = min(math.ceil(n_batches / trainer.val_check_interval), trainer.max_steps)
-    batch = data.val_batch_size * devices.count * data.seq_len
+    batch = data.val_batch_size * data.seq_len
     limit = (trainer.limit_val_batches or 0) * batch
     val = min(limit or n_val_tokens or 0, n_val_tokens or limit)
     train = min(limit or math.inf, MAX_TRAIN_EVAL_BATCHES * batch, n_train_tokens or math.inf)

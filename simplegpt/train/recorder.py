@@ -26,6 +26,7 @@ from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import Event, RunEnded, RunStarted, TrainStep, Validation, Warned
 from simplegpt.run.state import RunState, Status
 from simplegpt.train.console import Console
+from simplegpt.train.devices import windows_per_step
 from simplegpt.train.divergence import LossWatch
 from simplegpt.train.module import GPTModule
 from simplegpt.train.plan import flops_per_token
@@ -342,7 +343,7 @@ class Recorder(Callback):
         state, step_seconds = module.state, self.throughput.measure(self._n_steps)
         self._loss_sum, self._n_steps = None, 0
         data, grad_norm = self.config.data, module.grad_norm
-        windows = data.train_batch_size * trainer.accumulate_grad_batches * trainer.world_size
+        windows = windows_per_step(self.config, trainer.world_size)
         rate = windows * data.seq_len / step_seconds
         flops = rate * flops_per_token(self.config)
         warning = self._watch.judge(self.step, loss)

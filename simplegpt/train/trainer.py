@@ -53,7 +53,13 @@ from simplegpt.train.checkpoints import Checkpoints, SaveError
 from simplegpt.train.claim import Claim, check_same
 from simplegpt.train.commands import Commands
 from simplegpt.train.cpu_dropout import use_cpu_dropout
-from simplegpt.train.devices import Devices, as_launched, devices_of, is_first_rank
+from simplegpt.train.devices import (
+    Devices,
+    as_launched,
+    devices_of,
+    is_first_rank,
+    windows_per_step,
+)
 from simplegpt.train.divergence import DivergedError
 from simplegpt.train.launch import follow_parent, is_launched
 from simplegpt.train.module import FORMAT, GPTModule, TokenData
@@ -207,7 +213,7 @@ def prepare(
     """Make the model, the data and the callbacks. Raises UserError if one cannot be made."""
     checkpoint, step = None, 0
     if resume:
-        checkpoint, step = decided(lambda: _checkpoint_to_resume(run, config))
+        checkpoint, step = decided(lambda: _checkpoint_to_resume(run, config, trainer.world_size))
     torch.manual_seed(config.seed)
     data = TokenData(config)
     recorder = Recorder(run, config, previous=run.status() if resume else None)
@@ -264,7 +270,9 @@ def _check_is_not_alone(trainer: lightning.Trainer) -> None:
         )
 
 
-def _checkpoint_to_resume(run: RunDirectory, config: Config) -> tuple[Path | None, int]:
+def _checkpoint_to_resume(
+    run: RunDirectory, config: Config, n_devices: int
+) -> tuple[Path | None, int]:
     """Return the newest intact checkpoint and its step; None and 0 if nothing was saved."""
     if not any(run.checkpoints.glob("[!.]*.ckpt")):
         return None, 0
@@ -282,7 +290,35 @@ def _checkpoint_to_resume(run: RunDirectory, config: Config) -> tuple[Path | Non
             "order: the rest of this epoch has some windows twice and others not at all",
             sys.stderr,
         )
+    _check_same_step(contents, config, n_devices, checkpoint)
     return checkpoint, contents["global_step"]
+
+
+def _check_same_step(
+    contents: Mapping[str, Any], config: Config, n_devices: int, checkpoint: Path
+) -> None:
+    """Raise UserError if a step has another number of windows than in the `checkpoint`.
+
+    If only the number of devices differs, as after a change of the machine, it is a warning.
+    """
+    stored, own = Config.model_validate(contents["hyper_parameters"]), contents.get("simplegpt", {})
+    before, now = own.get("windows_per_step"), windows_per_step(config, n_devices)
+    sizes = [(c.data.train_batch_size, c.trainer.accumulate_grad_batches) for c in (stored, config)]
+    if before is None:  # of an earlier version
+        before = now if sizes[0] == sizes[1] else windows_per_step(stored, 1)
+    if before == now:
+        return
+    problem = f"a step has {now} windows, in {checkpoint} it had {before}"
+    if sizes[0] != sizes[1] or config.data.global_batch_size:
+        raise UserError(
+            f"cannot resume: {problem}",
+            "they are train_batch_size × accumulate_grad_batches × devices; "
+            f"--data.global_batch_size {before} keeps them",
+        )
+    show(
+        f"warning: {problem}; --data.global_batch_size {before} would keep them",
+        sys.stderr,
+    )
 
 
 def _check_memory(config: Config, device: torch.device, n_val_tokens: int) -> None:
@@ -340,6 +376,16 @@ class EpochLoop(_TrainingEpochLoop):
 
     def _broadcast_sigterm_tensor(self) -> None:
         """Do nothing: `Commands` tells all ranks of a signal, about once a second."""
+
+    def reset(self) -> None:
+        """Count the batches again where a resumed run accumulates another number of them.
+
+        Otherwise the first step would end early, at a multiple of that number.
+        """
+        super().reset()
+        n_batches = self.global_step * self.trainer.accumulate_grad_batches
+        for name in ("ready", "started", "processed", "completed"):
+            setattr(self.batch_progress.current, name, n_batches)
 
 
 def strategy_of(trainer: TrainerConfig) -> Strategy | str:

@@ -170,6 +170,24 @@ def test_existing_run_is_refused_with_the_alternatives(folder: Path) -> None:
     assert RunDirectory("run").events.read_bytes() == before
 
 
+@pytest.mark.parametrize("n_steps", ["4", "5"])  # of batches, an even and an odd number
+@pytest.mark.parametrize("reverse", [False, True])
+def test_step_may_be_split_otherwise_on_resume(folder: Path, n_steps: str, reverse: bool) -> None:
+    words = ["tiny.toml", "--optimization.dropout_p", "0", "--output_dir"]
+    sizes = [["--data.train_batch_size", "6"], ["--data.train_batch_size", "2"]]
+    first, second = sizes[::-1] if reverse else sizes
+    global_size, end = ["--data.global_batch_size", "6"], ["--trainer.max_steps", "12"]
+    assert train([*words, "whole", *first, *global_size]) == 0
+    assert train([*words, "parts", *first, *global_size, "--trainer.max_steps", n_steps]) == 0
+    with pytest.raises(UserError, match=r"(?s)step has 8 windows.*had 6.*global_batch_size 6"):
+        train(["--resume", "parts", "--data.train_batch_size", "8", *global_size[:1], "8", *end])
+    assert train(["--resume", "parts", *end, *second]) == 0
+    a, b = weights("whole"), weights("parts")
+    assert [name for name in a if not torch.allclose(a[name], b[name], atol=1e-6)] == []
+    with pytest.raises(UserError, match=r"global_batch_size \(6\) must be divisible by .*4 × 1"):
+        train([*words, "other", "--data.train_batch_size", "4", *global_size])
+
+
 def test_failed_start_leaves_what_was_there(folder: Path) -> None:
     """The only copy of a tokenizer, and notes, in the directory of a run that cannot start."""
     Path("run").mkdir()
