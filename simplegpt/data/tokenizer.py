@@ -15,7 +15,6 @@ Nothing here imports torch.
 """
 
 import codecs
-import filecmp
 import functools
 import hashlib
 import json
@@ -159,12 +158,29 @@ def is_same_vocabulary(one: str, other: str) -> bool:
     """Whether two tokenizer names have the same IDs."""
     if one == other or {one, other} == set(_GPT2_NAMES):
         return True
-    if not (is_tokenizer_file(one) and is_tokenizer_file(other)):
-        return False
+    digest = vocabulary_digest(one)
+    return digest is not None and digest == vocabulary_digest(other)
+
+
+def vocabulary_digest(name: str) -> str | None:
+    """Return a digest of how a tokenizer's file encodes, however its JSON is written.
+
+    None for built-in tokenizers, and for a file that cannot be read.
+    """
+    if not is_tokenizer_file(name):
+        return None
     try:
-        return filecmp.cmp(one, other, shallow=False)
-    except OSError:
-        return False
+        content = json.loads(Path(name).read_bytes())
+        model = content["model"]
+        merges = [
+            merge.split(" ") if isinstance(merge, str) else merge for merge in model["merges"]
+        ]
+        added = [[token["id"], token["content"]] for token in content.get("added_tokens") or ()]
+        parts = [sorted(model["vocab"].items()), merges, sorted(added)]
+        parts += [content.get("normalizer"), content.get("pre_tokenizer")]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class CharTokenizer(Tokenizer):

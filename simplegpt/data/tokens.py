@@ -11,6 +11,7 @@ import contextlib
 import errno
 import fcntl
 import glob
+import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Set
@@ -26,13 +27,19 @@ from simplegpt.cli import UserError, invalid_fields, nearest
 from simplegpt.config.load import Inspection, Problem
 from simplegpt.config.schema import is_tokenizer_file
 from simplegpt.data.chat import BEGIN, ChatTemplate
-from simplegpt.data.tokenizer import is_same_vocabulary, short_name, tokenizer_names
+from simplegpt.data.tokenizer import (
+    is_same_vocabulary,
+    short_name,
+    tokenizer_names,
+    vocabulary_digest,
+)
 from simplegpt.files import check_regular_file, open_regular, read_regular, write_atomically
 
 DType = Literal["uint16", "uint32"]
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = get_args(Split)
 MAX_OPEN_FILES = 128  # of a data set's shards; a process may usually open 1,024
+_DIGEST_SAMPLES, _DIGEST_TOKENS = 64, 1024
 _SCAN = 1 << 22  # tokens read at a time by max_id: 16 MB
 _SAMPLE = 1 << 16  # tokens of a file without a sidecar that are checked when it is opened
 _SHORT_SAMPLE = 1 << 10  # of one with a sidecar, of which there may be thousands
@@ -48,6 +55,8 @@ class TokenFileInfo(BaseModel):
     count: int = Field(ge=0)
     """Tokens in the file."""
     tokenizer: str
+    tokenizer_digest: str | None = None
+    """Of the content of the tokenizer's file, which may be moved; None for a built-in one."""
     source: str
     """The text files, for display."""
     max_id: int = Field(ge=0)
@@ -133,6 +142,15 @@ class Tokens:
             done += len(part)
             shard += 1
         return ids
+
+    def digest(self) -> str:
+        """Return a digest of their number and of samples of them: the same data has the same."""
+        n, length = len(self), min(len(self), _DIGEST_TOKENS)
+        starts = np.linspace(0, n - length, _DIGEST_SAMPLES).astype(int).tolist()
+        content = hashlib.sha256(str(n).encode())
+        for start in starts:
+            content.update(self.slice(start, start + length).tobytes())
+        return content.hexdigest()
 
     def marks(self) -> npt.NDArray[np.uint8]:
         """Read the marks of all tokens of dialogues, ``[len(self)]``. Raises UserError."""
@@ -379,6 +397,7 @@ class TokenWriter:
             dtype=self._dtype,
             count=self.count,
             tokenizer=self._tokenizer,
+            tokenizer_digest=vocabulary_digest(self._tokenizer),
             source=self._source,
             max_id=self._max_id,
             chat_template=self._chat_template,
@@ -469,7 +488,10 @@ def _mismatches(
             yield "model.n_vocab", message
     if "tokenizer_name" not in invalid and tokens.tokenizer:
         wanted, made_by = values["tokenizer_name"], tokens.tokenizer
-        if not is_same_vocabulary(made_by, wanted):
+        info = tokens.files[0].info
+        digest = info.tokenizer_digest if info else None
+        is_same = digest is not None and digest == vocabulary_digest(wanted)
+        if not (is_same or is_same_vocabulary(made_by, wanted)):
             message = f'tokenizer_name ("{wanted}") must be "{made_by}", which encoded {spec}'
             yield "tokenizer_name", message
     if "tokenizer_name" not in invalid and tokens.meta:

@@ -27,7 +27,7 @@ from simplegpt.run import hardware
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.state import launcher
 from simplegpt.train import train
-from simplegpt.train.claim import Resume, runs_nearby
+from simplegpt.train.claim import Resume, moved_paths, runs_nearby
 from simplegpt.train.devices import Devices, devices_of, is_first_rank
 from simplegpt.train.plan import describe, plan
 from simplegpt.train.queue import describe_sweep, plan_sweep, start_sweep
@@ -95,6 +95,8 @@ def main(argv: Sequence[str] | None = None) -> int:
                 parser.error(f"--{name} works only with --plan")
     check = _check_plan if arguments.plan else partial(check_config, scan=True)
     is_new = arguments.resume is None or is_auto
+    if arguments.config is None and source == RunDirectory(arguments.resume).config:
+        arguments.overrides = [*moved_paths(RunDirectory(arguments.resume)), *arguments.overrides]
     initial = _initial_values(source, arguments.overrides) if is_new else None
     config = config_file.load(source, arguments.overrides, check, initial=initial)
     if arguments.plan:

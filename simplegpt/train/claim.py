@@ -1,6 +1,7 @@
 """Claim a run's directory for this process, after all checks that do not need torch."""
 
 import fcntl
+import glob
 import os
 import sys
 from dataclasses import dataclass
@@ -13,12 +14,14 @@ from simplegpt.config import load as config_file
 from simplegpt.config.edit import differences
 from simplegpt.config.load import flatten
 from simplegpt.config.schema import Config
+from simplegpt.data.tokenizer import is_same_vocabulary
 from simplegpt.files import first_free_path
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory, find_runs
 from simplegpt.run.events import LineReader
 from simplegpt.run.state import launcher
 
+DATA_PATHS = ("data.train_fpath", "data.val_fpath")
 # Settings that a resumed run may change: its end, its devices and its reporting. The sizes of its
 # batches may change if a step keeps its windows (`_check_same_step`).
 MAY_DIFFER_ON_RESUME = (
@@ -33,6 +36,7 @@ MAY_DIFFER_ON_RESUME = (
     "trainer.log_every_n_steps",
     "trainer.profiler",
     "trainer.callbacks",
+    *DATA_PATHS,  # compared by their contents, once the checkpoint is read
     "trainer.accumulate_grad_batches",
     "trainer.timeout_seconds",
     "data.train_batch_size",
@@ -174,5 +178,31 @@ def _differences(stored: Config, given: Config) -> list[str]:
     return [
         f"{key}: was {before!r}, is {now!r}"
         for key, (before, now) in differences(old, new).items()
-        if not any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER_ON_RESUME)
+        if not (key == "tokenizer_name" and _is_same_tokenizer(before, now, given))
+        and not any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER_ON_RESUME)
     ]
+
+
+def _is_same_tokenizer(stored: str, given: str, config: Config) -> bool:
+    """Whether they encode alike. The stored file may be gone; the run has a copy."""
+    copy = str(RunDirectory(config.output_dir).tokenizer)
+    return any(is_same_vocabulary(one, given) for one in (stored, copy))
+
+
+def moved_paths(run: RunDirectory) -> list[tuple[str, str]]:
+    """Return the data's paths of a run whose project was moved, as overrides of its config.
+
+    They are where they were as seen from the run's directory.
+    """
+    values = config_file.inspect(run.config).values
+    before, moved = Path(str(values["output_dir"])), []
+    for key in (*DATA_PATHS, "tokenizer_name"):
+        path = str(values[key])
+        if not Path(path).is_absolute() or glob.glob(path):  # noqa: PTH207
+            continue
+        candidates = [os.path.normpath(run.path / os.path.relpath(path, before))]
+        if key == "tokenizer_name":
+            candidates.append(str(run.tokenizer))
+        found = [one for one in candidates if glob.glob(one)]  # noqa: PTH207
+        moved += [(key, one) for one in found[:1]]
+    return moved

@@ -1,6 +1,7 @@
 """The LightningModule and the data module."""
 
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 import lightning
@@ -106,6 +107,7 @@ class GPTModule(lightning.LightningModule):
         checkpoint["simplegpt"] = {
             "format": FORMAT,
             "step": self.global_step,
+            "data": self.trainer.datamodule.digests(),  # type: ignore[attr-defined]
             "windows_per_step": windows_per_step(self.config, self.trainer.world_size),
             "chat_template": self.chat_template,
             **asdict(self.state),
@@ -136,6 +138,11 @@ class TokenData(lightning.LightningDataModule):
         self.val_tokens: Tokens = open_tokens(data.val_fpath)
         self.train_windows = open_windows(self.train_tokens, data.seq_len, config.seed)
         self.val_windows = open_windows(self.val_tokens, data.seq_len, config.seed)
+
+    @cache  # noqa: B019 - there is one in a process
+    def digests(self) -> dict[str, str]:
+        """Return digests of the training and validation data."""
+        return {"train": self.train_tokens.digest(), "val": self.val_tokens.digest()}
 
     def train_dataloader(self) -> "DataLoader[TensorBatch]":
         # called after Lightning restored the module

@@ -211,11 +211,13 @@ def prepare(
     checkpoint_io: DirectCheckpointIO,
 ) -> Training:
     """Make the model, the data and the callbacks. Raises UserError if one cannot be made."""
-    checkpoint, step = None, 0
-    if resume:
-        checkpoint, step = decided(lambda: _checkpoint_to_resume(run, config, trainer.world_size))
     torch.manual_seed(config.seed)
     data = TokenData(config)
+    checkpoint, step = None, 0
+    if resume:
+        checkpoint, step = decided(
+            lambda: _checkpoint_to_resume(run, config, data, trainer.world_size)
+        )
     recorder = Recorder(run, config, previous=run.status() if resume else None)
     checkpoints = Checkpoints(run, config, data, recorder, checkpoint_io)
     samples = None
@@ -271,7 +273,7 @@ def _check_is_not_alone(trainer: lightning.Trainer) -> None:
 
 
 def _checkpoint_to_resume(
-    run: RunDirectory, config: Config, n_devices: int
+    run: RunDirectory, config: Config, data: TokenData, n_devices: int
 ) -> tuple[Path | None, int]:
     """Return the newest intact checkpoint and its step; None and 0 if nothing was saved."""
     if not any(run.checkpoints.glob("[!.]*.ckpt")):
@@ -290,8 +292,24 @@ def _checkpoint_to_resume(
             "order: the rest of this epoch has some windows twice and others not at all",
             sys.stderr,
         )
+    _check_same_data(contents, config, data, checkpoint)
     _check_same_step(contents, config, n_devices, checkpoint)
     return checkpoint, contents["global_step"]
+
+
+def _check_same_data(
+    contents: Mapping[str, Any], config: Config, data: TokenData, checkpoint: Path
+) -> None:
+    """Raise UserError if the run would train on other data than the `checkpoint` was."""
+    stored = Config.model_validate(contents["hyper_parameters"])
+    digests = contents.get("simplegpt", {}).get("data")
+    before, now = ((c.data.train_fpath, c.data.val_fpath) for c in (stored, config))
+    is_same = before == now if digests is None else digests == data.digests()
+    if not is_same:
+        raise UserError(
+            f"cannot resume: data.train_fpath or data.val_fpath is not the data of {checkpoint}",
+            f"it was trained on {before[0]} and {before[1]}",
+        )
 
 
 def _check_same_step(

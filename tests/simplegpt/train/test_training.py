@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ from simplegpt.checkpoint import load_model
 from simplegpt.cli import UserError
 from simplegpt.config import load as config_file
 from simplegpt.config.load import load
+from simplegpt.data.__main__ import main as encode
 from simplegpt.run.checkpoints import list_checkpoints, read_info
 from simplegpt.run.directory import RunDirectory
 from simplegpt.run.events import (
@@ -32,6 +34,7 @@ from simplegpt.run.events import (
 from simplegpt.tokenizer import main as make_tokenizer
 from simplegpt.train.__main__ import main as train
 from simplegpt.train.module import BatchIndices, GPTModule
+from tests.simplegpt.tiny import TINY
 from tests.stress.child import Command
 from tests.waiting import wait_until
 
@@ -168,6 +171,33 @@ def test_existing_run_is_refused_with_the_alternatives(folder: Path) -> None:
     with pytest.raises(UserError, match=r"(?s)--resume.*--output_dir .*run-3"):
         train(["tiny.toml"])
     assert RunDirectory("run").events.read_bytes() == before
+
+
+def test_project_that_was_moved_is_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its data, and a tokenizer of its own whose file is gone."""
+    Path("project").mkdir()
+    monkeypatch.chdir("project")
+    Path("words.txt").write_text("some words of a text, and some more of them\n" * 50)
+    make = ["--text_file", "words.txt", "--n_vocab", "270", "--output_file", "own.json"]
+    assert make_tokenizer(make) == 0
+    encode(["--text_file", "words.txt", "--output_dir", "data", "--tokenizer_name", "own.json"])
+    config = TINY.replace('"byte"', '"own.json"').replace("n_vocab = 256", "n_vocab = 270")
+    for split in ("train", "val"):
+        config = config.replace(f'"{split}.bin"', f'"data/{split}-own.bin"')
+    Path("tiny.toml").write_text(config)
+    assert train(["tiny.toml", "--output_dir", "models/whole"]) == 0
+    assert train(["tiny.toml", "--output_dir", "models/run", "--trainer.max_steps", "6"]) == 0
+    monkeypatch.chdir(folder)
+    Path("project").rename("moved")
+    Path("moved/own.json").unlink()
+    end = ["--trainer.max_steps", "12"]
+    assert train(["--resume", "moved/models/run", *end]) == 0
+    assert_equal_weights("moved/models/whole", "moved/models/run")
+    longer = ["--resume", "moved/models/run", "--trainer.max_steps", "14"]
+    with pytest.raises(UserError, match=r"(?s)is not the data of .*it was trained on"):
+        train([*longer, "--data.val_fpath", "moved/data/train-own.bin"])
+    shutil.copytree("moved/data", "copy")
+    assert train([*longer, "--data.train_fpath", "copy/train-own.bin"]) == 0
 
 
 @pytest.mark.parametrize("n_steps", ["4", "5"])  # of batches, an even and an odd number
