@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 DEFAULT_PORT = 8000
+SAVING_SECONDS = 3.0  # that the workbench has to save what is open, once its terminal is gone
 
 
 def command() -> None:
@@ -60,6 +62,8 @@ def _end_with_terminal() -> None:
     poll = select.poll()
     poll.register(sys.stdin, 0)  # only POLLHUP and errors, which are always reported
     if any(event & select.POLLHUP for _, event in poll.poll()):
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(SAVING_SECONDS)
         os._exit(128 + signal.SIGHUP)
 
 

@@ -5,7 +5,10 @@ import contextlib
 import importlib
 import math
 import os
+import signal
+import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
@@ -20,6 +23,7 @@ from textual.filter import LineFilter
 from textual.reactive import reactive
 from textual.screen import Screen
 from textual.theme import Theme
+from textual.worker import WorkerFailed
 
 from simplegpt.cli import one_line, printable
 from simplegpt.run.directory import RunDirectory, find_runs
@@ -55,6 +59,8 @@ Start: TypeAlias = (
     | messages.ResumeTraining
     | None
 )
+MAX_ERRORS, ERRORS_SECONDS = 5, 10.0
+"""So many unexpected errors in so short a time end the workbench: it cannot be used any more."""
 REFRESH_SECONDS = 2.0
 """Between two readings of the known runs' status."""
 SCAN_SECONDS = 10.0
@@ -155,6 +161,10 @@ class Workbench(App[None]):
         """Labels of the palette's entries that were chosen last, newest first."""
         self._watched: list[Path] = []
         self._next_scan = 0.0
+        self.stays_after_errors = False
+        """Whether an unexpected error is reported; in a test, it is raised."""
+        self._errors: list[float] = []
+        """When the last unexpected errors came, by the monotonic clock."""
         self._refreshing = asyncio.Lock()
         self._is_waiting = False
         """Whether a refresh waits for the one before it; one is enough."""
@@ -179,6 +189,9 @@ class Workbench(App[None]):
         self.refresh_runs()
         self.set_interval(REFRESH_SECONDS, self.refresh_runs)
         if not self.is_headless:  # a test's process is shared
+            self.stays_after_errors = True
+            for number in (signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(number, self.end, number)
             self.collector.start()
             self.set_timer(IMPORT_SECONDS, self._import_screens)
         self.set_interval(IDLE_SECONDS, self.collector.collect_if_idle)
@@ -417,6 +430,39 @@ class Workbench(App[None]):
 
     # Quitting
 
+    def end(self, number: signal.Signals) -> None:
+        """Quit at once, as a closing terminal or a shutdown asks: nobody is there to answer.
+
+        What is open is saved and the terminal restored; trainings continue.
+        """
+        for screen in self.visited.values():
+            screen.leave()
+        self.exit(return_code=128 + number)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """Report an unexpected error of a worker or a handler, and stay: there may be unsaved text.
+
+        Textual has no public way. Errors in quick succession, as of painting, end the workbench.
+        """
+        now = time.monotonic()
+        self._errors = [one for one in self._errors if now - one < ERRORS_SECONDS] + [now]
+        if not self.stays_after_errors or len(self._errors) > MAX_ERRORS or not self.visited:
+            super()._handle_exception(error)
+            return
+        if isinstance(error, WorkerFailed) and isinstance(error.error, Exception):
+            error = error.error
+        try:
+            report = write_report(error)
+        except OSError as problem:
+            report = f"no report: {problem.strerror}"
+        self.notify(
+            f"{type(error).__name__}: {one_line(str(error))}\nReport: {report}",
+            title="Unexpected error",
+            severity="error",
+            timeout=30,
+            markup=False,
+        )
+
     async def action_quit(self) -> None:
         if not isinstance(self.screen, QuitQuestion):
             self._ask_and_quit()
@@ -473,6 +519,14 @@ class Workbench(App[None]):
             for screen in self.visited.values():
                 screen.cancel_starting()
         return answer is not None
+
+
+def write_report(error: Exception) -> str:
+    """Write the traceback of `error` to a file of its own; return its path. Raises OSError."""
+    descriptor, path = tempfile.mkstemp(prefix="simplegpt-error-", suffix=".txt")
+    with open(descriptor, "w", encoding="utf-8") as file:  # noqa: PTH123
+        file.writelines(traceback.format_exception(error))
+    return path
 
 
 class QuitQuestion(Question):

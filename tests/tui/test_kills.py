@@ -5,6 +5,7 @@ tests.tui.chat, whose trainer and engine are made up; here all of them are the r
 """
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -168,3 +169,25 @@ def test_engine_killed_in_an_answer_is_started_again_for_the_next(terminal: Term
     assert [process.pid for process in terminal.processes("simplegpt.inference.engine")] != [
         engine.pid
     ]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_workbench_that_is_told_to_end_saves_and_restores_the_terminal(
+    terminal: Terminal, number: signal.Signals
+) -> None:
+    def flags() -> str:
+        names = ("alternate_on", "mouse_any_flag", "cursor_flag")
+        wanted = " ".join(f"#{{{name}}}" for name in names)
+        return terminal._tmux("display-message", "-p", wanted).strip()
+
+    shell = (
+        "simplegpt-tui tiny.toml; echo ended with $?; stty -a | grep -ow -e -echo -e echo; sleep 99"
+    )
+    terminal.start("sh", "-c", shell)
+    terminal.wait_for("parameters")
+    assert flags() == "1 1 0"
+    [workbench] = terminal.processes("bin/simplegpt-tui")
+    workbench.send_signal(number)
+    screen = terminal.wait_for(r"^echo")
+    assert f"ended with {128 + number}" in screen
+    assert flags() == "0 0 1"

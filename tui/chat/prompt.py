@@ -9,9 +9,10 @@ from textual.widgets import TextArea
 from tui.chat.command_popup import CommandPopup
 from tui.chat.prompt_history import PromptHistory
 from tui.chat.slash_commands import suggestions
+from tui.shell.text_area import StableTextArea
 
 
-class PromptArea(TextArea, inherit_bindings=False):
+class PromptArea(StableTextArea, inherit_bindings=False):
     """Enter sends, Ctrl+N starts a new line."""
 
     HELP = """\

@@ -17,6 +17,7 @@ from textual.widgets.text_area import TextAreaTheme
 
 from simplegpt.config.load import Problem
 from tui.config.fields import ConfigState
+from tui.shell.text_area import StableTextArea
 
 THEME = "workbench"
 
@@ -53,7 +54,7 @@ class TomlPane(Vertical):
         message.update(self.line_error)
 
 
-class TomlEditor(TextArea):
+class TomlEditor(StableTextArea):
     """A TOML `TextArea` in the workbench's colours that marks lines."""
 
     HELP = """\

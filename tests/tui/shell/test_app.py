@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,6 +14,7 @@ import psutil
 import pytest
 from textual.app import ComposeResult, SystemCommand
 from textual.widgets import Input, Static
+from textual.worker import WorkerFailed
 
 from simplegpt.cli import UserError
 from simplegpt.run.directory import RunDirectory
@@ -20,7 +22,7 @@ from tests.tui import fake_trainer
 from tests.tui.conftest import SMALL, quit_by, settle, toasts, until
 from tests.tui.made_runs import Shape, make_run
 from tui.__main__ import kind_of, main, start_for
-from tui.app import Workbench, has_runs_or_data
+from tui.app import MAX_ERRORS, Workbench, has_runs_or_data
 from tui.config.screen import ConfigScreen
 from tui.shell import messages, settings
 from tui.shell.dialogs import Question, TextDialog
@@ -365,3 +367,41 @@ def test_ended_run_is_read_again_only_when_it_changed(workplace: Path) -> None:
     assert second.status.step == 101
     shutil.rmtree(run.path)
     assert read_run(run.path, second) is None
+
+
+async def fail() -> None:
+    raise KeyError("nobody expects it")
+
+
+async def test_unexpected_error_is_reported_and_the_screen_stays(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(workplace))
+    app = Workbench()
+    async with app.run_test(size=SMALL, notifications=True) as pilot:
+        await settle(pilot)
+        app.stays_after_errors = True
+        app.run_worker(fail())
+        await until(pilot, lambda: "nobody expects it" in toasts(app))
+        [report] = workplace.glob("simplegpt-error-*.txt")
+        assert "in fail" in report.read_text()
+        await pilot.press("f4")
+        await until(pilot, lambda: app.current_mode == "config")
+
+
+async def test_errors_without_end_do_end_the_workbench(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(workplace))
+    app = Workbench()
+
+    async def use() -> None:
+        async with app.run_test(size=SMALL) as pilot:
+            await settle(pilot)
+            app.stays_after_errors = True
+            for _ in range(2 * MAX_ERRORS):
+                app.run_worker(fail())
+            await until(pilot, lambda: not app.is_running)
+
+    with pytest.raises(WorkerFailed):
+        await use()
