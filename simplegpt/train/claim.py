@@ -14,7 +14,6 @@ from simplegpt.config import load as config_file
 from simplegpt.config.edit import differences
 from simplegpt.config.load import flatten
 from simplegpt.config.schema import Config
-from simplegpt.data.tokenizer import is_same_vocabulary
 from simplegpt.files import first_free_path
 from simplegpt.run.checkpoints import list_checkpoints
 from simplegpt.run.directory import RunDirectory, find_runs
@@ -185,6 +184,8 @@ def _differences(stored: Config, given: Config) -> list[str]:
 
 def _is_same_tokenizer(stored: str, given: str, config: Config) -> bool:
     """Whether they encode alike. The stored file may be gone; the run has a copy."""
+    from simplegpt.data.tokenizer import is_same_vocabulary  # numpy and tiktoken
+
     copy = str(RunDirectory(config.output_dir).tokenizer)
     return any(is_same_vocabulary(one, given) for one in (stored, copy))
 

@@ -52,8 +52,9 @@ class Commands(Callback):
         self._deadline: float | None = None
         self._signal: signal.Signals | None = None
         self._n_steps = 0
-        """Steps from the last look at the commands to the next."""
-        self._steps_left = 0
+        """Steps since the last look at the commands."""
+        self._steps_to_look = 1
+        """How many there are to be."""
         self._last_look = time.monotonic()
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -74,8 +75,8 @@ class Commands(Callback):
         if not ends_step(trainer, batch_idx):
             return
         assert isinstance(pl_module, GPTModule)
-        self._steps_left -= 1
-        if trainer.world_size == 1 or self._steps_left <= 0:
+        self._n_steps += 1
+        if trainer.world_size == 1 or self._n_steps >= self._steps_to_look:
             self._execute_all(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -110,7 +111,7 @@ class Commands(Callback):
         commands = self.reader.read_commands() if self.reader else []
         gathered = gather((self._own_ending(), commands, n_steps))
         _, commands, n_steps = gathered[0]
-        self._last_look, self._n_steps, self._steps_left = now, n_steps, n_steps
+        self._last_look, self._n_steps, self._steps_to_look = now, 0, n_steps
         return next((ending for ending, *_ in gathered if ending), None), commands
 
     def _own_ending(self) -> Ending | None:

@@ -100,7 +100,7 @@ def plan(
     memory = _memory(config, devices, libraries)
     seconds = None
     if speed is not None:
-        validation_tokens = _validation_tokens(config, devices, n_train_tokens, n_val_tokens)
+        validation_tokens = _validation_tokens(config, n_train_tokens, n_val_tokens)
         validation = _forward_flops(config) * validation_tokens
         seconds = (total_flops + validation) / speed.flops_per_second
     return Plan(
@@ -160,9 +160,7 @@ def _forward_flops(config: Config) -> int:
     return 2 * multiplying + 4 * model.n_layer * model.n_embd * config.data.seq_len
 
 
-def _validation_tokens(
-    config: Config, devices: Devices, n_train_tokens: int | None, n_val_tokens: int | None
-) -> int:
+def _validation_tokens(config: Config, n_train_tokens: int | None, n_val_tokens: int | None) -> int:
     """Return the number of tokens in all validations of the run, including the last."""
     trainer, data = config.trainer, config.data
     n_batches = trainer.max_steps * trainer.accumulate_grad_batches
@@ -202,10 +200,9 @@ def _memory(config: Config, devices: Devices, libraries: int | None = None) -> M
     later = 0 if frozen else size * (2 * embedding)
     if is_muon:
         later = max(later, size * (trained_in_blocks + 5 * trained_in_blocks // 3))
-    ddp_copies = gradients if devices.count > 1 else 0
     return Memory(
         weights=size * count + copies,
-        gradients=gradients + ddp_copies + max(0, later - activations - logits),
+        gradients=gradients + max(0, later - activations - logits),
         optimizer=size * states,
         activations=activations,
         logits=logits,
