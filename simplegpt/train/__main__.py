@@ -35,37 +35,7 @@ from simplegpt.train.speed import ASSUMED_MFU, expected_speed, libraries_of, mea
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = CommandParser(
-        "train",
-        usage="%(prog)s CONFIG [--section.key VALUE …] [--plan | --resume [auto]]\n"
-        "       %(prog)s CONFIG --sweep SETTING=VALUE,VALUE …\n"
-        "       %(prog)s --resume RUN_DIR",
-        description="Train the GPT that a config describes, or resume a run.",
-    )
-    parser.add_argument("config", nargs="?", type=Path, help="the run's TOML file")
-    parser.add_argument(
-        "--resume",
-        nargs="?",
-        const="",
-        metavar="RUN_DIR",
-        help="resume from the last checkpoint in the config's output_dir or in this directory; "
-        "auto: start, resume, or do nothing if the run has finished",
-    )
-    parser.add_argument(
-        "--after",
-        type=Path,
-        metavar="RUN_DIR",
-        help="wait until the run in this directory has ended, and those queued after it",
-    )
-    parser.add_argument(
-        "--sweep",
-        nargs="+",
-        metavar="SETTING=VALUE,VALUE",
-        help="train a run for each value, or each combination of the values of several settings, "
-        "one after another in the background, in OUTPUT_DIR-sweep",
-    )
-    _add_plan_options(parser)
-    add_config_options(parser)
+    parser = build_parser()
     arguments = parser.parse_args(argv)
     if arguments.config is None and not arguments.resume:
         parser.error(
@@ -113,6 +83,42 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = config.model_copy(update={"output_dir": Path(arguments.resume)})
     resume: Resume = "auto" if is_auto else arguments.resume is not None
     return train(config, resume=resume, after=arguments.after)
+
+
+def build_parser() -> CommandParser:
+    """Return the parser of the command."""
+    parser = CommandParser(
+        "train",
+        usage="%(prog)s CONFIG [--section.key VALUE …] [--plan | --resume [auto]]\n"
+        "       %(prog)s CONFIG --sweep SETTING=VALUE,VALUE …\n"
+        "       %(prog)s --resume RUN_DIR",
+        description="Train the GPT that a config describes, or resume a run.",
+    )
+    parser.add_argument("config", nargs="?", type=Path, help="the run's TOML file")
+    parser.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="RUN_DIR",
+        help="resume from the last checkpoint in the config's output_dir or in this directory; "
+        "auto: start, resume, or do nothing if the run has finished",
+    )
+    parser.add_argument(
+        "--after",
+        type=Path,
+        metavar="RUN_DIR",
+        help="wait until the run in this directory has ended, and those queued after it",
+    )
+    parser.add_argument(
+        "--sweep",
+        nargs="+",
+        metavar="SETTING=VALUE,VALUE",
+        help="train a run for each value, or each combination of the values of several settings, "
+        "one after another in the background, in OUTPUT_DIR-sweep",
+    )
+    _add_plan_options(parser)
+    add_config_options(parser)
+    return parser
 
 
 def _config_of_first_rank(path: Path) -> Path:
